@@ -1,0 +1,110 @@
+"""Scores and shares in, the units that go out: pure counting over plain numbers, which knows no tensor, no model and no file.
+
+A *plan* is a set of heads and a set of neurons, each unit a pair `(layer, index)`. Whoever wants other units makes a
+`Plan` by hand; everything after it (gates, compensation, cut) asks for nothing else.
+"""
+
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.record.errors import BadInput, shorten
+from engine.record.schedules import count, lowest
+
+if TYPE_CHECKING:
+    from engine.models.anatomy import Anatomy
+
+Unit = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How much each unit is worth to the model: a tuple of scores for every layer, high = keep.
+
+    Only the order inside one layer and one kind of unit has a meaning; heads and neurons are never compared.
+    """
+
+    heads: tuple[tuple[float, ...], ...]
+    neurons: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which units go. Made from any iterables of `(layer, index)` pairs; raises `BadInput` for what is no such pair."""
+
+    heads: frozenset[Unit] = frozenset()
+    neurons: frozenset[Unit] = frozenset()
+
+    def __post_init__(self):
+        object.__setattr__(self, "heads", _units("heads", self.heads))
+        object.__setattr__(self, "neurons", _units("neurons", self.neurons))
+
+    def heads_of(self, layer: int) -> tuple[int, ...]:
+        """The heads of one layer that go, ascending."""
+        return tuple(sorted(head for of, head in self.heads if of == layer))
+
+    def neurons_of(self, layer: int) -> tuple[int, ...]:
+        """The neurons of one layer that go, ascending."""
+        return tuple(sorted(neuron for of, neuron in self.neurons if of == layer))
+
+
+def make_plan(scores: Scores, head_shares: Sequence[float], neuron_shares: Sequence[float]) -> Plan:
+    """In every layer its share of units goes: those with the lowest scores, and of equal ones those with the lower index.
+
+    A share is between 0 and 1, one for each layer; how many units it makes is `engine.record.schedules.count` (half
+    rounds up), the very function from which the page announces them. Raises `BadInput` for a score or a share that is
+    not finite, for a share outside 0 to 1 and for the wrong number of shares.
+    """
+    return Plan(
+        heads=_lowest_of("head", scores.heads, head_shares),
+        neurons=_lowest_of("neuron", scores.neurons, neuron_shares),
+    )
+
+
+def parameters_removed(plan: Plan, anatomy: "Anatomy") -> int:
+    """How many parameters a cut along the plan takes from the model; raises `BadInput` for a unit that it does not have."""
+    for layer, head in plan.heads:
+        _inside("head", layer, head, [one.heads for one in anatomy.layers])
+    for layer, neuron in plan.neurons:
+        _inside("neuron", layer, neuron, [one.neurons for one in anatomy.layers])
+    of_heads = sum(anatomy.layers[layer].head_parameters for layer, _ in plan.heads)
+    of_neurons = sum(anatomy.layers[layer].neuron_parameters for layer, _ in plan.neurons)
+    return of_heads + of_neurons
+
+
+def _lowest_of(kind: str, scores: Sequence[Sequence[float]], shares: Sequence[float]) -> Iterable[Unit]:
+    if len(shares) != len(scores):
+        raise BadInput(f"There are {len(shares)} {kind} shares for {len(scores)} layers; give one share for each layer.")
+    for layer, (of_layer, share) in enumerate(zip(scores, shares, strict=True)):
+        if not (math.isfinite(share) and 0 <= share <= 1):
+            raise BadInput(f"The {kind} share of layer {layer} is {shorten(share)}; it must lie between 0 and 1.")
+        for index, score in enumerate(of_layer):
+            if not math.isfinite(score):
+                raise BadInput(
+                    f"The score of {kind} {index} in layer {layer} is {score}, and only finite scores can be ranked; "
+                    "the calibration text or the weights hold values that are not numbers."
+                )
+        for index in lowest(of_layer, count(share, len(of_layer))):
+            yield layer, index
+
+
+def _units(kind: str, pairs: Iterable[Unit]) -> frozenset[Unit]:
+    units = set()
+    for pair in pairs:
+        try:
+            layer, index = map(operator.index, pair)
+        except (TypeError, ValueError):
+            raise BadInput(f"{shorten(pair)} among the plan's {kind} is no pair (layer, index) of whole numbers.") from None
+        if layer < 0 or index < 0:
+            raise BadInput(f"{shorten(pair)} among the plan's {kind} is negative; layers and units are counted from 0.")
+        units.add((layer, index))
+    return frozenset(units)
+
+
+def _inside(kind: str, layer: int, index: int, sizes: Sequence[int]) -> None:
+    if layer >= len(sizes):
+        raise BadInput(f"The plan removes {kind} {index} of layer {layer}, and the model has layers 0 to {len(sizes) - 1}.")
+    if index >= sizes[layer]:
+        raise BadInput(f"The plan removes {kind} {index} of layer {layer}, and that layer has {sizes[layer]} {kind}s.")
