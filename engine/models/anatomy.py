@@ -1,0 +1,178 @@
+"""What can be removed from a model: its heads and neurons, counted from the weights; knows nothing of how they are removed.
+
+Everything is read from the shapes that are there, not from what a config or an attribute says, so that a model that was
+cut, layer by layer to other widths, is described as truly as a dense one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from engine.models.families import Family, Projection
+from engine.record.catalogue import FAMILIES
+from engine.record.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One transformer layer: how many units it has and which modules hold them (dotted paths from the model's root).
+
+    `groups` is the number of key-value groups, equal to `heads` where keys are not shared. `head_parameters` is what goes
+    with one head (its rows of Q, K and V with their biases, its columns of the output projection), `neuron_parameters`
+    what goes with one neuron; both biases of the output projections stay. A layer without heads has no `attention_inputs`.
+    The input of `attention_output` is `heads · head_width` features, head after head; that of `mlp_output` the neurons.
+    """
+
+    index: int
+    heads: int
+    head_width: int
+    groups: int
+    neurons: int
+    head_parameters: int
+    neuron_parameters: int
+    attention: str
+    attention_inputs: tuple[Projection, ...] = field(repr=False)
+    attention_output: str
+    mlp: str
+    mlp_inputs: tuple[str, ...]
+    mlp_output: str
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A model in numbers. `parameters` counts every shared tensor once; `context` is the most positions it was built for."""
+
+    family: str
+    layers: tuple[Layer, ...] = field(repr=False)
+    parameters: int
+    context: int
+    vocabulary: int
+
+
+def dissect(model: nn.Module) -> Anatomy:
+    """Describe a supported causal language model of transformers: dense, gated or cut, in any dtype, on any device.
+
+    Raises `BadInput`, with the supported model types, for any other model and for quantised weights.
+    """
+    name, family = family_of(model)
+    config = model.config
+    width = config.to_dict()[family.head_width] if family.head_width else config.hidden_size // config.num_attention_heads
+    layers = model.get_submodule(family.layers)
+    return Anatomy(
+        family=name,
+        layers=tuple(_layer(model, family, index, width) for index in range(len(layers))),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        context=config.max_position_embeddings,
+        vocabulary=model.get_input_embeddings().weight.shape[0],
+    )
+
+
+def family_of(model: nn.Module) -> tuple[str, Family]:
+    """The `model_type` of a model and the data of its family; raises `BadInput` for a class that no family describes."""
+    of_class = {FAMILIES.load(name).FAMILY.model_class: name for name in FAMILIES.names()}
+    given = type(model).__name__
+    if given not in of_class:
+        raise BadInput(
+            f"A {given} cannot be pruned here; supported are the causal language models of the types {supported()} "
+            f"({', '.join(of_class)})."
+        )
+    name = of_class[given]
+    return name.replace("-", "_"), FAMILIES.load(name).FAMILY
+
+
+def supported() -> str:
+    """The supported model types as a list in words, spelled as in a `config.json`."""
+    return ", ".join(name.replace("-", "_") for name in FAMILIES.names())
+
+
+def matrix(module: nn.Module) -> Tensor:
+    """A view of a projection's weight as `[out, in]`, whichever way the module stores it."""
+    return module.weight.T if isinstance(module, Conv1D) else module.weight  # [out, in]
+
+
+def head_features(projection: Projection, layer: Layer, heads: Sequence[int]) -> list[int]:
+    """Which output features of an attention input belong to `heads`, in the order in which it holds them.
+
+    Keys and values that are shared by a group of heads belong to every one of its heads.
+    """
+    wanted = {"query": sorted(heads)}
+    wanted["key"] = wanted["value"] = sorted({head // (layer.heads // layer.groups) for head in heads})
+    span = range(layer.head_width)
+    if projection.order == "head":
+        parts = len(projection.parts)
+        return [(head * parts + part) * layer.head_width + at for head in wanted["query"] for part in range(parts) for at in span]
+    features, start = [], 0
+    for part in projection.parts:
+        features += [start + unit * layer.head_width + at for unit in wanted[part] for at in span]
+        start += (layer.heads if part == "query" else layer.groups) * layer.head_width
+    return features
+
+
+def output_features(layer: Layer, heads: Sequence[int]) -> list[int]:
+    """Which input features of the attention output projection belong to `heads`, ascending."""
+    return [head * layer.head_width + at for head in sorted(heads) for at in range(layer.head_width)]
+
+
+def _layer(model: nn.Module, family: Family, index: int, width: int) -> Layer:
+    root = f"{family.layers}.{index}"
+    shapes = {path: _shape(model, f"{root}.{path}") for path in (family.attention_output, *family.mlp_inputs, family.mlp_output)}
+    heads = _units(f"{root}.{family.attention_output}", shapes[family.attention_output].inputs, width)
+    inputs = family.attention_inputs if heads else ()  # a layer without heads has nothing that makes queries
+    shapes |= {one.path: _shape(model, f"{root}.{one.path}") for one in inputs}
+    shared = [one for one in inputs if "query" not in one.parts]
+    groups = _units(f"{root}.{shared[0].path}", shapes[shared[0].path].outputs, width * len(shared[0].parts)) if shared else heads
+    for one in inputs:
+        made = width * sum(heads if part == "query" else groups for part in one.parts)
+        _same(f"{root}.{one.path}", shapes[one.path].outputs, made)
+    for path in family.mlp_inputs:
+        _same(f"{root}.{path}", shapes[path].outputs, shapes[family.mlp_output].inputs)
+    # With shared keys only the query goes with a head: its group's key and value serve the group's other heads.
+    of_a_head = sum(
+        shapes[one.path].for_one_output * sum(part == "query" or groups == heads for part in one.parts) for one in inputs
+    )
+    return Layer(
+        index=index,
+        heads=heads,
+        head_width=width,
+        groups=groups,
+        neurons=shapes[family.mlp_output].inputs,
+        head_parameters=width * (of_a_head + shapes[family.attention_output].outputs) if heads else 0,
+        neuron_parameters=sum(shapes[path].for_one_output for path in family.mlp_inputs) + shapes[family.mlp_output].outputs,
+        attention=f"{root}.{family.attention}",
+        attention_inputs=tuple(replace(one, path=f"{root}.{one.path}") for one in inputs),
+        attention_output=f"{root}.{family.attention_output}",
+        mlp=f"{root}.{family.mlp}" if family.mlp else root,
+        mlp_inputs=tuple(f"{root}.{path}" for path in family.mlp_inputs),
+        mlp_output=f"{root}.{family.mlp_output}",
+    )
+
+
+@dataclass(frozen=True)
+class _Shape:
+    outputs: int
+    inputs: int
+    for_one_output: int  # parameters of one output feature: its weights and, where there is one, its bias
+
+
+def _shape(model: nn.Module, path: str) -> _Shape:
+    module = model.get_submodule(path)
+    if not isinstance(module, (nn.Linear, Conv1D)) or not module.weight.is_floating_point():
+        raise BadInput(
+            f"{path} is a {type(module).__name__} that holds no plain floating-point matrix; quantised or wrapped weights "
+            "cannot be pruned, so load the model in float32, float16 or bfloat16."
+        )
+    outputs, inputs = matrix(module).shape
+    return _Shape(outputs, inputs, inputs + (module.bias is not None))
+
+
+def _units(path: str, features: int, width: int) -> int:
+    if features % width:
+        raise BadInput(f"{path} has {features} features, which is no multiple of {width}, the width of one head.")
+    return features // width
+
+
+def _same(path: str, features: int, expected: int) -> None:
+    if features != expected:
+        raise BadInput(f"{path} makes {features} features where the layer's output projections take {expected}.")

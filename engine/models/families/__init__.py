@@ -1,0 +1,53 @@
+"""The contract of a family: where heads and neurons live in one architecture, as paths and layout; holds no code that computes.
+
+A family is a path, not a program. Every other file of this folder is one entry, named after the `model_type` of its
+config, and holds one constant `FAMILY`. All operations (anatomy, gates, cut, save) are written once and read these data.
+Whether a projection stores its weight as `[out, in]` (Linear) or `[in, out]` (Conv1D) is not said here: the module tells.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Part = Literal["query", "key", "value"]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """One linear map into the attention and what its output features are.
+
+    `parts`: which of query, key and value it makes; a query has `heads` units of `head_width` features, a key and a value
+    have `groups` units. `order`: "part" when all units of the first part come before those of the second (GPT-2's fused
+    q|k|v, and every projection with a single part), "head" when each head has its parts side by side (GPT-NeoX).
+    """
+
+    path: str
+    parts: tuple[Part, ...]
+    order: Literal["part", "head"] = "part"
+
+
+@dataclass(frozen=True)
+class Family:
+    """Where one architecture keeps its units. Paths are dotted: `layers` from the model's root, the others from a layer.
+
+    `mlp` is the module that holds the MLP, and "" where the layer itself does. `head_width` names the entry of the config
+    that holds the width of a head, "" where it is the hidden size divided by the number of heads. `head_counts` and
+    `head_features` name the attributes of the attention module that hold the number of heads and heads × head width,
+    `group_counts` those for key-value groups; a cut rewrites them. `after_output` names the modules that attention applies
+    after its output projection, `cache_argument` the argument in which it receives the key-value cache; a layer that lost
+    every head needs both.
+    """
+
+    model_class: str
+    layers: str
+    attention: str
+    attention_inputs: tuple[Projection, ...]
+    attention_output: str
+    mlp: str
+    mlp_inputs: tuple[str, ...]
+    mlp_output: str
+    head_counts: tuple[str, ...] = ()
+    head_features: tuple[str, ...] = ()
+    group_counts: tuple[str, ...] = ()
+    head_width: str = ""
+    after_output: tuple[str, ...] = ()
+    cache_argument: str = "past_key_values"
