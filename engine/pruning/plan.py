@@ -65,13 +65,19 @@ def make_plan(scores: Scores, head_shares: Sequence[float], neuron_shares: Seque
 
 def parameters_removed(plan: Plan, anatomy: "Anatomy") -> int:
     """How many parameters a cut along the plan takes from the model; raises `BadInput` for a unit that it does not have."""
-    for layer, head in plan.heads:
-        _inside("head", layer, head, [one.heads for one in anatomy.layers])
-    for layer, neuron in plan.neurons:
-        _inside("neuron", layer, neuron, [one.neurons for one in anatomy.layers])
+    check(plan, anatomy)
     of_heads = sum(anatomy.layers[layer].head_parameters for layer, _ in plan.heads)
     of_neurons = sum(anatomy.layers[layer].neuron_parameters for layer, _ in plan.neurons)
     return of_heads + of_neurons
+
+
+def check(plan: Plan, anatomy: "Anatomy") -> None:
+    """Raise `BadInput`, with the range that is there, for a unit of the plan that the model does not have."""
+    sizes = {"head": [one.heads for one in anatomy.layers], "neuron": [one.neurons for one in anatomy.layers]}
+    for layer, head in sorted(plan.heads):
+        _inside("head", layer, head, sizes["head"])
+    for layer, neuron in sorted(plan.neurons):
+        _inside("neuron", layer, neuron, sizes["neuron"])
 
 
 def _lowest_of(kind: str, scores: Sequence[Sequence[float]], shares: Sequence[float]) -> Iterable[Unit]:
@@ -105,6 +111,7 @@ def _units(kind: str, pairs: Iterable[Unit]) -> frozenset[Unit]:
 
 def _inside(kind: str, layer: int, index: int, sizes: Sequence[int]) -> None:
     if layer >= len(sizes):
-        raise BadInput(f"The plan removes {kind} {index} of layer {layer}, and the model has layers 0 to {len(sizes) - 1}.")
+        raise BadInput(f"The plan names {kind} {index} of layer {layer}, and the model has layers 0 to {len(sizes) - 1}.")
     if index >= sizes[layer]:
-        raise BadInput(f"The plan removes {kind} {index} of layer {layer}, and that layer has {sizes[layer]} {kind}s.")
+        has = f"{kind}s 0 to {sizes[layer] - 1}" if sizes[layer] else f"no {kind}s"
+        raise BadInput(f"The plan names {kind} {index} of layer {layer}, and that layer has {has}.")
