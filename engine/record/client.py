@@ -1,0 +1,100 @@
+"""Start a run or attach to one: post commands, tail events, wake a worker; imports no torch and draws nothing."""
+
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+from engine.record import folder as files
+from engine.record.commands import Command
+from engine.record.errors import BadInput
+from engine.record.folder import Tail
+from engine.record.line import Stamped
+from engine.record.lock import is_alive, read_lock, watch
+from engine.record.recipe import Recipe
+from engine.record.state import RunState, fold
+
+
+def open_run(folder: Path | str) -> RunState:
+    """Replay what happened in a run folder; raises `BadInput` for a folder that holds no run."""
+    files.read_recipe(Path(folder))
+    return fold(RunState(), files.read_events(Path(folder)))
+
+
+class Client:
+    """One viewer of one run: posts commands, reads events, keeps the worker awake while it looks."""
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+        self.recipe = files.read_recipe(self.folder)
+        self.viewer = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._tail = Tail(self.folder / "events.jsonl")
+
+    @property
+    def name(self) -> str:
+        """The run's name, as `?run=` in the page's address takes it."""
+        return self.folder.name
+
+    def poll(self) -> list[Stamped]:
+        """The events that have come since the last call."""
+        return self._tail.read()
+
+    def post(self, command: Command) -> None:
+        """Ask for something, and wake a worker where none is awake. Raises `BadInput` for a run that is over."""
+        if self.is_over():
+            raise BadInput(f"run {self.name!r} is over; start a new one to go on.")
+        files.post(self.folder, command)
+        self.wake()
+
+    def is_over(self) -> bool:
+        """Whether the run has had its last event."""
+        return open_run(self.folder).is_over
+
+    def is_awake(self) -> bool:
+        """Whether a supervisor with its worker holds this run."""
+        holder = read_lock(self.folder)
+        return holder is not None and is_alive(holder)
+
+    def wake(self) -> None:
+        """Start a supervisor for this run, as a process of its own that outlives the page, unless one holds it."""
+        self.watch()
+        if self.is_awake():
+            return
+        root = str(Path(__file__).resolve().parents[2])
+        path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+        with open(self.folder / "worker.log", "ab") as log:
+            subprocess.Popen(
+                [sys.executable, "-m", "engine.worker", str(self.folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"PYTHONPATH": path},
+                start_new_session=True,
+            )
+
+    def watch(self) -> None:
+        """Leave word that somebody looks; call it every few seconds while a page shows the run."""
+        watch(self.folder, self.viewer)
+
+    def leave(self) -> None:
+        """Say that this viewer looks no more, so that an idle worker need not wait for it."""
+        (self.folder / "viewers" / self.viewer).unlink(missing_ok=True)
+
+
+def start(recipe: Recipe, folder: Path | None = None) -> Client:
+    """Make a run folder for a recipe and attach to it. No worker runs until something is posted or `wake` is called."""
+    return Client(files.create(recipe, folder))
+
+
+def attach(name: str) -> Client:
+    """Attach to a run by its name; raises `BadInput` where there is none of that name."""
+    return Client(files.find_run(name))
+
+
+def last_run() -> Path | None:
+    """The newest run in which something was changed, for the card that offers it; None where there is none."""
+    for run in files.list_runs():
+        if any((run / "checkpoints").glob("step-*")):
+            return run
+    return None

@@ -1,0 +1,163 @@
+"""What can be asked of a run, as frozen requests in the imperative; knows nothing of how any of them is done."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.record.recipe import Calibration, Compensation, Measuring, Recipe, Schedule, Tuning
+
+Stage = Literal["baseline", "pruned", "tuned", "control", "cut"]
+
+
+@dataclass(frozen=True)
+class Load:
+    """Read the model and the text; everything else needs this first."""
+
+    model: str
+    corpus: str | dict[str, str]
+    device: str = "auto"
+    precision: str = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Score:
+    """Give every head and neuron a score by one criterion, on the calibration split."""
+
+    criterion: str
+    calibration: Calibration = Calibration()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Say what pruning would cost, counts, size and perplexity, without doing it; a later preview replaces a waiting one."""
+
+    criterion: str
+    heads: Schedule
+    neurons: Schedule
+    evaluation: Measuring = Measuring(tokens=4096)
+    calibration: Calibration = Calibration()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Prune:
+    """Close the gates of the lowest-scoring units and compensate for them."""
+
+    criterion: str
+    heads: Schedule
+    neurons: Schedule
+    compensation: Compensation = "least-squares"
+    calibration: Calibration = Calibration()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class SetGate:
+    """Open or close one head's gate by hand; the compensation is worked out anew."""
+
+    layer: int
+    head: int
+    open: bool
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure the perplexity of the model as it stands and record it under a stage."""
+
+    stage: Stage
+    evaluation: Measuring = Measuring()
+
+
+@dataclass(frozen=True)
+class Tune:
+    """Train the model as it stands, its gates held closed, and the control beside it."""
+
+    tuning: Tuning = Tuning()
+    evaluation: Measuring = Measuring()
+    prompt: str = "The history of"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Continue a prompt with the model as it stands and record the text under a stage."""
+
+    stage: Stage
+    prompt: str
+    tokens: int = 40
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Remove the closed units for good, in a copy, and measure what that copy weighs, scores and costs."""
+
+    evaluation: Measuring = Measuring()
+
+
+@dataclass(frozen=True)
+class Save:
+    """Write the smaller model into the run folder."""
+
+
+@dataclass(frozen=True)
+class Undo:
+    """Go back to how the model stood before the last change."""
+
+
+@dataclass(frozen=True)
+class Reset:
+    """Go back to the model as it was loaded."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Hold what is being done before its next step."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on with what is paused."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Do one more step of what is paused and hold again."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Give up what is being done, keeping the model as it was before it, or as trained so far."""
+
+
+@dataclass(frozen=True)
+class Finish:
+    """End the run: nothing more will be asked."""
+
+
+Command = (
+    Load | Score | Preview | Prune | SetGate | Evaluate | Tune | Sample | Cut | Save | Undo | Reset
+    | Pause | Resume | Step | Stop | Finish
+)  # fmt: skip
+COMMANDS: dict[str, type] = {each.__name__: each for each in Command.__args__}
+HOLDS = (Pause, Resume, Step, Stop)  # answered at once by whoever drives the engine, never queued behind other work
+
+
+def commands_of(recipe: Recipe) -> tuple[Command, ...]:
+    """The commands that carry a recipe out from start to end, in order."""
+    measuring, calibration, seed = recipe.evaluation, recipe.calibration, recipe.seed
+    asked: list[Command] = [
+        Load(recipe.model, recipe.corpus, recipe.device, recipe.precision, seed),
+        Evaluate("baseline", measuring),
+        Sample("baseline", recipe.prompt, seed=seed),
+        Score(recipe.criterion, calibration, seed),
+        Prune(recipe.criterion, recipe.heads, recipe.neurons, recipe.compensation, calibration, seed),
+        Evaluate("pruned", measuring),
+        Sample("pruned", recipe.prompt, seed=seed),
+    ]
+    if recipe.tuning.steps:
+        asked += [Tune(recipe.tuning, measuring, recipe.prompt, seed)]
+    if recipe.cut:
+        asked += [Cut(measuring), Save()]
+    return tuple(asked)

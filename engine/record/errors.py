@@ -1,0 +1,24 @@
+"""The two ways in which an input is refused, in words for people; knows nothing of what the input was for."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class BadInput(ValueError):
+    """An input that cannot be used. The message is one sentence: the field, its value, what is allowed, what to do."""
+
+
+class UnknownName(BadInput):
+    """A name that is in no list; the message offers the nearest known name, then all of them."""
+
+    def __init__(self, kind: str, name: object, known: Iterable[str]):
+        names = list(known)
+        near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        super().__init__(f"{kind} {shorten(name)} is not known.{hint} Known: {', '.join(names)}.")
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """`repr(value)`, cut to `limit` characters, so that a pasted book does not become an error message."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,236 @@
+"""What happened, as frozen facts in the past tense: plain numbers, strings and tuples; never a tensor, a guess or a time.
+
+`seq` and `at` are stamped by whoever writes the line (`engine.record.folder`), so that what the engine yields depends on
+nothing but what it was asked.
+"""
+
+from dataclasses import dataclass
+
+from engine.record.lifecycle import (
+    CommandFinished,
+    CommandRefused,
+    CommandStarted,
+    CommandStopped,
+    Degraded,
+    MemorySampled,
+    Progressed,
+    RunFailed,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    RunStopped,
+    WorkerRestarted,
+    WorkerStarted,
+)
+
+Counts = tuple[int, ...]  # one number for each layer
+Head = tuple[int, int]  # (layer, head)
+
+
+@dataclass(frozen=True)
+class ModelLoaded:
+    """A model is there: what it is and, for each layer, how many units it has and what each of them weighs in parameters."""
+
+    model: str
+    family: str
+    parameters: int
+    context: int
+    vocabulary: int
+    heads: Counts
+    neurons: Counts
+    head_parameters: Counts
+    neuron_parameters: Counts
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class CorpusLoaded:
+    """A text is there: documents and tokens in each of its disjoint splits."""
+
+    corpus: str
+    train_documents: int
+    calibration_documents: int
+    evaluation_documents: int
+    train_tokens: int
+    calibration_tokens: int
+    evaluation_tokens: int
+    licence: str
+
+
+@dataclass(frozen=True)
+class UnitsScored:
+    """Every unit has a score (high = keep). `heads` by layer; the neurons' scores are in `artifact`, a file of the run."""
+
+    criterion: str
+    heads: tuple[tuple[float, ...], ...]
+    tokens: int
+    artifact: str | None
+
+
+@dataclass(frozen=True)
+class PlanMade:
+    """Which units go, and what the model would weigh without them."""
+
+    heads: tuple[Head, ...]
+    head_counts: Counts
+    neuron_counts: Counts
+    head_shares: tuple[float, ...]
+    neuron_shares: tuple[float, ...]
+    parameters_before: int
+    parameters_after: int
+    criterion: str
+
+
+@dataclass(frozen=True)
+class Previewed:
+    """What a plan would cost, measured with its gates closed and nothing changed or compensated. `command` asked for it."""
+
+    command: int
+    heads: tuple[Head, ...]
+    head_counts: Counts
+    neuron_counts: Counts
+    parameters_before: int
+    parameters_after: int
+    perplexity: float
+    tokens: int
+    sequence_length: int
+
+
+@dataclass(frozen=True)
+class GatesChanged:
+    """The gates that are closed now, and why: "prune", "by hand", "undo", "reset" or "restored"."""
+
+    heads: tuple[Head, ...]
+    head_counts: Counts
+    neuron_counts: Counts
+    parameters_before: int
+    parameters_after: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Compensated:
+    """The output projections were refitted. For each layer, attention then MLP, the mean squared error that is left of the
+    projection's output on the calibration text, without compensation and with it."""
+
+    method: str
+    attention_before: tuple[float, ...]
+    attention_after: tuple[float, ...]
+    mlp_before: tuple[float, ...]
+    mlp_after: tuple[float, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A perplexity with its protocol: exp(nll / tokens) over packed blocks of the evaluation split, no padding."""
+
+    stage: str
+    perplexity: float
+    nll: float
+    tokens: int
+    corpus: str
+    sequence_length: int
+    dtype: str
+
+
+@dataclass(frozen=True)
+class TuningStarted:
+    """Training began on one arm: "tuned" (the pruned model) or "control" (the unpruned one, trained just the same)."""
+
+    arm: str
+    method: str
+    steps: int
+    precision: str
+
+
+@dataclass(frozen=True)
+class StepTrained:
+    """One optimizer step: the mean loss per token of its batch (nats), before the step."""
+
+    arm: str
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Validated:
+    """The mean loss per token (nats) on text that training does not read, after `step` steps."""
+
+    arm: str
+    step: int
+    loss: float
+    tokens: int
+
+
+@dataclass(frozen=True)
+class CheckpointSaved:
+    """The model as it stands is on disk under `checkpoints/`; `parent` is where an undo goes (None: as it was loaded)."""
+
+    checkpoint: str
+    parent: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Undone:
+    """The model stands again as at `checkpoint` (None: as it was loaded)."""
+
+    checkpoint: str | None
+
+
+@dataclass(frozen=True)
+class TextSampled:
+    """A continuation of the prompt, token by token, each with its surprise (−log p in nats; None: nothing precedes it)."""
+
+    stage: str
+    prompt: str
+    seed: int
+    tokens: tuple[str, ...]
+    surprises: tuple[float | None, ...]
+    prompt_tokens: int
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds for one forward pass of `batch` × `length` tokens: the median of `repeats`, for both models in turn."""
+
+    batch: int
+    length: int
+    dense: float
+    cut: float
+    repeats: int
+
+
+@dataclass(frozen=True)
+class ModelCut:
+    """The closed units are gone, in a copy: what it weighs and what it costs to run, beside the dense model."""
+
+    parameters_before: int
+    parameters_after: int
+    bytes_before: int
+    bytes_after: int
+    latency: tuple[Latency, ...]
+    difference: float
+
+
+@dataclass(frozen=True)
+class ModelSaved:
+    """The smaller model lies in `folder` of the run folder; `size` is the bytes of all its files."""
+
+    folder: str
+    size: int
+
+
+Event = (
+    RunStarted | WorkerStarted | CommandStarted | CommandFinished | CommandRefused | CommandStopped | ModelLoaded | CorpusLoaded
+    | UnitsScored | PlanMade | Previewed | GatesChanged | Compensated | Evaluated | TuningStarted | StepTrained | Validated
+    | CheckpointSaved | Undone | TextSampled | ModelCut | ModelSaved | Progressed | MemorySampled | Degraded | WorkerRestarted
+    | RunPaused | RunResumed | RunFinished | RunStopped | RunFailed
+)  # fmt: skip
+EVENTS: dict[str, type] = {each.__name__: each for each in Event.__args__}
+ENDS = (RunFinished, RunStopped, RunFailed)  # exactly one of these is the last event of a run

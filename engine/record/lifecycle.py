@@ -1,0 +1,120 @@
+"""What happened to a run and to the process that carries it out, as frozen facts; knows nothing of models."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """A run began; `recipe` is its plain form, `version` that of this project."""
+
+    recipe: dict[str, Any]
+    version: str
+
+
+@dataclass(frozen=True)
+class WorkerStarted:
+    """A process is there to carry commands out; `device` and `threads` are what it computes with."""
+
+    pid: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class CommandStarted:
+    """The command written as line `command` of commands.jsonl is being carried out."""
+
+    command: int
+    name: str
+
+
+@dataclass(frozen=True)
+class CommandFinished:
+    """A command is done, all of it."""
+
+    command: int
+    name: str
+
+
+@dataclass(frozen=True)
+class CommandRefused:
+    """A command could not be carried out as asked; nothing has changed. `field` is the recipe field that was wrong, or ""."""
+
+    command: int
+    name: str
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class CommandStopped:
+    """A command was given up because that was asked."""
+
+    command: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """How far the command in hand has come, in its own unit."""
+
+    what: str
+    done: int
+    total: int
+    unit: str
+
+
+@dataclass(frozen=True)
+class MemorySampled:
+    """Bytes in use: by the worker, by the whole machine and its total, by the accelerator and its total (None: there is none)."""
+
+    process: int
+    system: int
+    system_total: int
+    accelerator: int | None
+    accelerator_total: int | None
+
+
+@dataclass(frozen=True)
+class Degraded:
+    """Something else was done than was asked, and why."""
+
+    asked: str
+    did: str
+    why: str
+
+
+@dataclass(frozen=True)
+class WorkerRestarted:
+    """The worker ended unasked and another one took over; `checkpoint` is where that one went on from."""
+
+    why: str
+    checkpoint: str | None
+
+
+@dataclass(frozen=True)
+class RunPaused:
+    """What was being done is held."""
+
+
+@dataclass(frozen=True)
+class RunResumed:
+    """What was held goes on."""
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """The run came to its end."""
+
+
+@dataclass(frozen=True)
+class RunStopped:
+    """The run was ended before its end because that was asked."""
+
+
+@dataclass(frozen=True)
+class RunFailed:
+    """The run cannot go on. `field` names the recipe field that was wrong; "" where the recipe was not the reason."""
+
+    reason: str
+    field: str = ""

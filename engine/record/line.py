@@ -1,0 +1,57 @@
+"""One frozen dataclass ↔ one JSON line, stamped with its number and time; knows no particular event or command."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """A line as it was written: its number in the file (from 0), seconds since the epoch, and what it says."""
+
+    seq: int
+    at: float
+    fact: Any
+
+
+def encode(fact: Any, kind: str, seq: int, at: float) -> bytes:
+    """One JSON line, newline included: `seq`, `at`, the class's name under the key `kind`, then the fields.
+
+    Raises `ValueError` for NaN and infinity: a number that was not measured is None.
+    """
+    plain = {field.name: getattr(fact, field.name) for field in fields(fact)}
+    record = {"seq": seq, "at": at, kind: type(fact).__name__} | plain
+    return (json.dumps(record, allow_nan=False, ensure_ascii=False, default=_plain) + "\n").encode()
+
+
+def decode(line: bytes, kind: str, classes: Mapping[str, type]) -> Stamped | None:
+    """Read one line back; None for a line that is torn or whose class is not in `classes` (a newer writer's).
+
+    Raises pydantic's `ValidationError` where the class is known and a field does not fit it.
+    """
+    try:
+        record = json.loads(line)
+    except ValueError:  # json's and Unicode's errors are both ValueErrors
+        return None
+    if not isinstance(record, dict) or record.get(kind) not in classes:
+        return None
+    fact = _adapter(classes[record.pop(kind)])
+    seq, at = record.pop("seq"), record.pop("at")
+    return Stamped(seq, at, fact.validate_python(record))
+
+
+@cache
+def _adapter(of: type) -> TypeAdapter:
+    return TypeAdapter(of)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    raise TypeError(f"{type(value).__name__} cannot be written to a run folder")

@@ -1,0 +1,74 @@
+"""Who holds a run and who looks at it: claims of living processes, and marks of viewers; knows nothing of what they do."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import psutil
+
+from engine.record.folder import write_atomic
+
+STALE = 30.0  # seconds without a mark after which a viewer counts as gone
+
+
+def take_lock(folder: Path) -> bool:
+    """Claim a run for this process; False where another living process holds it. A dead one's claim is taken over."""
+    path = Path(folder) / "lock.json"
+    holder = read_lock(folder)
+    if holder is not None and is_alive(holder):
+        return False
+    if holder is not None:
+        path.unlink(missing_ok=True)
+    claim = {"pid": os.getpid(), "born": psutil.Process().create_time(), "worker": None, "started": time.time()}
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return False  # another process was quicker
+    with os.fdopen(handle, "w") as file:
+        file.write(json.dumps(claim | {"heartbeat": time.time()}))
+    return True
+
+
+def beat(folder: Path, **facts: object) -> None:
+    """Renew this process's claim, adding facts such as the worker's process id."""
+    holder = read_lock(folder) or {}
+    write_atomic(Path(folder) / "lock.json", json.dumps(holder | facts | {"heartbeat": time.time()}))
+
+
+def release_lock(folder: Path) -> None:
+    """Give up this process's claim."""
+    holder = read_lock(folder)
+    if holder is not None and holder["pid"] == os.getpid():
+        (Path(folder) / "lock.json").unlink(missing_ok=True)
+
+
+def read_lock(folder: Path) -> dict | None:
+    """Who holds a run, or None. A lock that is half written counts as held by nobody alive."""
+    try:
+        return json.loads((Path(folder) / "lock.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {"pid": -1, "born": 0.0, "heartbeat": 0.0}
+
+
+def is_alive(holder: dict) -> bool:
+    """Whether the process that wrote this lock still runs; a process id that was given to another program does not count."""
+    try:
+        return abs(psutil.Process(holder["pid"]).create_time() - holder["born"]) < 1.0
+    except (psutil.NoSuchProcess, ValueError):
+        return False
+
+
+def watch(folder: Path, viewer: str) -> None:
+    """Leave word that a viewer looks at this run; to be renewed every few seconds."""
+    seen = Path(folder) / "viewers"
+    seen.mkdir(mode=0o700, exist_ok=True)
+    (seen / viewer).touch()
+
+
+def is_watched(folder: Path) -> bool:
+    """Whether any viewer has left word in the last half minute."""
+    now = time.time()
+    return any(now - mark.stat().st_mtime < STALE for mark in (Path(folder) / "viewers").glob("*"))

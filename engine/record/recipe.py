@@ -1,0 +1,227 @@
+"""Every choice of an experiment as one frozen, validated description; knows no engine that could carry it out.
+
+A recipe is read with `Recipe.model_validate_json(text)`, written with `recipe.model_dump_json()`, and expands into commands
+with `commands_of(recipe)`. Every field has a default. What a field may hold is said once, here: the command line, the page
+and the engine refuse the same values with the same sentence, which `explain` makes of pydantic's errors.
+"""
+
+import math
+import unicodedata
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+
+from engine.record.catalogue import CORPORA, CRITERIA, check_model
+from engine.record.errors import BadInput, UnknownName, shorten
+from engine.record.knobs import Knob, knob, knobs_of
+
+PROMPT_LIMIT = 2000
+
+Shape = Literal["uniform", "linear", "exponential", "custom"]
+Compensation = Literal["none", "bias", "least-squares"]
+Share = float
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+
+class Schedule(_Frozen):
+    """How many units of one kind go, and from which layers; `engine.record.schedules` turns it into shares."""
+
+    level: float = knob(0.3, 0, 1, reason="The mean share of units to remove, over all layers.")
+    shape: Shape = knob("uniform", reason="How the share grows from the front layers to the back ones.")
+    steepness: float = knob(2.0, 0.05, 20, reason="The back block's share over the front's; below 1 the front loses more.")
+    blocks: tuple[Share, ...] | None = knob(None, reason="Custom shares of the front, middle and back block.")
+    layers: tuple[Share, ...] | None = knob(None, reason="Custom shares, one for each layer.")
+    cap: float = knob(1.0, 0.05, 1, reason="No layer loses more than this share; what is over goes to the other layers.")
+
+    @field_validator("blocks", "layers", mode="before")
+    @classmethod
+    def _lists_of_shares(cls, value: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, list | tuple) or not value:
+            raise ValueError("must be a list of shares from 0 to 1")
+        for share in value:
+            number = isinstance(share, int | float) and not isinstance(share, bool)
+            if not number or not math.isfinite(share) or not 0 <= share <= 1:
+                raise ValueError("must hold shares from 0 to 1 only")
+        return tuple(float(share) for share in value)
+
+    @model_validator(mode="after")
+    def _custom_brings_its_shares(self) -> "Schedule":
+        given = [name for name in ("blocks", "layers") if getattr(self, name) is not None]
+        if self.shape == "custom" and len(given) != 1:
+            raise ValueError('shape "custom" takes either "blocks" (three shares) or "layers" (one share for each layer)')
+        if self.shape != "custom" and given:
+            raise ValueError(f'"{given[0]}" goes with shape "custom", not with "{self.shape}"')
+        if self.blocks is not None and len(self.blocks) != 3:
+            raise ValueError(f'"blocks" takes three shares (front, middle, back), not {len(self.blocks)}')
+        if self.shape != "custom" and self.level > self.cap:
+            raise ValueError(f"level {self.level} cannot be reached under a cap of {self.cap}")
+        return self
+
+
+class Tuning(_Frozen):
+    """Training after pruning."""
+
+    method: Literal["full"] = knob("full", reason="full trains every weight that is left.")
+    steps: int = knob(200, 0, 1_000_000, reason="Optimizer steps; 0 trains nothing.")
+    learning_rate: float = knob(5e-4, 1e-7, 1, reason="The peak of the learning rate, after the warm-up.")
+    batch_size: int = knob(8, 1, 4096, reason="Sequences in a step.")
+    sequence_length: int = knob(128, 8, 65536, reason="Tokens in a sequence.")
+    warmup: float = knob(0.1, 0, 1, reason="The share of the steps in which the learning rate rises from 0.")
+    weight_decay: float = knob(0.01, 0, 1, reason="AdamW's pull of every matrix towards zero.")
+    clip: float = knob(1.0, 0.001, 1000, reason="The largest gradient norm; a larger one is scaled down to it.")
+    control: bool = knob(True, reason="Train the unpruned model just the same, for comparison.")
+
+
+class Calibration(_Frozen):
+    """The text on which criteria and compensation are measured."""
+
+    tokens: int = knob(16384, 256, 100_000_000, reason="Tokens of the calibration split to read.")
+    sequence_length: int = knob(256, 8, 65536, reason="Tokens in a sequence.")
+
+
+class Measuring(_Frozen):
+    """The text on which perplexity is measured."""
+
+    tokens: int = knob(16384, 64, 100_000_000, reason="Tokens of the evaluation split to read.")
+    sequence_length: int = knob(256, 8, 65536, reason="Tokens in a sequence.")
+
+
+class Recipe(_Frozen):
+    """Every choice of an experiment."""
+
+    model: str = knob("gpt2-tiny", reason="A catalogue name, a hub id, or a folder on disk.")
+    corpus: str | dict[str, str] = knob("wikipedia-sample", reason="A catalogue name, file:PATH, or paths for the three splits.")
+    criterion: str = knob("activation", reason="What tells an important unit; the lowest scores go.")
+    heads: Schedule = knob(make=Schedule, reason="Which share of the attention heads goes.")
+    neurons: Schedule = knob(make=Schedule, reason="Which share of the MLP neurons goes.")
+    allocation: Literal["schedule"] = knob("schedule", reason="schedule: the shares above, layer by layer.")
+    compensation: Compensation = knob("least-squares", reason="How what is left makes up for what went.")
+    rounds: int = knob(1, 1, 1, reason="How often to score and prune; more than one is not built yet.")
+    tuning: Tuning = knob(make=Tuning, reason="Training after pruning.")
+    calibration: Calibration = knob(make=Calibration, reason="The text that criteria and compensation read.")
+    evaluation: Measuring = knob(make=Measuring, reason="The text that perplexity is measured on.")
+    prompt: str = knob("The history of", reason="What the model continues, before and after.")
+    cut: bool = knob(True, reason="Remove the units for good at the end, and save the smaller model.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = knob("auto", reason="auto takes an accelerator where there is one.")
+    precision: Literal["auto", "float32", "bfloat16"] = knob("auto", reason="The arithmetic of training; weights stay float32.")
+    seed: int = knob(0, 0, 2**31 - 1, reason="Fixes every choice that chance has a part in.")
+
+    @field_validator("model")
+    @classmethod
+    def _a_model(cls, name: str) -> str:
+        return check_model(name)
+
+    @field_validator("criterion")
+    @classmethod
+    def _a_criterion(cls, name: str) -> str:
+        return CRITERIA.entry(name).name
+
+    @field_validator("corpus")
+    @classmethod
+    def _a_corpus(cls, spec: str | dict[str, str]) -> str | dict[str, str]:
+        return check_corpus(spec)
+
+    @field_validator("prompt")
+    @classmethod
+    def _a_prompt(cls, prompt: str) -> str:
+        return check_prompt(prompt)
+
+
+def check_corpus(spec: str | dict[str, str]) -> str | dict[str, str]:
+    """Return a corpus that could exist; raise `BadInput` for a wrong set of paths and `UnknownName` for an unknown name."""
+    if isinstance(spec, dict):
+        if set(spec) != {"train", "calibration", "evaluation"}:
+            raise BadInput(f"corpus {shorten(spec)} must name exactly three paths: train, calibration and evaluation.")
+        return spec
+    if spec.startswith("file:") and len(spec) > len("file:"):
+        return spec
+    named = tuple(name for name in CORPORA.names() if name not in ("file", "paths"))
+    if spec not in named:
+        raise UnknownName("corpus", spec, (*named, "file:PATH"))
+    return spec
+
+
+def check_prompt(prompt: str) -> str:
+    """Return a prompt that a tokenizer can take; raise `BadInput` for an empty, endless or unprintable one."""
+    if not prompt.strip():
+        raise BadInput(f"prompt {shorten(prompt)} is empty; write at least one word.")
+    if len(prompt) > PROMPT_LIMIT:
+        raise BadInput(f"prompt {shorten(prompt)} has {len(prompt):,} characters; at most {PROMPT_LIMIT:,} are allowed.")
+    odd = next((char for char in prompt if unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t"), None)
+    if odd is not None:
+        raise BadInput(f"prompt {shorten(prompt)} holds the control character U+{ord(odd):04X}; take it out.")
+    return prompt
+
+
+def explain(error: ValidationError) -> tuple[str, str]:
+    """The first of pydantic's errors as (dotted field, one sentence naming field, value and what is allowed)."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("function-", "str", "dict[")))
+    context, value = first.get("ctx", {}), first.get("input")
+    if first["type"] == "value_error" and isinstance(context["error"], BadInput):
+        return field, str(context["error"])
+    if first["type"] == "extra_forbidden":
+        return field, str(UnknownName("field", field, fields_beside(field)))
+    if first["type"] == "literal_error":
+        allowed = [part.strip(" '") for part in context["expected"].replace(" or ", ", ").split(",")]
+        return field, str(UnknownName(field, value, allowed))
+    kind = model_field(field)
+    if kind is not None and kind.low is not None and first["type"] != "value_error":
+        whole = "whole number" if isinstance(kind.default, int) and not isinstance(kind.default, bool) else "number"
+        return field, f"{field} {shorten(value)} is not allowed; it takes a {whole} from {kind.low:g} to {kind.high:,g}."
+    if first["type"] == "json_invalid":
+        return field, f"The recipe is not JSON: {context['error']}."
+    said = str(context["error"]) if first["type"] == "value_error" else first["msg"]
+    said = said[0].lower() + said[1:]
+    return field, f"{field or 'recipe'} {shorten(value)}: {said}."
+
+
+def model_field(dotted: str) -> Knob | None:
+    """The knob behind a dotted field such as "heads.level"; None where there is no such field."""
+    at: type[BaseModel] = Recipe
+    *path, last = dotted.split(".")
+    for part in path:
+        field = at.model_fields.get(part)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return None
+        at = field.annotation
+    return knobs_of(at).get(last)
+
+
+def fields_beside(dotted: str) -> tuple[str, ...]:
+    """The known fields at the place where `dotted` would stand: for "heads.levle", the fields of a schedule."""
+    at: type[BaseModel] = Recipe
+    for part in dotted.split(".")[:-1]:
+        at = at.model_fields[part].annotation
+    nested = [name for name, field in at.model_fields.items() if isinstance(field.default_factory, type)]
+    return (*at.model_fields, *(f"{name}.{inner}" for name in nested for inner in at.model_fields[name].annotation.model_fields))
+
+
+def assign(recipe: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:
+    """Apply "dotted.field=JSON value" texts to a recipe's plain form; a value that is not JSON counts as a string."""
+    import json
+
+    result = json.loads(json.dumps(recipe))
+    for change in changes:
+        dotted, equals, text = change.partition("=")
+        if not equals:
+            raise BadInput(f"{shorten(change)} is not of the form field=value; write for instance neurons.level=0.5.")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        *path, last = dotted.split(".")
+        at = result
+        for part in path:
+            at = at[int(part)] if isinstance(at, list) else at.setdefault(part, {})
+        if isinstance(at, list):
+            at[int(last)] = value
+        else:
+            at[last] = value
+    return result

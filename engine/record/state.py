@@ -1,0 +1,258 @@
+"""`RunState`, the present of a run, as the fold of its events; keeps what a viewer shows and derives nothing else.
+
+    state = fold(RunState(), tail.read())
+
+A viewer that comes late folds the whole file and has the same state as one that was there from the start.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.record.events import (
+    CheckpointSaved,
+    CommandFinished,
+    CommandRefused,
+    CommandStarted,
+    CommandStopped,
+    Compensated,
+    CorpusLoaded,
+    Degraded,
+    Evaluated,
+    GatesChanged,
+    MemorySampled,
+    ModelCut,
+    ModelLoaded,
+    ModelSaved,
+    PlanMade,
+    Previewed,
+    Progressed,
+    RunFailed,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    RunStopped,
+    StepTrained,
+    TextSampled,
+    TuningStarted,
+    Undone,
+    UnitsScored,
+    Validated,
+    WorkerRestarted,
+    WorkerStarted,
+)
+from engine.record.line import Stamped
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The losses of one arm: (step, mean loss per token in nats), in training and on text that training does not read."""
+
+    steps: int = 0
+    training: tuple[tuple[int, float], ...] = ()
+    validation: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What an undo takes back: the gates and all that was measured since the checkpoint before."""
+
+    plan: PlanMade | None = None
+    gates: GatesChanged | None = None
+    compensated: Compensated | None = None
+    perplexity: Mapping[str, Evaluated] = field(default_factory=dict)
+    samples: Mapping[str, TextSampled] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    cut: ModelCut | None = None
+    saved: ModelSaved | None = None
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run as it stands. `status`: new, idle, busy, paused, finished, stopped or failed. Times are seconds since the epoch."""
+
+    status: str = "new"
+    doing: str = ""  # the command in hand
+    doing_line: int | None = None  # its line in commands.jsonl
+    doing_since: float | None = None
+    step_since: float | None = None  # when the arm in hand began to train
+    progress: Progressed | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    version: str = ""
+    started: float | None = None
+    ended: float | None = None
+    last: float | None = None  # when the last event was written
+    events: int = 0
+    model: ModelLoaded | None = None
+    corpus: CorpusLoaded | None = None
+    scores: UnitsScored | None = None
+    preview: Previewed | None = None
+    standing: Standing = Standing()
+    checkpoint: str | None = None
+    parents: Mapping[str, str | None] = field(default_factory=dict)  # checkpoint → the one that an undo goes back to
+    shelved: Mapping[str | None, Standing] = field(default_factory=dict)  # what stood at each checkpoint; None: as loaded
+    arm: str = ""  # the arm that trains: tuned or control
+    step: StepTrained | None = None
+    memory: tuple[tuple[float, MemorySampled], ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)  # command → seconds spent, summed
+    degraded: tuple[Degraded, ...] = ()
+    restarts: tuple[WorkerRestarted, ...] = ()
+    refused: CommandRefused | None = None  # the last refusal, until something is done again
+    failure: RunFailed | None = None
+    worker: int | None = None
+    commands_done: int = 0
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a change to take back."""
+        return self.checkpoint is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has had its last event."""
+        return self.status in ("finished", "stopped", "failed")
+
+
+@dataclass
+class _Draft:
+    """The state while a batch of events is folded: long series grow in lists and are frozen once, at the end of the batch."""
+
+    state: RunState
+    training: dict[str, list] = field(default_factory=dict)
+    validation: dict[str, list] = field(default_factory=dict)
+    memory: list = field(default_factory=list)
+
+    def settle(self) -> RunState:
+        curves = dict(self.state.standing.curves)
+        for arm in {**self.training, **self.validation}:
+            curve = curves.get(arm, Curve())
+            curves[arm] = replace(
+                curve,
+                training=curve.training + tuple(self.training.get(arm, ())),
+                validation=curve.validation + tuple(self.validation.get(arm, ())),
+            )
+        if self.training or self.validation:
+            self.state = replace(self.state, standing=replace(self.state.standing, curves=curves))
+        if self.memory:
+            self.state = replace(self.state, memory=self.state.memory + tuple(self.memory))
+        self.training, self.validation, self.memory = {}, {}, []
+        return self.state
+
+
+def fold(state: RunState, events: Iterable[Stamped]) -> RunState:
+    """The state after some more events. Pure: the given state is not changed."""
+    draft = _Draft(state)
+    for stamped in events:
+        match stamped.fact:
+            case StepTrained() as step:
+                draft.training.setdefault(step.arm, []).append((step.step, step.loss))
+                draft.state = replace(draft.state, step=step, step_since=draft.state.step_since or stamped.at)
+            case Validated() as loss:
+                draft.validation.setdefault(loss.arm, []).append((loss.step, loss.loss))
+            case MemorySampled() as memory:
+                draft.memory.append((stamped.at, memory))
+            case fact:
+                draft.state = _after(draft.settle(), fact, stamped.at)
+        draft.state = replace(draft.state, last=stamped.at, events=draft.state.events + 1)
+    return draft.settle()
+
+
+def _after(state: RunState, fact: Any, at: float) -> RunState:
+    match fact:
+        case RunStarted():
+            return replace(state, status="idle", recipe=fact.recipe, version=fact.version, started=at)
+        case WorkerStarted():
+            return replace(state, worker=fact.pid, status="new" if state.status == "new" else "idle", doing="", progress=None)
+        case CommandStarted():
+            return replace(
+                state, status="busy", doing=fact.name, doing_line=fact.command, doing_since=at, progress=None, refused=None
+            )
+        case CommandFinished() | CommandStopped():
+            return _done(state, at)
+        case CommandRefused():
+            return replace(_done(state, at), refused=fact)
+        case RunPaused():
+            return replace(state, status="paused")
+        case RunResumed():
+            return replace(state, status="busy")
+        case RunFinished():
+            return replace(state, status="finished", ended=at, doing="", progress=None)
+        case RunStopped():
+            return replace(state, status="stopped", ended=at, doing="", progress=None)
+        case RunFailed():
+            return replace(state, status="failed", ended=at, doing="", progress=None, failure=fact)
+        case Progressed():
+            return replace(state, progress=fact)
+        case ModelLoaded():
+            return replace(
+                state, model=fact, scores=None, preview=None, standing=Standing(), checkpoint=None, shelved={}, parents={}
+            )
+        case CorpusLoaded():
+            return replace(state, corpus=fact)
+        case UnitsScored():
+            return replace(state, scores=fact)
+        case Previewed():
+            return replace(state, preview=fact)
+        case Degraded():
+            return replace(state, degraded=(*state.degraded, fact))
+        case WorkerRestarted():
+            return replace(state, restarts=(*state.restarts, fact))
+        case CheckpointSaved():
+            parents = {**state.parents, fact.checkpoint: fact.parent}
+            return replace(state, checkpoint=fact.checkpoint, parents=parents)
+        case Undone():
+            standing = state.shelved.get(fact.checkpoint, Standing())
+            return replace(state, checkpoint=fact.checkpoint, standing=standing, step=None, arm="")
+    return _measured(state, fact, at)
+
+
+def _measured(state: RunState, fact: Any, at: float) -> RunState:
+    standing = state.standing
+    match fact:
+        case PlanMade():
+            # A new plan starts from the model before it: what was measured since then no longer holds.
+            state = replace(state, shelved={**state.shelved, state.checkpoint: standing})
+            kept = {stage: found for stage, found in standing.perplexity.items() if stage == "baseline"}
+            texts = {stage: found for stage, found in standing.samples.items() if stage == "baseline"}
+            standing = Standing(plan=fact, gates=standing.gates, perplexity=kept, samples=texts, curves=standing.curves)
+        case GatesChanged():
+            if fact.reason == "by hand":
+                state = replace(state, shelved={**state.shelved, state.checkpoint: standing})
+                kept = {stage: found for stage, found in standing.perplexity.items() if stage == "baseline"}
+                texts = {stage: found for stage, found in standing.samples.items() if stage == "baseline"}
+                standing = replace(standing, perplexity=kept, samples=texts, cut=None, saved=None)
+            standing = replace(standing, gates=fact)
+        case Compensated():
+            standing = replace(standing, compensated=fact)
+        case Evaluated():
+            standing = replace(standing, perplexity={**standing.perplexity, fact.stage: fact})
+        case TextSampled():
+            standing = replace(standing, samples={**standing.samples, fact.stage: fact})
+        case TuningStarted():
+            if fact.arm == "tuned":
+                state = replace(state, shelved={**state.shelved, state.checkpoint: standing})
+                standing = replace(standing, curves={}, cut=None, saved=None)
+            standing = replace(standing, curves={**standing.curves, fact.arm: Curve(fact.steps)})
+            state = replace(state, arm=fact.arm, step=None, step_since=None)
+        case ModelCut():
+            standing = replace(standing, cut=fact)
+        case ModelSaved():
+            standing = replace(standing, saved=fact)
+    return replace(state, standing=standing)
+
+
+def _done(state: RunState, at: float) -> RunState:
+    spent = at - state.doing_since if state.doing_since is not None else 0.0
+    seconds = {**state.seconds, state.doing: state.seconds.get(state.doing, 0.0) + spent} if state.doing else state.seconds
+    return replace(
+        state,
+        status="idle",
+        doing="",
+        doing_line=None,
+        doing_since=None,
+        progress=None,
+        seconds=seconds,
+        commands_done=state.commands_done + 1,
+        refused=None,
+    )
