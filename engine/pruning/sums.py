@@ -1,0 +1,143 @@
+"""Running sums over tokens, from which means, covariances and entropies are made; knows neither model nor layer.
+
+Each class takes batches of any size and holds sums only. Sums are float64, also for half-precision activations. They stay
+where the activations are, except on devices without float64, for which they are made on the CPU.
+"""
+
+import math
+
+import torch
+from torch import BoolTensor, Tensor
+
+BINS = 64  # of a neuron's histogram
+SPREAD = 4.0  # the bins span this many standard deviations of the layer's activations to either side of their mean
+
+
+class Moments:
+    """Mean, root mean square and, if asked, covariance of a stream of vectors."""
+
+    def __init__(self, covariance: bool):
+        self.covariance_wanted = covariance
+        self.tokens = 0
+        self.total: Tensor | None = None  # [channels]
+        self.squares: Tensor | None = None  # [channels]
+        self.products: Tensor | None = None  # [channels, channels]: of deviations from the mean of the tokens so far
+
+    def add(self, vectors: Tensor) -> None:
+        """Take in `vectors` [tokens, channels]."""
+        tokens = len(vectors)
+        if tokens == 0:
+            return
+        vectors = workable(vectors)  # [tokens, channels]
+        total = vectors.sum(0, dtype=torch.float64)  # [channels]
+        squares = torch.linalg.vector_norm(vectors, dim=0, dtype=torch.float64).square()  # [channels]
+        if self.covariance_wanted:
+            self._add_products(vectors, total / tokens)
+        self.total = total if self.total is None else self.total + total
+        self.squares = squares if self.squares is None else self.squares + squares
+        self.tokens += tokens
+
+    def mean(self) -> Tensor:
+        """[channels], float64, on the CPU."""
+        return _given(self.total, self.tokens, (0,))
+
+    def rms(self) -> Tensor:
+        """[channels], float64, on the CPU."""
+        return _given(self.squares, self.tokens, (0,)).sqrt()
+
+    def covariance(self) -> Tensor:
+        """[channels, channels], float64, on the CPU; divided by the number of tokens, not by one less."""
+        return _given(self.products, self.tokens, (0, 0))
+
+    def _add_products(self, vectors: Tensor, mean: Tensor) -> None:
+        # Chan, Golub and LeVeque (1979): products of deviations from the batch's own mean, then the step between the means.
+        # The raw second moment minus the squared mean would cancel to nothing where the mean is large beside the spread.
+        deviations = vectors - mean.to(vectors.dtype)  # [tokens, channels]
+        products = (deviations.T @ deviations).double()  # [channels, channels]
+        if self.products is None:
+            self.products = products
+            return
+        step = mean - self.total / self.tokens  # [channels]
+        weight = self.tokens * len(vectors) / (self.tokens + len(vectors))
+        self.products += products + weight * torch.outer(step, step)
+
+
+class AttentionEntropy:
+    """Mean entropy of the rows of attention, head by head, each row as a fraction of the most that it could have."""
+
+    def __init__(self):
+        self.rows = 0
+        self.total: Tensor | None = None  # [heads]
+
+    def add(self, weights: Tensor, real: BoolTensor | None = None) -> None:
+        """Take in causal attention `weights` [batch, heads, row, column], each row summing to 1 over its columns 0 to row.
+
+        Row 0 can see one token only and is left out. `real` [batch, row] leaves out the rows of padding, which stands at
+        the end of a block.
+        """
+        length = weights.shape[2]
+        if length < 2:
+            return
+        entropy = torch.special.entr(workable(weights)[:, :, 1:]).sum(3)  # [batch, heads, row - 1]; 0 ln 0 is 0
+        most = torch.arange(2, length + 1, device=entropy.device, dtype=entropy.dtype).log()  # [row - 1]
+        share = entropy / most  # [batch, heads, row - 1]
+        if real is None:
+            rows = share.shape[0] * share.shape[2]
+        else:
+            kept = real[:, 1:].to(share.device)  # [batch, row - 1]
+            rows = int(kept.sum())
+            share = share * kept[:, None]  # [batch, heads, row - 1]
+        total = share.sum((0, 2), dtype=torch.float64)  # [heads]
+        self.total = total if self.total is None else self.total + total
+        self.rows += rows
+
+    def mean(self) -> Tensor:
+        """[heads], float64, on the CPU: 0 looks at one token .. 1 looks at all that it can see alike."""
+        return _given(self.total, self.rows, (0,))
+
+
+class Histograms:
+    """How often each channel's value falls into each of `BINS` bins, the same for all channels, fixed by the first vectors."""
+
+    def __init__(self):
+        self.low = self.width = 0.0
+        self.counts: Tensor | None = None  # [channels, BINS]
+
+    def add(self, vectors: Tensor, first: int) -> None:
+        """Take in `vectors` [tokens, channels]; in the first call the `first` ones fix the bins.
+
+        Not all that come with the first call do, so that the result does not depend on the size of a batch. Values beyond the
+        bins count in the outermost ones.
+        """
+        vectors = workable(vectors)  # [tokens, channels]
+        channels = vectors.shape[1]
+        if self.counts is None:
+            self.counts = torch.zeros(channels, BINS, dtype=torch.int64, device=vectors.device)
+            if channels:
+                spread = float(vectors[:first].double().std(correction=0))
+                self.width = 2 * SPREAD * spread / BINS
+                self.low = float(vectors[:first].mean(dtype=torch.float64)) - SPREAD * spread
+        # A layer that gives one value for everything has bins of no width: all its neurons are in the first one.
+        place = (vectors - self.low) / self.width if self.width else torch.zeros_like(vectors)  # [tokens, channels]
+        bins = place.nan_to_num(0).clamp(0, BINS - 1).long()  # [tokens, channels]; the caller refuses what is not a number
+        own = torch.arange(channels, device=vectors.device) * BINS  # [channels]
+        self.counts += torch.bincount((bins + own).flatten(), minlength=channels * BINS).view(channels, BINS)
+
+    def entropy(self) -> Tensor:
+        """[channels], float64, on the CPU: 0 always in one bin .. 1 evenly spread over all of them."""
+        if self.counts is None:
+            return torch.zeros(0, dtype=torch.float64)
+        shares = self.counts.double() / self.counts.sum(1, keepdim=True)  # [channels, BINS]
+        return (torch.special.entr(shares).sum(1) / math.log(BINS)).cpu()
+
+
+def _given(total: Tensor | None, tokens: int, empty: tuple[int, ...]) -> Tensor:
+    # Nothing comes into a layer that has lost all its units: it has no channels.
+    return torch.zeros(empty, dtype=torch.float64) if total is None else (total / tokens).cpu()
+
+
+def workable(values: Tensor) -> Tensor:
+    """The values in float32 or float64, on a device that has float64."""
+    if values.dtype in (torch.float16, torch.bfloat16):
+        values = values.float()
+    return values.cpu() if values.device.type == "mps" else values
