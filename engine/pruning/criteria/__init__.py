@@ -1,0 +1,25 @@
+"""Criteria, one a file: each gives every head and every neuron a score, high = keep; none knows which units will go.
+
+The contract. The file's name is the criterion's name in a recipe, its docstring the help text that people read, and these
+literals, read without importing the file, its entry in the menu:
+
+    LABEL   what the menu calls it
+    COST    what it takes: "nothing", "weights" or "one pass" over the calibration text
+    NEEDS   what the pass gathers, out of `engine.pruning.calibration.NEEDS`; () where it takes none
+    UNITS   what it scores: "heads", "neurons" or both
+
+and one function:
+
+    score(model, anatomy, statistics, seed) -> engine.pruning.plan.Scores
+
+`model` and its `Anatomy` may be dense, gated or cut; `statistics` is what `calibrate` gathered, or None where NEEDS is
+empty; `seed` matters only to what draws numbers. The scores are finite, one for each unit, the same for the same
+arguments. Scores of different layers, and of heads and neurons, are not made comparable here. A criterion changes
+neither weights nor mode nor hooks nor the global random state, and it runs as named or raises `BadInput`: there is no
+falling back from one to another. What is not in UNITS gets no scores (an empty tuple for every layer), and whoever asks
+for a plan refuses a level for it first.
+"""
+
+from engine.record.catalogue import CRITERIA
+
+__all__ = ["CRITERIA"]  # the registry of this folder; it lives in the record, where the page can read it too
