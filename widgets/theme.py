@@ -1,0 +1,85 @@
+"""Every colour, size and margin of the page, once, for light and for dark; knows no chart and no control.
+
+The series colours are those of Okabe and Ito, "Color Universal Design" (2008): all of them can be told apart with every
+common colour blindness. A colour stands for one thing on the whole page; colour is never the only sign of anything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+
+ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+NAMES = ("light", "dark")
+
+# Charts without a title of their own: the card around them has it. Sides in pixels.
+MARGINS = MappingProxyType({"top": 10, "right": 16, "bottom": 42, "left": 52})
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The look of the page. Colours are CSS colours, sizes CSS lengths; `margins` are a figure's, in pixels.
+
+    `blocks` are the colours of the front, middle and back block. `stages` has one for baseline, pruned, tuned, control and
+    cut; the arms of a recovery, tuned and control, are drawn in their stages' colours. `ramp` runs from the least to the
+    greatest value of a map, `surprise` from an expected token to an unexpected one (backgrounds, readable under `text`).
+    """
+
+    name: str
+    page: str  # behind the cards
+    card: str  # behind charts and controls
+    line: str  # borders and grid lines
+    text: str
+    muted: str  # captions, axis labels
+    accent: str  # the one colour of what can be pressed
+    on_accent: str  # text on the accent
+    bad: str  # sentences that refuse something
+    good: str
+    baseline: str
+    ramp: tuple[str, ...]
+    surprise: tuple[str, ...]
+    blocks: tuple[str, str, str] = (SKY, ORANGE, PURPLE)
+    gone: str = VERMILLION  # the mark of a unit that is closed, or would be
+    heads: str = BLUE  # where heads and neurons stand side by side
+    neurons: str = ORANGE
+    font: str = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
+    mono: str = "ui-monospace, 'DejaVu Sans Mono', 'Liberation Mono', monospace"
+    size: str = "13px"
+    small: str = "11.5px"
+    chart_height: str = "228px"
+    margins: Mapping[str, int] = field(default_factory=lambda: MARGINS)
+
+    @property
+    def stages(self) -> Mapping[str, str]:
+        """A colour for each stage of a run at which perplexity is measured."""
+        return {"baseline": self.baseline, "pruned": VERMILLION, "tuned": BLUE if self.name == "light" else "#4AA3DF",
+                "control": GREEN, "cut": ORANGE}  # fmt: skip
+
+    def css(self) -> str:
+        """The style sheet of the page: this theme as CSS variables, then theme.css, which uses them."""
+        words = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), str)}
+        words |= {f"block-{number}": colour for number, colour in enumerate(self.blocks)}
+        words |= {f"stage-{stage}": colour for stage, colour in self.stages.items()}
+        words |= {f"surprise-{number}": colour for number, colour in enumerate(self.surprise)}
+        variables = " ".join(f"--espalier-{name.replace('_', '-')}: {value};" for name, value in words.items())
+        return f".espalier {{ {variables} }}\n{Path(__file__).with_suffix('.css').read_text(encoding='utf-8')}"
+
+
+LIGHT = Theme(
+    name="light", page="#f4f5f3", card="#ffffff", line="#dfe3de", text="#1c2320", muted="#5b6660", accent="#1f6b4e",
+    on_accent="#ffffff", bad="#a8380b", good="#1f6b4e", baseline="#5f6b66",
+    ramp=("#f3f6f4", "#b9d3c6", "#6fa58c", "#2f7659", "#0c3b2a"),
+    surprise=("#ffffff", "#fdf0d5", "#fad9a0", "#f5b96b", "#ee9450"),
+)  # fmt: skip
+DARK = Theme(
+    name="dark", page="#121614", card="#1b211e", line="#333c37", text="#e6ece8", muted="#9aa8a0", accent="#5cc495",
+    on_accent="#0c1f17", bad="#ff9d70", good="#5cc495", baseline="#a9b5af",
+    ramp=("#232b27", "#2f5746", "#3f8468", "#6bb996", "#c6efdc"),
+    surprise=("#1b211e", "#3a2f1b", "#5a4117", "#7d5312", "#a2620f"),
+)  # fmt: skip
+
+
+def theme_named(name: str) -> Theme:
+    """The theme of that name; light for any other, since the name comes from an address that anybody may type."""
+    return DARK if name == "dark" else LIGHT

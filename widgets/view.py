@@ -1,0 +1,78 @@
+"""What the charts and panels are given to draw: the run as it stands and what the controls would do; draws nothing itself."""
+
+from dataclasses import dataclass
+
+from engine.record.events import ModelLoaded, Previewed
+from engine.record.recipe import Recipe, Schedule
+from engine.record.schedules import count, lowest, parameters_saved, shares
+from engine.record.state import RunState
+from widgets.theme import Theme
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What the controls would do if they were applied now, worked out in the page, at once.
+
+    Counts and shares hold one number for each layer. `heads` names the (layer, head) that would go; it is empty while the
+    criterion's scores are not there yet, although `head_counts` already says how many it will be. The head shares that a
+    schedule asks for are `head_shares`; what whole heads make of them is in the counts.
+    """
+
+    heads: tuple[tuple[int, int], ...]
+    head_counts: tuple[int, ...]
+    neuron_counts: tuple[int, ...]
+    head_shares: tuple[float, ...]
+    neuron_shares: tuple[float, ...]
+    parameters_before: int
+    parameters_after: int
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture of the page. `draft` is None where the controls ask for nothing but what stands, or nothing is loaded."""
+
+    state: RunState
+    draft: Draft | None
+    theme: Theme
+
+    @property
+    def preview(self) -> Previewed | None:
+        """What the draft was measured to cost; None while no measurement of this very draft is there."""
+        found, draft = self.state.preview, self.draft
+        if found is None or draft is None or (found.head_counts, found.neuron_counts) != (draft.head_counts, draft.neuron_counts):
+            return None
+        return found if not draft.heads or set(found.heads) == set(draft.heads) else None
+
+
+def layer_shares(schedule: Schedule, layers: int) -> tuple[float, ...]:
+    """The share of units that a schedule takes from each layer; raises `BadInput` for custom shares of the wrong length."""
+    return shares(layers, schedule.level, schedule.shape, schedule.steepness, schedule.blocks, schedule.layers, cap=schedule.cap)
+
+
+def draft_of(recipe: Recipe, state: RunState) -> Draft | None:
+    """What a recipe would do to the model of a run; None while no model is loaded, or where it would change nothing."""
+    model = state.model
+    if model is None:
+        return None
+    head_shares, neuron_shares = (layer_shares(each, len(model.heads)) for each in (recipe.heads, recipe.neurons))
+    head_counts = tuple(count(share, units) for share, units in zip(head_shares, model.heads, strict=True))
+    neuron_counts = tuple(count(share, units) for share, units in zip(neuron_shares, model.neurons, strict=True))
+    if _stands(recipe.criterion, head_counts, neuron_counts, state):
+        return None
+    heads = ()
+    if state.scores is not None and state.scores.criterion == recipe.criterion:
+        gone = [lowest(scores, how_many) for scores, how_many in zip(state.scores.heads, head_counts, strict=True)]
+        heads = tuple((layer, head) for layer, of_layer in enumerate(gone) for head in of_layer)
+    saved = _saved(model, head_counts, neuron_counts)
+    return Draft(heads, head_counts, neuron_counts, head_shares, neuron_shares, model.parameters, model.parameters - saved)
+
+
+def _stands(criterion: str, head_counts: tuple[int, ...], neuron_counts: tuple[int, ...], state: RunState) -> bool:
+    plan = state.standing.plan
+    if plan is None:
+        return not any(head_counts) and not any(neuron_counts)
+    return (plan.criterion, plan.head_counts, plan.neuron_counts) == (criterion, head_counts, neuron_counts)
+
+
+def _saved(model: ModelLoaded, head_counts: tuple[int, ...], neuron_counts: tuple[int, ...]) -> int:
+    return parameters_saved(head_counts, model.head_parameters) + parameters_saved(neuron_counts, model.neuron_parameters)
