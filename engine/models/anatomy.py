@@ -58,6 +58,8 @@ def dissect(model: nn.Module) -> Anatomy:
     """
     name, family = family_of(model)
     config = model.config
+    if config.to_dict().get("add_cross_attention"):
+        raise BadInput(f"This {type(model).__name__} attends to an encoder, and only models that do not can be pruned here.")
     width = config.to_dict()[family.head_width] if family.head_width else config.hidden_size // config.num_attention_heads
     layers = model.get_submodule(family.layers)
     return Anatomy(

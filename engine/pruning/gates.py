@@ -1,0 +1,114 @@
+"""Closing units reversibly: a gate of 0 or 1 on what each head and each neuron writes; knows nothing of why a unit is closed.
+
+The gate sits at the input of the two output projections of a layer. There it does exactly what removing the unit does: a
+gate on the attention weights would leave the value path open, and one on the projection's weights would be undone by the
+first optimiser step.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from engine.models.anatomy import Anatomy, dissect, output_features
+from engine.pruning.plan import Plan, Unit, check
+from engine.record.errors import BadInput
+
+
+class Gates:
+    """The gates of a model, for the length of a `with`; all of them are open when it begins and gone when it ends.
+
+    Units are pairs `(layer, index)` as the model stands when `with` begins; for a cut model they count the units it has
+    left. Gates act in training as in evaluation: a closed unit contributes nothing and gets no gradient through its output.
+    They are multiplied into the activation and so follow its dtype and device wherever the model is moved. Nothing is
+    added to the model's parameters, buffers or `state_dict`. Several `Gates` on one model each keep their own units
+    closed. A layer with no unit closed is not touched at all: with every gate open the logits are bit-identical.
+    """
+
+    def __init__(self, model: nn.Module):
+        self.model = model
+        self.anatomy: Anatomy = dissect(model)
+        self._closed = Plan()
+        self._vectors: dict[str, Tensor] = {}  # by module path; [features], only for projections with something closed
+        self._handles: list[RemovableHandle] = []
+
+    def __enter__(self) -> "Gates":
+        if self._handles:
+            raise BadInput("These gates are on the model already; make another Gates(model) for a second set.")
+        self.anatomy = dissect(self.model)
+        for layer in self.anatomy.layers:
+            for path in (layer.attention_output, layer.mlp_output):
+                hook = self._hook(path)
+                self._handles.append(self.model.get_submodule(path).register_forward_pre_hook(hook))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._vectors.clear()
+        self._closed = Plan()
+
+    @property
+    def closed(self) -> Plan:
+        """The units that are closed now."""
+        return self._closed
+
+    def close(self, heads: Iterable[Unit] = (), neurons: Iterable[Unit] = ()) -> None:
+        """Close units; those that are closed stay so. Raises `BadInput` for a unit that the model does not have."""
+        asked = Plan(heads, neurons)
+        self.set(Plan(self._closed.heads | asked.heads, self._closed.neurons | asked.neurons))
+
+    def open(self, heads: Iterable[Unit] = (), neurons: Iterable[Unit] = ()) -> None:
+        """Open units again; those that are open stay so. Raises `BadInput` for a unit that the model does not have."""
+        asked = Plan(heads, neurons)
+        check(asked, self.anatomy)
+        self.set(Plan(self._closed.heads - asked.heads, self._closed.neurons - asked.neurons))
+
+    def set(self, plan: Plan) -> None:
+        """Close exactly the units of the plan and open all others.
+
+        Raises `BadInput` for a unit that the model does not have, with nothing changed, and outside of `with`.
+        """
+        if not self._handles:
+            raise BadInput("Gates act only inside their `with`: write `with Gates(model) as gates:` and close units there.")
+        check(plan, self.anatomy)
+        changed = {layer for layer, _ in (plan.heads ^ self._closed.heads) | (plan.neurons ^ self._closed.neurons)}
+        heads, neurons = _by_layer(plan.heads), _by_layer(plan.neurons)
+        for index in changed:
+            layer = self.anatomy.layers[index]
+            features = output_features(layer, heads.get(index, ()))
+            self._gate(layer.attention_output, layer.heads * layer.head_width, features)
+            self._gate(layer.mlp_output, layer.neurons, neurons.get(index, []))
+        self._closed = plan
+
+    def _gate(self, path: str, width: int, closed: list[int]) -> None:
+        if not closed:
+            self._vectors.pop(path, None)
+            return
+        weight = self.model.get_submodule(path).weight
+        vector = torch.ones(width, dtype=weight.dtype, device=weight.device)  # [features]
+        vector[closed] = 0
+        self._vectors[path] = vector
+
+    def _hook(self, path: str) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor] | None]:
+        vectors = self._vectors
+
+        def multiply(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor] | None:
+            vector = vectors.get(path)
+            if vector is None:
+                return None
+            (features,) = inputs
+            if vector.dtype != features.dtype or vector.device != features.device:  # the model was moved, or autocast is on
+                vector = vectors[path] = vector.to(features)
+            return (features * vector,)  # [..., features]
+
+        return multiply
+
+
+def _by_layer(units: Iterable[Unit]) -> dict[int, list[int]]:
+    layers: dict[int, list[int]] = {}
+    for layer, index in units:
+        layers.setdefault(layer, []).append(index)
+    return layers
