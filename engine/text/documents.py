@@ -1,0 +1,78 @@
+"""Reads plain text files and folders of them into documents; knows nothing of what the documents are for."""
+
+import os
+import re
+from pathlib import Path
+
+from engine.record.errors import BadInput, shorten
+
+SUFFIXES = (".txt", ".md")
+LARGEST = 200_000_000  # bytes; more is no text for one machine to prune on, and would be read into memory whole
+SHORTEST_GROUP = 100  # words; paragraphs of one file go together until a group has as many, so that its parts stay together
+
+
+def read_documents(where: str, at_least: int = 1) -> tuple[str, ...]:
+    """The documents at the path `where`, without duplicates, in the order of their names and places.
+
+    A folder gives one document a .txt or .md file, hidden ones left out; a file gives its paragraphs (separated by blank
+    lines, or else by line ends) in groups of a hundred words or more. A folder of fewer than `at_least` files is read like
+    one file. Raises `BadInput` where nothing is there, where it is not UTF-8 text, and for fewer documents than `at_least`.
+    """
+    path = Path(where).expanduser()
+    if not where.strip() or not path.exists():
+        raise BadInput(f"corpus file {shorten(where)} is not there; give the path of a text file or of a folder of them.")
+    files = _files(path)
+    if sum(file.stat().st_size for file in files) > LARGEST:
+        raise BadInput(f"corpus {shorten(where)} is larger than {LARGEST // 1_000_000} MB; give an excerpt of it.")
+    texts = [text for text in map(_text, files) if text.strip()]
+    if not texts:
+        raise BadInput(f"corpus {shorten(where)} is empty; give a text file with words in it.")
+    documents = texts if path.is_dir() and len(texts) >= at_least else [group for text in texts for group in _groups(text)]
+    documents = tuple(dict.fromkeys(documents))
+    if len(documents) < at_least:
+        raise BadInput(
+            f"corpus {shorten(where)} is too short: it has {len(documents)} documents or groups of paragraphs that differ, and "
+            f"{at_least} are needed to keep apart what is trained on and what is measured on; give a longer text."
+        )
+    return documents
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = []
+    for folder, inside, names in os.walk(path):
+        inside[:] = sorted(name for name in inside if not name.startswith("."))
+        found += [Path(folder, name) for name in sorted(names) if name.endswith(SUFFIXES) and not name.startswith(".")]
+    if not found:
+        raise BadInput(f"corpus folder {shorten(str(path))} has no {' or '.join(SUFFIXES)} files; give one that has.")
+    return found
+
+
+def _text(file: Path) -> str:
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        reason = error.strerror or error
+        raise BadInput(f"corpus file {shorten(str(file))} cannot be read ({reason}); give a text file.") from error
+    if b"\0" in raw:
+        raise BadInput(f"corpus file {shorten(str(file))} is binary (it has a zero byte); give plain text in UTF-8.")
+    try:
+        return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        place = f"byte {error.start} cannot be decoded"
+        raise BadInput(f"corpus file {shorten(str(file))} is not UTF-8 text ({place}); save it as UTF-8.") from error
+
+
+def _groups(text: str) -> list[str]:
+    separator = "\n\n" if re.search(r"\n\s*\n", text.strip()) else "\n"
+    groups, group, words = [], [], 0
+    for paragraph in re.split(r"\n\s*\n" if separator == "\n\n" else r"\n", text.strip()):
+        group.append(paragraph.strip())
+        words += len(paragraph.split())
+        if words >= SHORTEST_GROUP:
+            groups.append(separator.join(group))
+            group, words = [], 0
+    if group:  # what is left is too short for a document of its own
+        groups[-1:] = [separator.join([*groups[-1:], *group])]
+    return groups
