@@ -1,0 +1,1 @@
+"""What a model is worth, measured; knows nothing of how the model came to be."""
