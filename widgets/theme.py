@@ -62,8 +62,8 @@ class Theme:
         words |= {f"block-{number}": colour for number, colour in enumerate(self.blocks)}
         words |= {f"stage-{stage}": colour for stage, colour in self.stages.items()}
         words |= {f"surprise-{number}": colour for number, colour in enumerate(self.surprise)}
-        variables = " ".join(f"--espalier-{name.replace('_', '-')}: {value};" for name, value in words.items())
-        return f".espalier {{ {variables} }}\n{Path(__file__).with_suffix('.css').read_text(encoding='utf-8')}"
+        variables = " ".join(f"--esp-{name.replace('_', '-')}: {value};" for name, value in words.items())
+        return f".esp {{ {variables} }}\n{Path(__file__).with_suffix('.css').read_text(encoding='utf-8')}"
 
 
 LIGHT = Theme(

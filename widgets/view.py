@@ -1,12 +1,20 @@
 """What the charts and panels are given to draw: the run as it stands and what the controls would do; draws nothing itself."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import ipywidgets
+
+from engine.record.commands import Command
 from engine.record.events import ModelLoaded, Previewed
 from engine.record.recipe import Recipe, Schedule
 from engine.record.schedules import count, lowest, parameters_saved, shares
 from engine.record.state import RunState
+from widgets.requests import Request
 from widgets.theme import Theme
+
+Act = Callable[[Command | Request], None]
 
 
 @dataclass(frozen=True)
@@ -29,11 +37,16 @@ class Draft:
 
 @dataclass(frozen=True)
 class View:
-    """One picture of the page. `draft` is None where the controls ask for nothing but what stands, or nothing is loaded."""
+    """One picture of the page. `draft` is None where the controls ask for nothing but what stands, or nothing is loaded.
+
+    `recipe` is what the controls say (None while they say nothing that can be done), `folder` where the run lies.
+    """
 
     state: RunState
     draft: Draft | None
     theme: Theme
+    recipe: Recipe | None = None
+    folder: Path | None = None
 
     @property
     def preview(self) -> Previewed | None:
@@ -76,3 +89,11 @@ def _stands(criterion: str, head_counts: tuple[int, ...], neuron_counts: tuple[i
 
 def _saved(model: ModelLoaded, head_counts: tuple[int, ...], neuron_counts: tuple[int, ...]) -> int:
     return parameters_saved(head_counts, model.head_parameters) + parameters_saved(neuron_counts, model.neuron_parameters)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A part of the page: its widget, and how it shows a view. `draw` sets only what has changed since it was last called."""
+
+    widget: ipywidgets.Widget
+    draw: Callable[[View], None]
