@@ -1,0 +1,90 @@
+"""Reading the files of a model folder, each failure told in one sentence; knows neither names of models nor the network."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import safetensors.torch
+import transformers
+from huggingface_hub.errors import StrictDataclassError
+from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from huggingface_hub.utils import logging as hub_logging
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from engine.models.anatomy import supported
+from engine.record.catalogue import FAMILIES
+from engine.record.errors import BadInput, shorten
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars and no advice from transformers and the hub's client inside; what they report as errors stays."""
+    before = logging.get_verbosity(), hub_logging.get_verbosity()
+    bars, hub_bars = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before[0])
+        hub_logging.set_verbosity(before[1])
+        if bars:
+            logging.enable_progress_bar()
+        if hub_bars:
+            enable_progress_bars()
+
+
+def read_json(path: Path) -> dict:
+    """The object in a JSON file; raises `BadInput` for a missing or broken file and for any other JSON value."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"There is no {path.name} in {shorten(str(path.parent))}, so it holds no model.") from None
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{shorten(str(path))} cannot be read as JSON: {shorten(str(error))}.") from error
+    if not isinstance(value, dict):
+        raise BadInput(f"{shorten(str(path))} holds {shorten(value)} instead of a JSON object.")
+    return value
+
+
+def read_config(folder: Path) -> tuple[type[transformers.PreTrainedModel], PreTrainedConfig]:
+    """The model class and the config of a folder; raises `BadInput`, naming the supported types, for any other model."""
+    facts = read_json(folder / "config.json")
+    model_type = facts.get("model_type")
+    if not isinstance(model_type, str) or model_type.replace("_", "-") not in FAMILIES.names():
+        raise BadInput(f"{shorten(str(folder))} holds a model of the type {shorten(model_type)}; supported are {supported()}.")
+    if facts.get("quantization_config"):
+        raise BadInput(f"{shorten(str(folder))} holds quantised weights, which cannot be pruned; take the unquantised model.")
+    model_class = getattr(transformers, FAMILIES.load(model_type.replace("_", "-")).FAMILY.model_class)
+    try:
+        return model_class, model_class.config_class.from_dict(facts)
+    except (ValueError, TypeError, KeyError, AttributeError, StrictDataclassError) as error:
+        raise BadInput(
+            f"{shorten(str(folder / 'config.json'))} is no config of a {model_type}: {shorten(str(error))}."
+        ) from error
+
+
+def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder, from its files alone; raises `BadInput` where they are missing or broken."""
+    try:
+        with quiet():
+            return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"The tokenizer in {shorten(str(folder))} cannot be read: {shorten(str(error), 120)}.") from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file, in memory of their own; raises `BadInput` for a missing, truncated or other file."""
+    try:
+        # Copied, because the reader maps the file: whoever truncates it later would take this process down.
+        return {name: tensor.clone() for name, tensor in safetensors.torch.load_file(path).items()}
+    except FileNotFoundError:
+        raise BadInput(f"There is no {path.name} in {shorten(str(path.parent))}; the model is incomplete.") from None
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{shorten(str(path))} is no whole safetensors file: {shorten(str(error))}.") from error
