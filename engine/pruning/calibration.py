@@ -72,8 +72,8 @@ def calibrating(
     "entropy" gathers two things. Of a head, that of its real attention, from the eager implementation, to which the model
     is switched while a batch runs: of row i (from 0) −Σ A ln A, divided by ln(i + 1), the most that it could be, averaged over
     all rows but the first. Of a neuron, that of its activation's histogram over the tokens, divided by the logarithm of the
-    number of bins; the bins are the same for all neurons of a layer and span four standard deviations to either side of
-    the mean of the layer's activations in the first block.
+    number of bins; the bins are as wide for all neurons of a layer and span four standard deviations to either side of the
+    neuron's mean, both taken from the first block.
 
     Raises `BadInput` for an unsupported model, an unknown need, blocks or a mask that do not fit the model, and
     activations that are not finite.

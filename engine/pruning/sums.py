@@ -9,8 +9,8 @@ import math
 import torch
 from torch import BoolTensor, Tensor
 
-BINS = 64  # of a neuron's histogram
-SPREAD = 4.0  # the bins span this many standard deviations of the layer's activations to either side of their mean
+BINS = 63  # of a channel's histogram; odd, so that a value that hardly moves sits in the middle bin and not on an edge
+SPREAD = 4.0  # the bins span this many standard deviations to either side of the channel's mean
 
 
 class Moments:
@@ -97,10 +97,15 @@ class AttentionEntropy:
 
 
 class Histograms:
-    """How often each channel's value falls into each of `BINS` bins, the same for all channels, fixed by the first vectors."""
+    """How often each channel falls into each of `BINS` bins, of one width for all channels, around the channel's own mean.
+
+    With a width for each channel the trembling of one that hardly moves would count as much as the swings of another;
+    without its own middle, one channel that is far from the others would push them all into a single bin.
+    """
 
     def __init__(self):
-        self.low = self.width = 0.0
+        self.width = 0.0
+        self.low: Tensor | None = None  # [channels]: where the first bin begins
         self.counts: Tensor | None = None  # [channels, BINS]
 
     def add(self, vectors: Tensor, first: int) -> None:
@@ -111,13 +116,15 @@ class Histograms:
         """
         vectors = workable(vectors)  # [tokens, channels]
         channels = vectors.shape[1]
+        if not channels:
+            return
         if self.counts is None:
             self.counts = torch.zeros(channels, BINS, dtype=torch.int64, device=vectors.device)
-            if channels:
-                spread = float(vectors[:first].double().std(correction=0))
-                self.width = 2 * SPREAD * spread / BINS
-                self.low = float(vectors[:first].mean(dtype=torch.float64)) - SPREAD * spread
-        # A layer that gives one value for everything has bins of no width: all its neurons are in the first one.
+            variance, mean = torch.var_mean(vectors[:first].double(), 0, correction=0)  # [channels] each
+            spread = float(variance.mean().sqrt())
+            self.width = 2 * SPREAD * spread / BINS
+            self.low = (mean - SPREAD * spread).to(vectors.dtype)  # [channels]
+        # A layer in which nothing ever moves has bins of no width: all its channels are in the first one.
         place = (vectors - self.low) / self.width if self.width else torch.zeros_like(vectors)  # [tokens, channels]
         bins = place.nan_to_num(0).clamp(0, BINS - 1).long()  # [tokens, channels]; the caller refuses what is not a number
         own = torch.arange(channels, device=vectors.device) * BINS  # [channels]
