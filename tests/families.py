@@ -66,7 +66,7 @@ NAMES = tuple(CONFIGS)
 
 
 def make(name, *, dtype=torch.float64, seed=0):
-    """A model of one of `CONFIGS` in evaluation mode. No weight is zero or one: a fresh model's biases and norms would hide much."""
+    """A model of one of `CONFIGS` in evaluation mode; biases and norms are random too, lest they hide mistakes."""
     config = CONFIGS[name]()
     model = CLASSES[config.model_type](config).to(dtype).eval()
     generator = torch.Generator().manual_seed(seed)

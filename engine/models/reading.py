@@ -63,7 +63,8 @@ def read_config(folder: Path) -> tuple[type[transformers.PreTrainedModel], PreTr
         raise BadInput(f"{shorten(str(folder))} holds quantised weights, which cannot be pruned; take the unquantised model.")
     model_class = getattr(transformers, FAMILIES.load(model_type.replace("_", "-")).FAMILY.model_class)
     try:
-        return model_class, model_class.config_class.from_dict(facts)
+        with quiet():
+            return model_class, model_class.config_class.from_dict(facts)
     except (ValueError, TypeError, KeyError, AttributeError, StrictDataclassError) as error:
         raise BadInput(
             f"{shorten(str(folder / 'config.json'))} is no config of a {model_type}: {shorten(str(error))}."

@@ -90,7 +90,8 @@ def _write(
     model.generation_config.to_json_file(folder / GENERATION)
     (folder / SIDECAR).write_text(stored.model_dump_json() + "\n", encoding="utf-8")
     if tokenizer is not None:
-        tokenizer.save_pretrained(folder)
+        with quiet():
+            tokenizer.save_pretrained(folder)
 
 
 def _plain(about: Mapping[str, object]) -> dict[str, object]:

@@ -1,0 +1,140 @@
+"""The anatomy says what is really there, whatever the family, its odd options, the dtype or the device."""
+
+import pytest
+import torch
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    GPT2ForSequenceClassification,
+    GPT2LMHeadModel,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+
+from engine.models.anatomy import dissect, head_features, matrix
+from engine.pruning.cut import cut
+from engine.pruning.plan import Plan
+from engine.record.errors import BadInput
+from tests.families import CLASSES, CONFIGS, CONTEXT, FAMILIES, NAMES, VOCABULARY, gpt2, make
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_anatomy_counts_what_the_config_asked_for(name):
+    """Depth, heads, head width, neurons, context and vocabulary are those of the config; shared tensors count once."""
+    model = make(name)
+    config, anatomy = model.config, dissect(model)
+    neurons = {"gpt2": "n_inner", "opt": "ffn_dim", "gpt_neox": "intermediate_size"}[config.model_type]
+    assert anatomy.family == config.model_type
+    assert len(anatomy.layers) == config.num_hidden_layers
+    assert {layer.heads for layer in anatomy.layers} == {layer.groups for layer in anatomy.layers} == {config.num_attention_heads}
+    assert {layer.head_width * layer.heads for layer in anatomy.layers} == {config.hidden_size}
+    assert {layer.neurons for layer in anatomy.layers} == {getattr(config, neurons) or 4 * config.hidden_size}
+    assert (anatomy.context, anatomy.vocabulary) == (CONTEXT, VOCABULARY)
+    assert anatomy.parameters == model.num_parameters() == sum({id(p): p.numel() for p in model.parameters()}.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_path_leads_to_a_module_of_its_layer(name):
+    """The dotted paths are found from the model's root, and the output projections take what the anatomy says they take."""
+    model = make(name)
+    for layer in dissect(model).layers:
+        assert f".{layer.index}" in layer.attention and f".{layer.index}" in layer.mlp
+        assert model.get_submodule(layer.attention).layer_idx == layer.index
+        assert matrix(model.get_submodule(layer.attention_output)).shape[1] == layer.heads * layer.head_width
+        assert matrix(model.get_submodule(layer.mlp_output)).shape[1] == layer.neurons
+        assert model.get_submodule(layer.mlp) is not None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_heads_divide_the_input_projections_between_them(name):
+    """Every output feature of an attention input belongs to exactly one head."""
+    model = make(name)
+    for layer in dissect(model).layers:
+        for projection in layer.attention_inputs:
+            features = [at for head in range(layer.heads) for at in head_features(projection, layer, [head])]
+            assert sorted(features) == list(range(matrix(model.get_submodule(projection.path)).shape[0]))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_dtype_and_mode_do_not_matter(name, dtype):
+    """A half-precision model in training mode has the same anatomy."""
+    assert dissect(make(name).to(dtype).train()) == dissect(make(name))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_model_without_memory_has_an_anatomy(name):
+    """Shapes are enough: a model on the meta device is described like any other."""
+    config = CONFIGS[name]()
+    with torch.device("meta"):
+        model = CLASSES[name](config)
+    assert dissect(model) == dissect(make(name))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_cut_model_is_described_layer_by_layer(name):
+    """Ragged widths, a layer without heads and one without neurons are read from the weights that are left."""
+    model = make(name)
+    plan = Plan(heads={(0, 0), (0, 1), (0, 2), (1, 1)}, neurons={(0, 5)} | {(1, n) for n in range(20)})
+    first, second = dissect(cut(model, plan)).layers
+    assert (first.heads, first.groups, first.neurons, first.attention_inputs) == (0, 0, 19, ())
+    assert (second.heads, second.groups, second.neurons, second.head_width) == (2, 2, 0, 4)
+    assert first.head_parameters == 0
+    assert second.head_parameters == dissect(model).layers[1].head_parameters
+    assert second.neuron_parameters == dissect(model).layers[1].neuron_parameters
+
+
+def refused():
+    """Models that are no plain causal language model of a supported family, by what they are."""
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 30}
+    t5 = T5Config(d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, vocab_size=30)
+    return {
+        "encoder": lambda: BertForMaskedLM(BertConfig(**small)),
+        "seq2seq": lambda: T5ForConditionalGeneration(t5),
+        "no language-model head": lambda: GPT2LMHeadModel(gpt2()).transformer,
+        "classifier": lambda: GPT2ForSequenceClassification(gpt2()),
+        "cross-attention": lambda: GPT2LMHeadModel(gpt2(add_cross_attention=True)),
+        "no transformer": lambda: torch.nn.Linear(2, 2),
+    }
+
+
+@pytest.mark.parametrize("kind", ["encoder", "seq2seq", "no language-model head", "classifier", "no transformer"])
+def test_other_models_are_refused_with_the_supported_types(kind):
+    """One sentence names the class that was given and the types that are supported."""
+    with pytest.raises(BadInput) as refusal:
+        dissect(refused()[kind]())
+    assert all(name in str(refusal.value) for name in FAMILIES)
+    assert str(refusal.value).count(". ") == 0
+
+
+def test_a_decoder_that_attends_to_an_encoder_is_refused():
+    """GPT-2 with cross-attention is half of a sequence-to-sequence model."""
+    with pytest.raises(BadInput, match="encoder"):
+        dissect(refused()["cross-attention"]())
+
+
+def test_quantised_weights_are_refused():
+    """Integer weights in a projection cannot be pruned by their values."""
+    model = make("opt")
+    fc1 = model.get_submodule("model.decoder.layers.1.fc1")
+    fc1.weight = torch.nn.Parameter(fc1.weight.detach().to(torch.int8), requires_grad=False)
+    with pytest.raises(BadInput, match=r"layers\.1\.fc1.*quantised"):
+        dissect(model)
+
+
+def test_widths_that_make_no_whole_heads_are_refused():
+    """A projection that somebody else narrowed to a fraction of a head is not guessed at."""
+    model = make("opt")
+    output = model.get_submodule("model.decoder.layers.0.self_attn.out_proj")
+    output.weight = torch.nn.Parameter(output.weight.detach()[:, :7])
+    with pytest.raises(BadInput, match=r"7 features.*width of one head"):
+        dissect(model)
+
+
+def test_projections_that_disagree_are_refused():
+    """An attention input that makes other heads than the output takes belongs to no model that works."""
+    model = make("gpt_neox")
+    output = model.get_submodule("gpt_neox.layers.0.attention.dense")
+    output.weight = torch.nn.Parameter(output.weight.detach()[:, :8])
+    with pytest.raises(BadInput, match="query_key_value makes 36 features"):
+        dissect(model)
