@@ -1,0 +1,148 @@
+"""Sampling: the same text and the same surprise as the plain loop without a cache."""
+
+import pytest
+import torch
+
+from engine.record.errors import BadInput
+from engine.text.sample import pieces, sample
+from tests.engine.text.alphabet import tokenizer
+from tests.families import CLASSES, FAMILIES, make
+from tests.families import CONFIGS as SMALL
+
+PROMPT = "the tree"
+
+
+def small_model(family, dtype=torch.float64):
+    """A random model of `family` whose vocabulary is that of the test tokenizer."""
+    config = SMALL[family]()
+    config.vocab_size, config.initializer_range, config.init_std = 300, 0.5, 0.5
+    torch.manual_seed(0)
+    return CLASSES[family](config).to(dtype).eval()
+
+
+def plain_loop(model, ids, count, seed, temperature, end):
+    """Sample without a cache, one whole forward pass a token."""
+    generator = torch.Generator().manual_seed(seed)
+    ids = list(ids)
+    with torch.no_grad():
+        for _ in range(count):
+            logits = model(torch.tensor([ids]), use_cache=False).logits[0, -1].double()
+            token = int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator))
+            if token == end:
+                break
+            ids.append(token)
+    return ids
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("temperature", [0.8, 1.7])
+def test_it_is_the_plain_loop(family, temperature):
+    """The cache changes no token."""
+    model, reader = small_model(family), tokenizer()
+    ids = plain_loop(model, reader(PROMPT)["input_ids"], 12, 3, temperature, reader.eos_token_id)
+    tokens = sample(model, reader, PROMPT, tokens=12, seed=3, temperature=temperature)
+    assert "".join(token.text for token in tokens) == reader.decode(ids)
+    assert len(tokens) == len(ids)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_surprise_is_transformers_loss_token_by_token(family):
+    """The mean surprise of the text is the loss that transformers computes for it, and none is asked of the first token."""
+    model, reader = small_model(family), tokenizer()
+    ids = plain_loop(model, reader(PROMPT)["input_ids"], 12, 3, 0.5, reader.eos_token_id)
+    with torch.no_grad():
+        output = model(torch.tensor([ids]), use_cache=False)
+    scores = output.logits[0].log_softmax(-1)
+    surprises = [token.surprise for token in sample(model, reader, PROMPT, tokens=12, seed=3, temperature=0.5)]
+    assert surprises[0] is None
+    expected = [-scores[place, token].item() for place, token in enumerate(ids[1:])]
+    assert surprises[1:] == pytest.approx(expected, abs=1e-9)
+
+
+def test_temperature_zero_is_greedy():
+    """The likeliest token each time, whatever the seed."""
+    model, reader = small_model("gpt2"), tokenizer()
+    ids = reader(PROMPT)["input_ids"]
+    with torch.no_grad():
+        for _ in range(8):
+            ids.append(int(model(torch.tensor([ids]), use_cache=False).logits[0, -1].argmax()))
+    for seed in (0, 1):
+        tokens = sample(model, reader, PROMPT, tokens=8, seed=seed, temperature=0)
+        assert "".join(token.text for token in tokens) == reader.decode(ids)
+
+
+def test_a_seed_is_a_text_and_the_global_generator_is_left_alone():
+    """Two seeds differ, one repeats itself, and torch's own generator stands where it stood."""
+    model, reader = small_model("opt"), tokenizer()
+    before = torch.get_rng_state()
+    one, again, other = (sample(model, reader, PROMPT, tokens=20, seed=seed) for seed in (1, 1, 2))
+    assert one == again != other
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_mode_is_given_back(training):
+    """Also where the text was refused in the middle; and dropout, if any, is off while the text is sampled."""
+    config = SMALL["gpt2"](vocab_size=300, resid_pdrop=0.5)
+    model, reader = CLASSES["gpt2"](config).train(training), tokenizer()
+    assert sample(model, reader, PROMPT, tokens=5) == sample(model, reader, PROMPT, tokens=5)
+    assert model.training is training
+    with torch.no_grad():
+        model.transformer.ln_f.weight.fill_(float("nan"))
+    with pytest.raises(BadInput, match="not finite"):
+        sample(model, reader, PROMPT)
+    assert model.training is training
+
+
+def test_the_end_of_text_ends_the_text():
+    """A model that always says so adds nothing."""
+    model, reader = small_model("opt"), tokenizer()
+    with torch.no_grad():
+        model.model.decoder.final_layer_norm.weight.zero_()
+        model.model.decoder.final_layer_norm.bias.copy_(model.lm_head.weight[reader.eos_token_id] * 1000)
+    tokens = sample(model, reader, PROMPT, tokens=20)
+    assert "".join(token.text for token in tokens) == PROMPT
+
+
+@pytest.mark.parametrize("text", ["naïve café", "日本語のテキスト", "a 🌳 in a 🏡", "the tree", "\n\ttabs  and spaces ", "Ελλάς"])
+def test_pieces_join_to_the_whole(text):
+    """Characters of two to four bytes, spread over as many tokens, appear whole with the last of them."""
+    reader = tokenizer()
+    ids = reader(text)["input_ids"]
+    parts = pieces(reader, ids)
+    assert len(parts) == len(ids)
+    assert "".join(parts) == text
+    assert not any("\N{REPLACEMENT CHARACTER}" in part for part in parts)
+
+
+def test_pieces_of_broken_bytes_join_to_what_is_decoded():
+    """A model may emit bytes that are no character; the text then shows what the tokenizer shows."""
+    reader = tokenizer()
+    for seed in range(20):
+        ids = torch.randint(300, (30,), generator=torch.Generator().manual_seed(seed)).clamp(max=len(reader) - 1).tolist()
+        assert "".join(pieces(reader, ids)) == reader.decode(ids)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "options", "words"),
+    [
+        ("", {}, "no tokens"),
+        ("tree " * 100, {}, "shorten the prompt"),
+        ("the tree", {"tokens": 1000}, "fewer tokens"),
+        ("the tree", {"tokens": -1}, "tokens -1"),
+        ("the tree", {"temperature": -0.1}, "temperature"),
+        ("the tree", {"temperature": float("nan")}, "temperature"),
+    ],
+)
+def test_what_cannot_be_sampled_is_refused(prompt, options, words):
+    """One sentence says what was wrong and what to do."""
+    with pytest.raises(BadInput, match=words):
+        sample(small_model("gpt2"), tokenizer(), prompt, **options)
+
+
+def test_the_whole_context_can_be_used():
+    """Prompt and new tokens together may fill the model's context to the last place."""
+    model, reader = make("gpt2"), tokenizer()
+    model = small_model("gpt2")
+    count = model.config.max_position_embeddings - len(reader(PROMPT)["input_ids"])
+    assert sample(model, reader, PROMPT, tokens=count)
