@@ -35,7 +35,8 @@ class Preview:
     criterion: str
     heads: Schedule
     neurons: Schedule
-    evaluation: Measuring = Measuring(tokens=4096)
+    compensation: Compensation = "least-squares"
+    evaluation: Measuring = Measuring()
     calibration: Calibration = Calibration()
     seed: int = 0
 

@@ -1,11 +1,17 @@
 """The two ways in which an input is refused, in words for people; knows nothing of what the input was for."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class BadInput(ValueError):
-    """An input that cannot be used. The message is one sentence: the field, its value, what is allowed, what to do."""
+    """An input that cannot be used. The message is one sentence: the field, its value, what is allowed, what to do.
+
+    `field` is the dotted recipe field that the input came from, "" where that is not known (`blaming` adds it).
+    """
+
+    field = ""
 
 
 class UnknownName(BadInput):
@@ -16,6 +22,16 @@ class UnknownName(BadInput):
         near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         super().__init__(f"{kind} {shorten(name)} is not known.{hint} Known: {', '.join(names)}.")
+
+
+@contextmanager
+def blaming(field: str) -> Iterator[None]:
+    """Note on every `BadInput` that passes which recipe field it came from, unless somebody nearer to it has."""
+    try:
+        yield
+    except BadInput as error:
+        error.field = error.field or field
+        raise
 
 
 def shorten(value: object, limit: int = 60) -> str:

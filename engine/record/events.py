@@ -53,7 +53,7 @@ class CorpusLoaded:
     train_documents: int
     calibration_documents: int
     evaluation_documents: int
-    train_tokens: int
+    train_tokens: int | None  # counted when training first reads them
     calibration_tokens: int
     evaluation_tokens: int
     licence: str
@@ -85,9 +85,8 @@ class PlanMade:
 
 @dataclass(frozen=True)
 class Previewed:
-    """What a plan would cost, measured with its gates closed and nothing changed or compensated. `command` asked for it."""
+    """What a plan would cost, measured with it laid over the model and taken off again; it is what pruning would give."""
 
-    command: int
     heads: tuple[Head, ...]
     head_counts: Counts
     neuron_counts: Counts
@@ -111,15 +110,24 @@ class GatesChanged:
 
 
 @dataclass(frozen=True)
+class Residual:
+    """One output projection ("attention" or "mlp"): the mean squared length of the error in its output if the units just
+    went, of the error after compensation, and of the output's own variation; None where no covariance was gathered."""
+
+    layer: int
+    part: str
+    dropped: float | None
+    compensated: float | None
+    variance: float | None
+
+
+@dataclass(frozen=True)
 class Compensated:
-    """The output projections were refitted. For each layer, attention then MLP, the mean squared error that is left of the
-    projection's output on the calibration text, without compensation and with it."""
+    """The output projections that lost units were corrected by `method`; `notes` says what could not be done."""
 
     method: str
-    attention_before: tuple[float, ...]
-    attention_after: tuple[float, ...]
-    mlp_before: tuple[float, ...]
-    mlp_after: tuple[float, ...]
+    tokens: int
+    residuals: tuple[Residual, ...]
     notes: tuple[str, ...]
 
 

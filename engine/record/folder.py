@@ -39,15 +39,18 @@ def cache_home() -> Path:
 
 def create(recipe: Recipe, folder: Path | None = None) -> Path:
     """Make a run folder with its recipe in it; raises `BadInput` for a given folder that holds a run already."""
-    if folder is None:
-        model = re.sub(r"[^A-Za-z0-9.]+", "-", recipe.model).strip("-.")[-40:]
-        folder = home() / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{model}-{secrets.token_hex(3)}"
-    folder = Path(folder)
+    folder = home() / name_for(recipe) if folder is None else Path(folder)
     if (folder / "recipe.json").exists():
         raise BadInput(f"folder {shorten(str(folder))} holds a run already; name another one.")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_atomic(folder / "recipe.json", recipe.model_dump_json(indent=2) + "\n")
     return folder
+
+
+def name_for(recipe: Recipe) -> str:
+    """A name for a new run of a recipe: the time in UTC, the model, and six characters that make it the only one."""
+    model = re.sub(r"[^A-Za-z0-9.]+", "-", recipe.model).strip("-.")[-40:]
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{model}-{secrets.token_hex(3)}"
 
 
 def read_recipe(folder: Path) -> Recipe:

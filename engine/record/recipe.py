@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 from engine.record.catalogue import CORPORA, CRITERIA, check_model
 from engine.record.errors import BadInput, UnknownName, shorten
 from engine.record.knobs import Knob, knob, knobs_of
+from engine.record.schedules import shares
 
 PROMPT_LIMIT = 2000
 
@@ -62,6 +63,10 @@ class Schedule(_Frozen):
         if self.shape != "custom" and self.level > self.cap:
             raise ValueError(f"level {self.level} cannot be reached under a cap of {self.cap}")
         return self
+
+    def shares(self, layers: int) -> tuple[float, ...]:
+        """The share that goes from each of `layers` layers; raises `BadInput` for custom shares of another number."""
+        return shares(layers, self.level, self.shape, self.steepness, self.blocks, self.layers, self.cap)
 
 
 class Tuning(_Frozen):
