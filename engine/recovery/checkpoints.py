@@ -1,0 +1,113 @@
+"""The model as it stands, on disk, so that an undo or a new process can go on from there; knows no command and no event.
+
+    checkpoints/step-000003/
+        state.json            parent, reason, plan, compensation, and which checkpoint holds the trained weights
+        weights.safetensors   all parameters without compensation, where training changed them since the parent
+        fitted.safetensors    what compensation overwrote them with
+        control.safetensors   the control's parameters after the same training
+
+A checkpoint is written beside its place and renamed. What did not change is not written again: `weights` names the
+checkpoint that has them, None being the model as it was loaded.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from engine.pruning.plan import Plan
+from engine.record.folder import write_atomic
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One stand of the model. `trained` counts the optimizer steps since it was loaded, `control` how many of them the
+    control went through as well (its parameters lie with the checkpoint `control_at`)."""
+
+    name: str
+    parent: str | None
+    reason: str
+    plan: Plan
+    method: str
+    weights: str | None
+    trained: int = 0
+    control: int = 0
+    control_at: str | None = None
+
+
+LOADED = Checkpoint("", None, "load", Plan(), "none", None)
+
+
+def parameters_of(model: nn.Module) -> dict[str, Tensor]:
+    """Copies of every parameter by name, on the CPU, each shared tensor once."""
+    return {name: parameter.detach().to("cpu", copy=True).contiguous() for name, parameter in model.named_parameters()}
+
+
+def put_parameters(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Overwrite the parameters that are named."""
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            model.get_parameter(name).copy_(tensor)
+
+
+def write(folder: Path, stand: Checkpoint, fitted: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None) -> Checkpoint:
+    """Write a stand under the next free name and return it with that name; `weights` where training changed them."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    name = f"step-{1 + max((int(path.name[5:]) for path in folder.glob('step-*')), default=0):06d}"
+    stand = replace(stand, name=name, weights=name if weights is not None else stand.weights)
+    beside = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-"))
+    try:
+        if weights is not None:
+            save_file(dict(weights), beside / "weights.safetensors")
+        if fitted:
+            save_file({one: tensor.cpu().contiguous() for one, tensor in fitted.items()}, beside / "fitted.safetensors")
+        plain = asdict(stand) | {"plan": {"heads": sorted(stand.plan.heads), "neurons": sorted(stand.plan.neurons)}}
+        (beside / "state.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+        os.replace(beside, folder / name)
+    except OSError:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    return stand
+
+
+def add_control(folder: Path, stand: Checkpoint, control: nn.Module) -> Checkpoint:
+    """Put the control's parameters, trained for as many steps as the model itself, into a checkpoint."""
+    stand = replace(stand, control=stand.trained, control_at=stand.name)
+    beside = folder / stand.name / ".control.safetensors"
+    save_file(parameters_of(control), beside)
+    os.replace(beside, folder / stand.name / "control.safetensors")
+    plain = json.loads((folder / stand.name / "state.json").read_text(encoding="utf-8"))
+    plain |= {"control": stand.control, "control_at": stand.control_at}
+    write_atomic(folder / stand.name / "state.json", json.dumps(plain, indent=1) + "\n")
+    return stand
+
+
+def read(folder: Path, name: str | None) -> Checkpoint:
+    """The stand of that name; None is the model as it was loaded."""
+    if name is None:
+        return LOADED
+    plain = json.loads((folder / name / "state.json").read_text(encoding="utf-8"))
+    return Checkpoint(**(plain | {"plan": Plan(map(tuple, plain["plan"]["heads"]), map(tuple, plain["plan"]["neurons"]))}))
+
+
+def tensors_of(folder: Path, name: str, part: str) -> dict[str, Tensor]:
+    """What a checkpoint has under `part` ("weights", "fitted" or "control"); empty where it has none."""
+    path = folder / name / f"{part}.safetensors"
+    return load_file(path) if path.is_file() else {}
+
+
+def line_of(folder: Path, stand: Checkpoint) -> list[dict]:
+    """The stands that led to this one, the first change first: what was done, in plain numbers without the units themselves."""
+    line = []
+    while stand.name:
+        plan = {"heads": len(stand.plan.heads), "neurons": len(stand.plan.neurons)}
+        line.append({"reason": stand.reason, "closed": plan, "compensation": stand.method, "trained_steps": stand.trained})
+        stand = read(folder, stand.parent)
+    return line[::-1]
