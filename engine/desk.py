@@ -1,0 +1,134 @@
+"""The model and its text as they stand between two commands: what is laid over the model, and the checkpoints behind it.
+
+Knows no command: `engine.workbench` decides what is done to it, and when. Every change ends in a checkpoint, so that an undo, or
+another process, can bring back any stand.
+"""
+
+import tempfile
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from engine.evaluation.perplexity import Evaluation, batches, total
+from engine.models.load import Loaded, load
+from engine.pruning.calibration import Statistics
+from engine.pruning.compensate import NEEDS
+from engine.pruning.evidence import Evidence
+from engine.pruning.overlay import Overlay
+from engine.pruning.plan import Plan, Scores
+from engine.record.errors import blaming
+from engine.record.events import CheckpointSaved, Event, GatesChanged, Undone
+from engine.record.lifecycle import Progressed
+from engine.record.recipe import Calibration, Measuring
+from engine.recovery import checkpoints
+from engine.recovery.checkpoints import LOADED
+from engine.report import compensated, counts
+from engine.text.texts import Texts
+
+
+class Desk:
+    """One loaded model with one text; `close()` takes gates and hooks off the model."""
+
+    def __init__(self, loaded: Loaded, texts: Texts, device: str, precision: torch.dtype, folder: Path | None):
+        self._scratch = tempfile.TemporaryDirectory(prefix="espalier-") if folder is None else None
+        self.checkpoints = Path(self._scratch.name if self._scratch else folder) / "checkpoints"
+        self.loaded = loaded
+        self.model: nn.Module = loaded.model
+        self.texts = texts
+        self.device = device
+        self.precision = precision
+        self.overlay = Overlay(loaded.model, loaded.anatomy)
+        self.evidence = Evidence(loaded.model, loaded.anatomy)
+        self.stand = LOADED
+
+    def close(self) -> None:
+        """Give the model back bare of gates and hooks."""
+        self.overlay.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def dense(self) -> nn.Module:
+        """Another copy of the model as it was loaded; read again rather than kept, since it is seldom needed."""
+        return load(self.loaded.name, device=self.device).model
+
+    def scores(self, criterion: str, calibration: Calibration, seed: int) -> Generator[Progressed, None, Scores]:
+        """The scores of the model without what lies over it, on the calibration split."""
+        blocks = self._calibration(calibration)
+        with self.overlay.lifted(), blaming("criterion"):
+            return (yield from self.evidence.scores(criterion, blocks, seed))
+
+    def statistics(self, method: str, calibration: Calibration) -> Generator[Progressed, None, Statistics | None]:
+        """What a compensation needs to know, measured on the model without what lies over it."""
+        blocks = self._calibration(calibration)
+        with self.overlay.lifted():
+            return (yield from self.evidence.statistics(blocks, NEEDS[method]))
+
+    def evaluate(self, model: nn.Module, measuring: Measuring) -> Generator[Progressed, None, Evaluation]:
+        """The perplexity of any model on the evaluation split."""
+        blocks = self.texts.blocks("evaluation", measuring.sequence_length, measuring.tokens, "evaluation")
+        parts = []
+        for part in batches(model, blocks):
+            parts.append(part)
+            yield Progressed("evaluation", sum(tokens for _, tokens in parts), blocks.numel() - len(blocks), "tokens")
+        return total(parts)
+
+    def lay(self, plan: Plan, method: str, statistics: Statistics | None, reason: str) -> Iterator[Event]:
+        """Lay a plan over the model, in place of what lies there, and checkpoint it."""
+        with blaming("compensation"):
+            records = self.overlay.lay(plan, method, statistics)
+        stand = replace(self.stand, parent=self.stand.name or None, reason=reason, plan=plan, method=method)
+        self.stand = checkpoints.write(self.checkpoints, stand, self.overlay.take()[2], None)
+        yield GatesChanged(**counts(plan, self.loaded.anatomy), reason=reason)
+        if method != "none":
+            yield compensated(method, records)
+        yield CheckpointSaved(self.stand.name, self.stand.parent, reason)
+
+    def keep_trained(self, steps: int, reason: str) -> Iterator[Event]:
+        """Make the weights as training left them the model's own, and checkpoint them."""
+        self.overlay.settle()
+        self.evidence = Evidence(self.model, self.loaded.anatomy)
+        stand = replace(
+            self.stand, parent=self.stand.name or None, reason=reason, method="none", trained=self.stand.trained + steps
+        )
+        self.stand = checkpoints.write(self.checkpoints, stand, {}, checkpoints.parameters_of(self.model))
+        yield CheckpointSaved(self.stand.name, self.stand.parent, reason)
+
+    def control(self) -> nn.Module:
+        """The unpruned model, trained as much as this one was before its last recovery."""
+        model = self.dense()
+        if self.stand.control_at is not None:
+            checkpoints.put_parameters(model, checkpoints.tensors_of(self.checkpoints, self.stand.control_at, "control"))
+        return model
+
+    def keep_control(self, control: nn.Module) -> None:
+        """Remember the control with this stand, so that a further recovery has one that went through the same."""
+        self.stand = checkpoints.add_control(self.checkpoints, self.stand, control)
+
+    def restore(self, name: str | None) -> None:
+        """Bring back the model as it stood at a checkpoint; None is the model as it was loaded."""
+        stand = checkpoints.read(self.checkpoints, name)
+        if stand.weights == self.stand.weights:
+            weights = {}
+        elif stand.weights is None:
+            weights = checkpoints.parameters_of(self.dense())
+        else:
+            weights = checkpoints.tensors_of(self.checkpoints, stand.weights, "weights")
+        fitted = checkpoints.tensors_of(self.checkpoints, name, "fitted") if name else {}
+        self.overlay.off()
+        if weights:
+            checkpoints.put_parameters(self.model, weights)
+            self.evidence = Evidence(self.model, self.loaded.anatomy)
+        self.overlay.put(stand.plan, stand.method, fitted)
+        self.stand = stand
+
+    def back(self, name: str | None, reason: str) -> Iterator[Event]:
+        """`restore`, with the events that say so."""
+        self.restore(name)
+        yield Undone(name)
+        yield GatesChanged(**counts(self.stand.plan, self.loaded.anatomy), reason=reason)
+
+    def _calibration(self, calibration: Calibration) -> torch.LongTensor:
+        return self.texts.blocks("calibration", calibration.sequence_length, calibration.tokens, "calibration")  # [n, length]

@@ -1,0 +1,187 @@
+"""Drives a workbench through what is asked of a run, one command after another, answering pause, step and stop in between.
+
+Whatever the workbench yields is passed on as it is. `serve` goes on for as long as somebody asks; `run` carries out one
+recipe from start to end. Knows nothing of processes and of what the commands do.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from engine.record import commands as ask
+from engine.record.catalogue import version
+from engine.record.errors import BadInput
+from engine.record.events import Event
+from engine.record.folder import Tail, Writer, create, post
+from engine.record.lifecycle import (
+    CommandFinished,
+    CommandRefused,
+    CommandStarted,
+    CommandStopped,
+    RunFailed,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    RunStopped,
+)
+from engine.record.line import Stamped
+from engine.record.recipe import Recipe
+from engine.workbench import Workbench
+
+NAP = 0.02  # seconds between two looks at an empty inbox: a held run answers within this
+PASSING = ("Progressed", "Validated")  # events that are no step of their own when a held run is asked for one
+
+
+class Inbox:
+    """What has been asked and not begun: holds (pause, resume, step, stop) apart from the commands that wait their turn."""
+
+    def __init__(self, commands: Iterable[ask.Command] = (), folder: Path | None = None, done: int = 0):
+        self._tail = Tail(folder / "commands.jsonl") if folder else None
+        self._done = done  # an earlier process has seen to the lines before this one
+        self.waiting: deque[Stamped] = deque(Stamped(line, 0.0, command) for line, command in enumerate(commands))
+        self.holds: deque[Stamped] = deque()
+        self.dropped: deque[Stamped] = deque()
+
+    def look(self) -> None:
+        """Take in what has been posted since the last look. A Stop drops all that waited when it was posted."""
+        for stamped in self._tail.read() if self._tail else ():
+            if stamped.seq < self._done:
+                continue
+            if isinstance(stamped.fact, ask.Stop):
+                self.dropped.extend(self.waiting)
+                self.waiting.clear()
+            (self.holds if isinstance(stamped.fact, ask.HOLDS) else self.waiting).append(stamped)
+
+    def next(self) -> Stamped | None:
+        """The next command to begin; of previews in a row only the last, since nobody waits for the others any more."""
+        self.look()
+        while len(self.waiting) > 1 and all(isinstance(self.waiting[place].fact, ask.Preview) for place in (0, 1)):
+            self.waiting.popleft()
+        return self.waiting.popleft() if self.waiting else None
+
+    def hold(self, line: int) -> ask.Command | None:
+        """The next hold that was posted after the command of `line`; older ones were meant for something else."""
+        while self.holds:
+            stamped = self.holds.popleft()
+            if stamped.seq > line:
+                return stamped.fact
+        return None
+
+
+def carry_out(
+    bench: Workbench, line: int, command: ask.Command, inbox: Inbox, nap: Callable[[float], None] = time.sleep
+) -> Iterator[Event]:
+    """One command from start to end; holds are answered between any two of its events.
+
+    A preview gives way to whatever is asked after it.
+    """
+    name = type(command).__name__
+    yield CommandStarted(line, name)
+    events, held, steps = bench.handle(command), False, 0
+    try:
+        while True:
+            inbox.look()
+            match inbox.hold(line):
+                case ask.Stop():
+                    events.close()
+                    yield from bench.after_stop(command)
+                    yield CommandStopped(line, name)
+                    return
+                case ask.Pause() if not held:
+                    held, steps = True, 0
+                    yield RunPaused()
+                case ask.Resume() if held:
+                    held = False
+                    yield RunResumed()
+                case ask.Step() if held:
+                    steps += 1
+                case _ if isinstance(command, ask.Preview) and inbox.waiting:
+                    yield CommandStopped(line, name)
+                    return
+            if held and not steps:
+                nap(NAP)
+                continue
+            event = next(events)
+            yield event
+            if held and type(event).__name__ not in PASSING:
+                steps -= 1
+    except StopIteration:
+        yield CommandFinished(line, name)
+    except BadInput as error:
+        yield CommandRefused(line, name, error.field, str(error))
+    finally:
+        events.close()
+
+
+def serve(bench: Workbench, inbox: Inbox, stay: Callable[[], bool], *, strict: bool = False) -> Iterator[Event]:
+    """Carry out what is asked until `Finish` comes, or until nothing waits and `stay()` says that nobody needs this any more.
+
+    `strict` is for a run that is one recipe: there a refused command fails the run and a stopped one ends it.
+    """
+    while True:
+        stamped = inbox.next()
+        while inbox.dropped:
+            gone = inbox.dropped.popleft()
+            yield CommandStopped(gone.seq, type(gone.fact).__name__)
+            if strict:
+                yield RunStopped()
+                return
+        if stamped is None:
+            if not stay():
+                return
+            time.sleep(NAP)
+            continue
+        if isinstance(stamped.fact, ask.Finish):
+            yield RunFinished()
+            return
+        for event in carry_out(bench, stamped.seq, stamped.fact, inbox):
+            yield event
+            if strict and isinstance(event, CommandRefused):
+                yield RunFailed(event.reason, event.field)
+                return
+            if strict and isinstance(event, CommandStopped) and not isinstance(stamped.fact, ask.Preview):
+                yield RunStopped()
+                return
+
+
+def run(recipe: Recipe, folder: Path | str | None = None) -> Iterator[Event]:
+    """Carry out a recipe in this process, yielding each event as it happens.
+
+    In a folder, when one is given, everything is written down as well, the smaller model too, and any page can follow, pause,
+    step and stop the run.
+    The last event is `RunFinished`, `RunStopped` or `RunFailed`; a recipe that turns out impossible (no such file, no causal
+    language model) ends with the latter. Raises `BadInput` at once for a folder that holds a run already.
+    """
+    commands = (*ask.commands_of(recipe), ask.Finish())
+    if folder is None:
+        nowhere_to_save = tuple(command for command in commands if not isinstance(command, ask.Save))
+        return _run(recipe, Workbench(None, recipe), Inbox(nowhere_to_save))
+    folder = create(recipe, Path(folder))
+    for command in commands:
+        post(folder, command)
+    return _written(folder, _run(recipe, Workbench(folder, recipe), Inbox(folder=folder)))
+
+
+def _run(recipe: Recipe, bench: Workbench, inbox: Inbox) -> Iterator[Event]:
+    try:
+        yield RunStarted(recipe.model_dump(mode="json"), version())
+        yield from serve(bench, inbox, lambda: False, strict=True)
+    except Exception as error:
+        # Whatever it was, the record of the run ends with it; the error itself goes on to whoever called.
+        yield RunFailed(f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        bench.close()
+
+
+def _written(folder: Path, events: Iterator[Event]) -> Iterator[Event]:
+    writer = Writer(folder / "events.jsonl")
+    try:
+        for event in events:
+            writer.append(event)
+            yield event
+    finally:
+        events.close()
+        writer.close()

@@ -1,0 +1,254 @@
+"""Command in, events out: the one file that knows every stage of an experiment; knows nothing of screens and processes.
+
+    Load → Score → Preview, Prune, SetGate → Evaluate, Sample → Tune, and its control → Cut → Save          Undo, Reset: back
+
+`handle(command)` is a generator. The caller drives it: pausing is not asking for the next event, stopping is closing it. A
+command that raises `BadInput`, or that is stopped, leaves the model as it was; only a stopped Tune keeps what it has learnt,
+and `after_stop` says so.
+"""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import torch
+from torch import LongTensor, nn
+
+from engine.desk import Desk
+from engine.evaluation import latency
+from engine.models.load import load
+from engine.pruning.checkpoint import save
+from engine.pruning.cut import cut
+from engine.pruning.plan import Plan, Scores, make_plan
+from engine.record import commands as ask
+from engine.record import events as tell
+from engine.record.errors import BadInput, blaming
+from engine.record.lifecycle import Degraded, Progressed
+from engine.record.recipe import Calibration, Measuring, Recipe
+from engine.recovery import checkpoints
+from engine.recovery.loop import arithmetic, train
+from engine.report import about, counts, loaded_as, pick_device, size_of, write_scores
+from engine.text.corpora import read_corpus
+from engine.text.sample import sample
+from engine.text.texts import Texts
+
+VALIDATION_TOKENS = 4096  # of the calibration split, which training does not read
+Events = Generator[tell.Event, None, None]
+
+
+class Workbench:
+    """One model with one text, and all that is done to them. `folder` is where checkpoints and the export go (None: away)."""
+
+    def __init__(self, folder: Path | None = None, recipe: Recipe | None = None):
+        self.folder = folder
+        self.recipe = recipe or Recipe()
+        self.desk: Desk | None = None
+        self._smaller: nn.Module | None = None
+        self._forget()
+
+    def handle(self, command: ask.Command) -> Events:
+        """Carry out one command. Raises `BadInput` where that is impossible; nothing has changed then."""
+        if self.desk is None and not isinstance(command, ask.Load):
+            raise BadInput(f"{type(command).__name__} needs a model; load one first.")
+        match command:
+            case ask.Load():
+                yield from self._load(command)
+            case ask.Score():
+                yield from self._score(command.criterion, command.calibration, command.seed)
+            case ask.Preview():
+                yield from self._preview(command)
+            case ask.Prune():
+                yield from self._prune(command)
+            case ask.SetGate():
+                yield from self._set_gate(command)
+            case ask.Evaluate():
+                yield from self._evaluate(self.desk.model, command.stage, command.evaluation)
+            case ask.Sample():
+                yield self._sample(self.desk.model, command.stage, command.prompt, command.seed, command.tokens)
+            case ask.Tune():
+                yield from self._tune(command)
+            case ask.Cut():
+                yield from self._cut(command)
+            case ask.Save():
+                yield from self._save()
+            case ask.Undo() if not self.desk.stand.name:
+                raise BadInput("There is nothing to undo: the model stands as it was loaded.")
+            case ask.Undo():
+                yield from self._back(self.desk.stand.parent, "undo")
+            case ask.Reset():
+                yield from self._back(None, "reset")
+            case _:
+                raise BadInput(f"{type(command).__name__} is for whoever drives the workbench, not for the workbench itself.")
+
+    def after_stop(self, command: ask.Command) -> Events:
+        """What is left to say once `handle` was closed: a Tune that was stopped keeps its steps, which are saved and measured."""
+        if isinstance(command, ask.Tune) and self._steps:
+            yield from self._trained(self._steps, "tune, stopped")
+            yield from self._evaluate(self.desk.model, "tuned", command.evaluation)
+            yield self._sample(self.desk.model, "tuned", command.prompt, command.seed)
+
+    def catch_up(self, command: ask.Load, checkpoint: str | None) -> None:
+        """Stand where an earlier process stood: the same model and text, at a checkpoint. Says nothing; all has been said."""
+        for _ in self._load(command):
+            pass
+        self.desk.restore(checkpoint)
+
+    def close(self) -> None:
+        """Take gates and hooks off the model and let everything go; harmless a second time."""
+        if self.desk is not None:
+            self.desk.close()
+        self.desk = self._smaller = None
+
+    def _forget(self) -> None:
+        self.measured: dict[str, tell.Evaluated] = {}
+        self._told: tuple | None = None  # the scores that were told last
+        self._calibration = Calibration()
+        self._steps = 0  # of a recovery that is under way
+
+    def _load(self, command: ask.Load) -> Events:
+        yield Progressed("reading the model", 0, 2, "parts")
+        with blaming("device"):
+            device = pick_device(command.device)
+        with blaming("model"):
+            loaded = load(command.model, device=device)
+        yield Progressed("reading the text", 1, 2, "parts")
+        with blaming("corpus"):
+            splits = read_corpus(command.corpus)
+        texts = Texts(splits, loaded.tokenizer, loaded.anatomy.context)
+        tokens = {f"{split}_tokens": texts.blocks(split, 2).numel() for split in ("calibration", "evaluation")}
+        documents = {f"{split}_documents": len(getattr(splits, split)) for split in ("train", "calibration", "evaluation")}
+        precision = arithmetic(command.precision, torch.device(device))
+        self.close()
+        self._forget()
+        self.desk = Desk(loaded, texts, device, precision, self.folder)
+        yield loaded_as(loaded, device, precision)
+        yield tell.CorpusLoaded(splits.name, **documents, **tokens, train_tokens=None, licence=splits.licence)
+
+    def _score(self, criterion: str, calibration: Calibration, seed: int) -> Generator[tell.Event, None, Scores]:
+        scores = yield from self.desk.scores(criterion, calibration, seed)
+        told = (criterion, seed, calibration, self.desk.stand.weights)
+        if told != self._told:
+            artifact = write_scores(self.folder, criterion, scores)
+            yield tell.UnitsScored(criterion, scores.heads, calibration.tokens, artifact)
+            self._told = told
+        return scores
+
+    def _planned(self, command: ask.Preview | ask.Prune) -> Generator[tell.Event, None, tuple]:
+        """What a command asks for: the plan, the shares that it came from, the statistics to compensate it with."""
+        layers = len(self.desk.loaded.anatomy.layers)
+        given = {}
+        for kind in ("heads", "neurons"):
+            with blaming(f"{kind}.layers"):
+                given[kind] = getattr(command, kind).shares(layers)
+        scores = yield from self._score(command.criterion, command.calibration, command.seed)
+        statistics = yield from self.desk.statistics(command.compensation, command.calibration)
+        return make_plan(scores, given["heads"], given["neurons"]), given, statistics
+
+    def _preview(self, command: ask.Preview) -> Events:
+        desk = self.desk
+        plan, _, statistics = yield from self._planned(command)
+        with desk.overlay.lifted():
+            desk.overlay.lay(plan, command.compensation, statistics)
+            found = yield from desk.evaluate(desk.model, command.evaluation)
+        what, length = counts(plan, desk.loaded.anatomy), command.evaluation.sequence_length
+        yield tell.Previewed(**what, perplexity=found.perplexity, tokens=found.tokens, sequence_length=length)
+
+    def _prune(self, command: ask.Prune) -> Events:
+        plan, given, statistics = yield from self._planned(command)
+        self._calibration = command.calibration
+        self._measure_anew()
+        what = counts(plan, self.desk.loaded.anatomy)
+        yield tell.PlanMade(**what, head_shares=given["heads"], neuron_shares=given["neurons"], criterion=command.criterion)
+        yield from self.desk.lay(plan, command.compensation, statistics, "prune")
+
+    def _set_gate(self, command: ask.SetGate) -> Events:
+        overlay, unit = self.desk.overlay, (command.layer, command.head)
+        plan = Plan(overlay.plan.heads - {unit} if command.open else overlay.plan.heads | {unit}, overlay.plan.neurons)
+        statistics = yield from self.desk.statistics(overlay.method, self._calibration)
+        yield from self.desk.lay(plan, overlay.method, statistics, "by hand")
+        self._measure_anew()
+
+    def _measure_anew(self) -> None:
+        self.measured = {stage: found for stage, found in self.measured.items() if stage == "baseline"}
+        self._smaller = None
+
+    def _evaluate(self, model: nn.Module, stage: str, measuring: Measuring) -> Events:
+        found = yield from self.desk.evaluate(model, measuring)
+        dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+        protocol = (self.desk.texts.splits.name, measuring.sequence_length, dtype)
+        self.measured[stage] = tell.Evaluated(stage, found.perplexity, found.nll, found.tokens, *protocol)
+        yield self.measured[stage]
+
+    def _sample(self, model: nn.Module, stage: str, prompt: str, seed: int, new: int = 40) -> tell.TextSampled:
+        with blaming("prompt"):
+            text = sample(model, self.desk.loaded.tokenizer, prompt, tokens=new, seed=seed)
+        pieces, surprises = tuple(token.text for token in text), tuple(token.surprise for token in text)
+        return tell.TextSampled(stage, prompt, seed, pieces, surprises, len(text) - new)
+
+    def _tune(self, command: ask.Tune) -> Events:
+        desk, tuning = self.desk, command.tuning
+        blocks = desk.texts.blocks("train", tuning.sequence_length, None, "tuning")
+        before = checkpoints.parameters_of(desk.model)
+        self._steps = 0
+        try:
+            yield from self._train(desk.model, blocks, command, "tuned")
+        except BadInput:
+            checkpoints.put_parameters(desk.model, before)
+            raise
+        yield from self._trained(tuning.steps, "tune")
+        yield from self._evaluate(desk.model, "tuned", command.evaluation)
+        yield self._sample(desk.model, "tuned", command.prompt, command.seed)
+        if tuning.control and desk.stand.trained - tuning.steps != desk.stand.control:
+            yield Degraded("a control", "none", "an earlier recovery ran without one, so no unpruned model had the same training")
+        elif tuning.control:
+            control = desk.control()
+            yield from self._train(control, blocks, command, "control")
+            desk.keep_control(control)
+            yield from self._evaluate(control, "control", command.evaluation)
+            yield self._sample(control, "control", command.prompt, command.seed)
+
+    def _train(self, model: nn.Module, blocks: LongTensor, command: ask.Tune, arm: str) -> Events:
+        tuning, precision = command.tuning, self.desk.precision
+        held_out = self.desk.texts.blocks("calibration", tuning.sequence_length, VALIDATION_TOKENS, "tuning")
+        yield tell.TuningStarted(arm, tuning.method, tuning.steps, str(precision).removeprefix("torch."))
+        with blaming("tuning.learning_rate"):
+            for event in train(model, blocks, held_out, tuning, arm=arm, seed=command.seed, precision=precision):
+                if arm == "tuned":
+                    self._steps = event.step
+                yield event
+
+    def _trained(self, steps: int, reason: str) -> Events:
+        self._steps = 0
+        self._smaller = None
+        yield from self.desk.keep_trained(steps, reason)
+
+    def _cut(self, command: ask.Cut) -> Events:
+        model, dense = self.desk.model, self.desk.dense()
+        smaller = cut(model, self.desk.overlay.plan)
+        measuring = command.evaluation
+        blocks = self.desk.texts.blocks("evaluation", measuring.sequence_length, measuring.tokens, "evaluation")
+        times = []
+        for found in latency.compare(dense, smaller, blocks):
+            times.append(found)
+            yield Progressed("timing", len(times), 2, "batch sizes")
+        with torch.inference_mode():
+            tokens = blocks[:1].to(self.desk.device)  # [1, length]
+            difference = (model(input_ids=tokens).logits - smaller(input_ids=tokens).logits).abs().max().item()
+        self._smaller = smaller
+        (before, bytes_before), (after, bytes_after) = size_of(dense), size_of(smaller)
+        yield tell.ModelCut(before, after, bytes_before, bytes_after, tuple(times), difference)
+        yield from self._evaluate(smaller, "cut", measuring)
+
+    def _save(self) -> Events:
+        if self._smaller is None:
+            raise BadInput("There is no smaller model to save; cut one first.")
+        if self.folder is None:
+            raise BadInput("This run has no folder to save the smaller model in; give it one.")
+        told = about(
+            self.recipe.model_dump(mode="json"), checkpoints.line_of(self.desk.checkpoints, self.desk.stand), self.measured
+        )
+        save(self._smaller, self.folder / "model", tokenizer=self.desk.loaded.tokenizer, about=told)
+        yield tell.ModelSaved("model", sum(path.stat().st_size for path in (self.folder / "model").iterdir()))
+
+    def _back(self, name: str | None, reason: str) -> Events:
+        self._measure_anew()
+        yield from self.desk.back(name, reason)
