@@ -1,0 +1,191 @@
+"""The process behind a run: a supervisor without torch that keeps a worker alive, and the worker that serves the run folder.
+
+    python -m engine.worker RUN           supervisor: takes the lock, starts the worker, restarts it when it dies
+    python -m engine.worker RUN --serve   worker: carries out commands, writes events, samples memory
+
+A worker that dies (out of memory, a crash in native code, a device that asserts) takes no page with it: the next one goes
+on from the last checkpoint and does the interrupted command again, once. A worker that has nothing to do and that nobody
+watches ends by itself.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+
+from engine.record import commands as ask
+from engine.record.catalogue import version
+from engine.record.folder import Tail, Writer, read_events, read_recipe
+from engine.record.lifecycle import (
+    CommandFinished,
+    CommandRefused,
+    CommandStarted,
+    CommandStopped,
+    MemorySampled,
+    RunFailed,
+    RunStarted,
+    WorkerRestarted,
+    WorkerStarted,
+)
+from engine.record.line import Stamped
+from engine.record.lock import beat, is_watched, release_lock, take_lock
+from engine.record.state import RunState, fold
+
+BEAT = 1.0  # seconds between heartbeats of the supervisor and between memory samples of the worker
+RESTARTS = 5  # deaths in a row, without a command done in between, after which the run is given up
+NO_STANDING_START = (ask.Undo, ask.Reset)  # not done again after a death: they may have taken effect before it
+
+
+def supervise(folder: Path) -> int:
+    """Keep a worker alive for a run; returns 0 when the worker ended by itself, 1 when the run was given up."""
+    if not take_lock(folder):
+        return 0
+    deaths, worker = 0, None
+    try:
+        while True:
+            done = fold(RunState(), read_events(folder)).commands_done
+            worker = subprocess.Popen([sys.executable, "-m", "engine.worker", str(folder), "--serve"], stdin=subprocess.DEVNULL)
+            while worker.poll() is None:
+                beat(folder, worker=worker.pid)
+                try:
+                    worker.wait(BEAT)
+                except subprocess.TimeoutExpired:
+                    continue
+            if worker.returncode == 0:
+                return 0
+            state = fold(RunState(), read_events(folder))
+            deaths = 1 if state.commands_done > done else deaths + 1
+            why = f"the worker ended with status {worker.returncode}" + (f" while doing {state.doing}" if state.doing else "")
+            _tell(
+                folder,
+                WorkerRestarted(why, state.checkpoint) if deaths < RESTARTS else RunFailed(f"{why}, {deaths} times in a row"),
+            )
+            if deaths >= RESTARTS:
+                return 1
+    finally:
+        if worker is not None and worker.poll() is None:
+            worker.terminate()
+            worker.wait()
+        release_lock(folder)
+
+
+def work(folder: Path) -> int:
+    """Serve a run folder until the run is finished, or until nobody needs this any more; returns the exit status."""
+    events = read_events(folder)
+    state = fold(RunState(), events)
+    if state.is_over:
+        return 0
+    recipe = read_recipe(folder)
+    writer = Writer(folder / "events.jsonl")
+    log = _Log(writer)
+    parent = os.getppid()
+    if not events:
+        log.append(RunStarted(recipe.model_dump(mode="json"), version()))
+    with _Sampler(log):
+        import torch  # after the first lines are written: the page shows them while this takes its seconds
+
+        from engine.session import Inbox, serve
+        from engine.workbench import Workbench
+
+        log.append(WorkerStarted(os.getpid(), torch.get_num_threads()))
+        bench = Workbench(folder, recipe)
+        done = _see_to_interrupted(folder, events, log)
+        _catch_up(folder, bench, state, done)
+        inbox = Inbox(folder=folder, done=done)
+        try:
+            for event in serve(bench, inbox, lambda: is_watched(folder) and os.getppid() == parent):
+                log.append(event)
+                if os.getppid() != parent:  # the supervisor is gone: whoever looks next starts both anew
+                    return 1
+        finally:
+            bench.close()
+    writer.close()
+    return 0
+
+
+def _see_to_interrupted(folder: Path, events: list[Stamped], log: "_Log") -> int:
+    """The line of the first command that is still to be done; one that a worker died of twice is refused, not tried again."""
+    begun = [stamped.fact for stamped in events if isinstance(stamped.fact, CommandStarted)]
+    ended = {
+        stamped.fact.command for stamped in events if isinstance(stamped.fact, CommandFinished | CommandRefused | CommandStopped)
+    }
+    if not begun or begun[-1].command in ended:
+        return 1 + max(ended, default=-1)
+    last = begun[-1]
+    lines = {stamped.seq: stamped.fact for stamped in Tail(folder / "commands.jsonl").read()}
+    tried = sum(fact.command == last.command for fact in begun)
+    if tried >= 2 or isinstance(lines[last.command], NO_STANDING_START):
+        reason = f"{last.name} was given up: the worker ended {'twice ' if tried >= 2 else ''}while doing it."
+        log.append(CommandRefused(last.command, last.name, "", reason))
+        return last.command + 1
+    return last.command
+
+
+def _catch_up(folder: Path, bench, state: RunState, done: int) -> None:
+    """Bring a new workbench to where the run stood: the last model that was loaded, at the last checkpoint. Says nothing."""
+    loads = [s.fact for s in Tail(folder / "commands.jsonl").read() if isinstance(s.fact, ask.Load) and s.seq < done]
+    if loads and state.model is not None:
+        bench.catch_up(loads[-1], state.checkpoint)
+
+
+class _Log:
+    """The events file, for two threads of one process."""
+
+    def __init__(self, writer: Writer):
+        self._writer = writer
+        self._lock = threading.Lock()
+
+    def append(self, fact: object) -> None:
+        with self._lock:
+            self._writer.append(fact)
+
+
+class _Sampler:
+    """Writes how much memory is in use, once a second, from a thread of its own."""
+
+    def __init__(self, log: _Log):
+        self._log = log
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._sample, name="memory", daemon=True)
+
+    def __enter__(self) -> "_Sampler":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        process = psutil.Process()
+        while not self._done.wait(BEAT):
+            system = psutil.virtual_memory()
+            used, total = _accelerator()
+            self._log.append(MemorySampled(process.memory_info().rss, system.total - system.available, system.total, used, total))
+
+
+def _accelerator() -> tuple[int | None, int | None]:
+    torch = sys.modules.get("torch")  # the thread starts before torch is imported, and must not be what imports it
+    if torch is None or "torch.cuda" not in sys.modules or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+        return None, None
+    free, total = torch.cuda.mem_get_info()
+    return total - free, total
+
+
+def _tell(folder: Path, fact: object) -> None:
+    writer = Writer(folder / "events.jsonl")
+    writer.append(fact)
+    writer.close()
+
+
+def main(arguments: list[str]) -> int:
+    """`RUN` supervises, `RUN --serve` works."""
+    folder = Path(arguments[0])
+    return work(folder) if "--serve" in arguments[1:] else supervise(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
