@@ -1,0 +1,112 @@
+"""The command line: models, run, show; turns what was typed into recipes and what happened into words and exit statuses.
+
+Exit status: 0 finished, 1 failed or stopped (one line says why), 2 a bad recipe or a bad argument.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from engine.progress import Progress
+from engine.record.catalogue import models
+from engine.record.client import open_run
+from engine.record.errors import BadInput, shorten
+from engine.record.folder import home, name_for
+from engine.record.lifecycle import RunFailed, RunFinished
+from engine.record.recipe import Recipe, assign, explain
+from engine.summary import in_words, summary
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the arguments say and return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m engine", description="Prune a transformer, see what it costs, train it back."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    listed = commands.add_parser("models", help="the catalogue: name, family, parameters, source, ready offline?")
+    listed.add_argument("--json", action="store_true", help="as one JSON list")
+    ran = commands.add_parser("run", help="carry out a recipe to its end; progress goes to stderr")
+    ran.add_argument("recipe", metavar="RECIPE.json", help="a recipe; - reads it from standard input")
+    ran.add_argument("--folder", type=Path, help="the run folder to make (default: a new one under ESPALIER_HOME/runs or runs/)")
+    ran.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="change fields: neurons.level=0.5"
+    )
+    shown = commands.add_parser("show", help="what a run did")
+    shown.add_argument("folder", type=Path, metavar="DIR")
+    shown.add_argument("--json", action="store_true", help="as one JSON object")
+    given = parser.parse_args(arguments)
+    try:
+        return {"models": list_models, "run": run_recipe, "show": show_run}[given.command](given)
+    except BadInput as error:
+        return fail(str(error), 2)
+
+
+def list_models(given: argparse.Namespace) -> int:
+    """Print the catalogue."""
+    if given.json:
+        print(json.dumps([asdict(model) for model in models()], indent=2))
+        return 0
+    print(f"{'name':<24} {'family':<10} {'parameters':>12}  {'source':<9} ready offline")
+    for model in models():
+        ready = "yes" if model.ready else "needs the network"
+        print(f"{model.name:<24} {model.family:<10} {model.parameters:>12,}  {model.source:<9} {ready}")
+    return 0
+
+
+def run_recipe(given: argparse.Namespace) -> int:
+    """Carry a recipe out in this process."""
+    recipe = read_recipe(given.recipe, given.set)
+    from engine.session import run  # brings in torch, which a bad recipe need not wait for
+
+    folder = given.folder or home() / name_for(recipe)
+    progress, last = Progress(sys.stderr), None
+    try:
+        for last in run(recipe, folder):
+            progress.show(last)
+    except KeyboardInterrupt:
+        return fail(f"Interrupted; what was done so far is in {folder}.", 1)
+    except (RuntimeError, OSError, MemoryError) as error:
+        return fail(f"{type(error).__name__}: {shorten(str(error), 300)}; what was done so far is in {folder}.", 1)
+    finally:
+        progress.close()
+    if isinstance(last, RunFinished):
+        print(folder)
+        return 0
+    if isinstance(last, RunFailed):
+        return fail(last.reason, 2 if last.field else 1)
+    return fail(f"Stopped; what was done so far is in {folder}.", 1)
+
+
+def show_run(given: argparse.Namespace) -> int:
+    """Print what a run did."""
+    state = open_run(given.folder)
+    print(json.dumps(summary(state), indent=2, allow_nan=False) if given.json else in_words(state))
+    return 0
+
+
+def read_recipe(path: str, changes: list[str]) -> Recipe:
+    """The recipe in a file, with some fields changed; raises `BadInput` with one sentence for whatever is wrong with it."""
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"recipe file {shorten(path)} cannot be read: {error}.") from error
+    try:
+        return Recipe.model_validate_json(json.dumps(assign(json.loads(text), changes)) if changes else text)
+    except ValidationError as error:
+        raise BadInput(explain(error)[1]) from error
+    except json.JSONDecodeError as error:
+        raise BadInput(f"The recipe is not JSON: {error}.") from error
+
+
+def fail(why: str, status: int) -> int:
+    """Say why in one line on stderr."""
+    print(f"espalier: {' '.join(why.split())}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""What happens in a run, as it happens, in lines on a terminal or in a log; keeps nothing but the line it may overwrite."""
+
+from typing import TextIO
+
+from engine.record import events as tell
+from engine.record.lifecycle import Degraded, Progressed
+
+
+class Progress:
+    """Prints events to a stream; on a terminal, passing numbers overwrite one line, in a log they are left out."""
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+        self.live = stream.isatty()
+        self.dirty = False
+
+    def show(self, event: tell.Event) -> None:
+        """Print what an event says, if it is worth a line."""
+        match event:
+            case Progressed():
+                self._pass(f"  {event.what} {event.done:,} of {event.total:,} {event.unit}")
+            case tell.StepTrained():
+                self._pass(f"  {event.arm} step {event.step} of {event.steps}, loss {event.loss:.3f}")
+            case _ if line := _line(event):
+                self.close()
+                print(line, file=self.stream, flush=True)
+
+    def close(self) -> None:
+        """Leave the line that was being overwritten."""
+        if self.dirty:
+            print("\r\033[K", end="", file=self.stream, flush=True)
+        self.dirty = False
+
+    def _pass(self, text: str) -> None:
+        if self.live:
+            print(f"\r\033[K{text}", end="", file=self.stream, flush=True)
+            self.dirty = True
+
+
+def _line(event: tell.Event) -> str | None:
+    match event:
+        case tell.ModelLoaded():
+            heads, neurons = sum(event.heads), sum(event.neurons)
+            return f"{event.model}: {event.parameters:,} parameters, {heads} heads, {neurons:,} neurons, on {event.device}"
+        case tell.CorpusLoaded():
+            return (
+                f"{event.corpus}: {event.calibration_tokens:,} tokens to calibrate on, {event.evaluation_tokens:,} to evaluate on"
+            )
+        case tell.PlanMade():
+            gone = f"{sum(event.head_counts)} heads and {sum(event.neuron_counts):,} neurons"
+            left = event.parameters_after / event.parameters_before
+            return f"pruned by {event.criterion}: {gone} closed, {left:.1%} of the parameters left"
+        case tell.Evaluated():
+            how = f"{event.corpus}, {event.tokens:,} tokens, length {event.sequence_length}, {event.dtype}"
+            return f"perplexity {event.stage}: {event.perplexity:.2f}   ({how})"
+        case tell.Validated():
+            return f"  {event.arm} after {event.step} steps: validation loss {event.loss:.3f}"
+        case tell.ModelCut():
+            return f"cut: {event.parameters_before:,} → {event.parameters_after:,} parameters"
+        case tell.ModelSaved():
+            return f"saved: {event.size:,} bytes"
+        case Degraded():
+            return f"instead of {event.asked}: {event.did}, because {event.why}"
+    return None

@@ -1,0 +1,47 @@
+"""What a run did, from its state, as one plain object for programs and as a few lines for people; reads no files."""
+
+from typing import Any
+
+from engine.record.state import RunState
+
+STAGES = ("baseline", "pruned", "tuned", "control", "cut")
+
+
+def summary(state: RunState) -> dict[str, Any]:
+    """The object that `show --json` prints; what was not measured is None."""
+    measured = state.standing.perplexity
+    one = next(iter(measured.values()), None)
+    gates, cut = state.standing.gates, state.standing.cut
+    after = cut.parameters_after if cut else gates.parameters_after if gates else None
+    return {
+        "status": state.status,
+        "recipe": state.recipe,
+        "family": state.model.family if state.model else None,
+        "device": state.model.device if state.model else None,
+        "parameters": {"before": state.model.parameters if state.model else None, "after": after},
+        "perplexity": {stage: measured[stage].perplexity if stage in measured else None for stage in STAGES},
+        "protocol": one
+        and {"corpus": one.corpus, "tokens": one.tokens, "sequence_length": one.sequence_length, "dtype": one.dtype},
+        "degradations": [{"asked": each.asked, "did": each.did, "why": each.why} for each in state.degraded],
+        "seconds": {name.lower(): round(spent, 3) for name, spent in state.seconds.items()},
+        "failure": state.failure.reason if state.failure else None,
+    }
+
+
+def in_words(state: RunState) -> str:
+    """The same for people."""
+    told = summary(state)
+    lines = [f"{state.status}: {state.recipe.get('model')} on {state.recipe.get('corpus')}"]
+    if told["failure"]:
+        lines.append(f"  {told['failure']}")
+    before, after = told["parameters"]["before"], told["parameters"]["after"]
+    if before:
+        lines.append(f"  parameters  {before:,}" + (f" → {after:,} ({after / before:.1%})" if after else ""))
+    for stage, found in told["perplexity"].items():
+        lines.append(f"  perplexity  {stage:<9} " + (f"{found:,.2f}" if found is not None else "not measured"))
+    if told["protocol"]:
+        how = told["protocol"]
+        lines.append(f"  measured on {how['corpus']}, {how['tokens']:,} tokens, length {how['sequence_length']}, {how['dtype']}")
+    lines += [f"  instead of {each['asked']}: {each['did']}, because {each['why']}" for each in told["degradations"]]
+    lines.append("  seconds     " + ", ".join(f"{name} {spent:.1f}" for name, spent in told["seconds"].items()))
+    return "\n".join(lines)
