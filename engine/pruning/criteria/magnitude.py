@@ -20,9 +20,9 @@ UNITS = ("heads", "neurons")
 def score(model: nn.Module, anatomy: Anatomy, statistics: Statistics | None, seed: int) -> Scores:
     """The Frobenius norm of all weights that go with a unit; biases are left out.
 
-    A sum over the parts, not their product: the product would rank a neuron by its strongest path alone, and one that reads
-    loudly and writes nothing is better told by the activation criterion. A key or value shared by a group of heads counts
-    for each of them.
+    The squares of the parts are added, as for coupled structures in the literature, so that heads and neurons are measured
+    alike. The product of a neuron's two norms would not change when its input is scaled up and its output down, which does
+    nothing to the model, but has no counterpart for heads. A key or value shared by a group of heads counts for each of them.
     """
     return Scores(
         heads=tuple(_heads(model, layer) for layer in anatomy.layers),
