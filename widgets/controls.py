@@ -1,0 +1,235 @@
+"""The form of a recipe: one control for each choice, with its help beside it; knows no run and asks for nothing.
+
+Callbacks only note which control was moved: they may come on any thread. The pump reads the notes, decides what follows,
+and is the one that writes here (`show`, `refuse`, `hold`).
+"""
+
+import html
+from collections import deque
+from collections.abc import Callable
+
+import ipywidgets
+
+from engine.record.catalogue import CORPORA, CRITERIA, model_names, models
+from engine.record.recipe import model_field
+from engine.record.schedules import BLOCKS, SHAPES
+from widgets.choices import OWN_FILE, Choices
+
+OTHER = "another…"
+LABELS = {
+    "model": "Model", "model_name": "Name", "corpus": "Text", "corpus_path": "Path", "criterion": "Criterion",
+    "heads": "Heads", "neurons": "Neurons", "shape": "Shape", "steepness": "Steepness", "apply_to": "Apply to",
+    "front": "Front", "middle": "Middle", "back": "Back", "steps": "Recovery steps", "prompt": "Prompt",
+}  # fmt: skip
+HELP = {
+    "model": "The language model to prune. The first ones come with Espalier and need no network.",
+    "model_name": "A model's id on the hub, such as distilgpt2, or a folder on this machine.",
+    "corpus": "What is read: one part to train on, one to find the units that matter, one to measure perplexity on.",
+    "corpus_path": "A UTF-8 text file, or a folder of .txt and .md files, on this machine.",
+    "criterion": model_field("criterion").reason,
+    "heads": f"Attention heads. {model_field('heads.level').reason}",
+    "neurons": f"Neurons of the MLPs. {model_field('neurons.level').reason}",
+    "shape": model_field("neurons.shape").reason,
+    "steepness": model_field("neurons.steepness").reason,
+    "apply_to": "What the shape and the three sliders below act on; the others are pruned alike in every layer.",
+    **{block: f"The share of units that goes from the {block} third of the layers." for block in BLOCKS},
+    "steps": f"Training after pruning. {model_field('tuning.steps').reason}",
+    "prompt": model_field("prompt").reason,
+}
+SHAPE_HELP = {
+    "uniform": "Every layer loses the same share.",
+    "linear": "The share grows evenly from the front block to the back one, to Steepness times as much.",
+    "exponential": "The same, but each block loses the same multiple of the one before it.",
+    "custom": "As Front, Middle and Back say.",
+}
+# The recipe's field that a refusal names → the control to put the sentence beside.
+FIELDS = {"tuning": "steps", "blocks": "front", "prompt": "prompt", "heads": "heads", "neurons": "neurons",
+          "criterion": "criterion", "model": "model_name", "corpus": "corpus_path"}  # fmt: skip
+
+
+class Controls:
+    """The widgets of the form, and what was moved since they were last asked. `changed` is called from any thread."""
+
+    def __init__(self, choices: Choices, changed: Callable[[], None]):
+        self._touched: deque[str] = deque()
+        self._changed = changed
+        self._silent = False
+        self._rest: Choices = choices
+        self._each = _build(choices)
+        self._error = ipywidgets.HTML()
+        self._error.layout.display = "none"
+        for name, widget in self._each.items():
+            widget.tooltip = HELP[name]
+            widget.add_class(f"esp-{name.replace('_', '-')}")
+            widget.layout.order = str(2 * list(LABELS).index(name))
+            widget.observe(lambda _, name=name: self._note(name), names="value")
+        self.show(choices)
+        self.widget = ipywidgets.VBox([*self._each.values(), self._error, _help()])
+        self.widget.children[-1].layout.order = "99"
+        self.widget.add_class("esp-controls")
+
+    def drain(self) -> list[str]:
+        """The names of the controls that were moved by hand since the last call, in that order."""
+        return [self._touched.popleft() for _ in range(len(self._touched))]
+
+    def read(self) -> Choices:
+        """What the controls say now."""
+        value = {name: widget.value for name, widget in self._each.items()}
+        corpus = OWN_FILE + value["corpus_path"].strip() if value["corpus"] == OWN_FILE else value["corpus"]
+        return Choices(
+            model=value["model_name"].strip() if value["model"] == OTHER else value["model"],
+            corpus=self._rest.corpus if value["corpus"] == "as given" else corpus,
+            criterion=value["criterion"],
+            heads=round(value["heads"], 4),
+            neurons=round(value["neurons"], 4),
+            shape=value["shape"],
+            steepness=round(value["steepness"], 3),
+            blocks=tuple(round(value[block], 4) for block in BLOCKS),
+            apply_to=value["apply_to"],
+            steps=value["steps"],
+            prompt=value["prompt"],
+            given=self._rest.given,
+        )
+
+    def incomplete(self) -> tuple[str, str] | None:
+        """The field that still waits for words and what to write there, or None."""
+        if self._each["model"].value == OTHER and not self._each["model_name"].value.strip():
+            return "model", "Write the model's id on the hub, or the path of a folder on this machine."
+        if self._each["corpus"].value == OWN_FILE and not self._each["corpus_path"].value.strip():
+            return "corpus", "Write the path of a text file, or of a folder of .txt and .md files."
+        return None
+
+    def show(self, choices: Choices) -> None:
+        """Set every control; only what differs is sent, and nothing of it counts as moved by hand."""
+        self._silent, self._rest = True, choices
+        name = choices.model if choices.model in [option[1] for option in self._each["model"].options] else OTHER
+        wanted = {
+            "model": name, "criterion": choices.criterion, "heads": choices.heads, "neurons": choices.neurons,
+            "shape": choices.shape, "steepness": choices.steepness, "apply_to": choices.apply_to,
+            "steps": choices.steps, "prompt": choices.prompt,
+            **dict(zip(BLOCKS, choices.blocks, strict=True)),
+        }  # fmt: skip
+        if name == OTHER:
+            wanted["model_name"] = choices.model
+        if isinstance(choices.corpus, dict):
+            wanted["corpus"] = "as given"
+        elif choices.corpus.startswith(OWN_FILE):
+            wanted |= {"corpus": OWN_FILE, "corpus_path": choices.corpus.removeprefix(OWN_FILE)}
+        else:
+            wanted["corpus"] = choices.corpus
+        for each, value in wanted.items():
+            # A hand on a slider sends values while this runs; one that is as wanted to its last shown digit is left alone.
+            now = self._each[each].value
+            if abs(now - value) > 1e-3 if isinstance(value, float) else now != value:
+                self._each[each].value = value
+        self.unfold()
+        self._silent = False
+
+    def unfold(self) -> None:
+        """Show the fields for a name and a path only where the menus above them ask for one."""
+        for menu, value, field in (("model", OTHER, "model_name"), ("corpus", OWN_FILE, "corpus_path")):
+            wanted = None if self._each[menu].value == value else "none"
+            if self._each[field].layout.display != wanted:
+                self._each[field].layout.display = wanted
+
+    def refuse(self, field: str, sentence: str) -> bool:
+        """Put a sentence beside the control that a recipe's field belongs to; False for a field that none belongs to.
+
+        An empty sentence takes away the one that is there.
+        """
+        control = next((FIELDS[part] for part in reversed(field.split(".")) if part in FIELDS), None)
+        sentence = sentence if control else ""
+        order, display = str(2 * list(LABELS).index(control or "prompt") + 1), None if sentence else "none"
+        text = f'<div role="alert" class="esp-refusal">{html.escape(sentence)}</div>' if sentence else ""
+        if (self._error.value, self._error.layout.order, self._error.layout.display) != (text, order, display):
+            self._error.layout.order, self._error.layout.display, self._error.value = order, display, text
+        return control is not None
+
+    def hold(self, reason: str) -> None:
+        """Grey the model and the text, which begin another run, and say why; an empty reason gives them back."""
+        for name in ("model", "model_name", "corpus", "corpus_path"):
+            widget = self._each[name]
+            if widget.disabled != bool(reason):
+                widget.disabled = bool(reason)
+                widget.tooltip = reason or HELP[name]
+
+    def _note(self, name: str) -> None:
+        if not self._silent:
+            self._touched.append(name)
+            self._changed()
+
+
+def _build(choices: Choices) -> dict[str, ipywidgets.DOMWidget]:
+    style = {"description_width": "114px"}
+
+    def menu(name: str, options: list[tuple[str, str]]) -> ipywidgets.Dropdown:
+        return ipywidgets.Dropdown(description=LABELS[name], options=options, style=style, layout={"width": "100%"})
+
+    def share(name: str) -> ipywidgets.FloatSlider:
+        return ipywidgets.FloatSlider(
+            description=LABELS[name], min=0, max=1, step=0.01, readout_format=".2f", style=style, layout={"width": "100%"}
+        )
+
+    def text(name: str) -> ipywidgets.Text:
+        return ipywidgets.Text(description=LABELS[name], continuous_update=False, style=style, layout={"width": "100%"})
+
+    steep = model_field("neurons.steepness")
+    return {
+        "model": menu("model", _models(choices)),
+        "model_name": text("model_name"),
+        "corpus": menu("corpus", _corpora(choices)),
+        "corpus_path": text("corpus_path"),
+        "criterion": menu("criterion", [(name, name) for name in CRITERIA.names()]),
+        "heads": share("heads"),
+        "neurons": share("neurons"),
+        "shape": menu("shape", [(name, name) for name in SHAPES]),
+        "steepness": ipywidgets.FloatSlider(
+            description=LABELS["steepness"],
+            min=steep.low,
+            max=steep.high,
+            step=0.05,
+            value=steep.default,
+            readout_format=".2f",
+            style=style,
+            layout={"width": "100%"},
+        ),
+        "apply_to": ipywidgets.ToggleButtons(
+            description=LABELS["apply_to"], options=["neurons", "heads", "both"], style=style | {"button_width": "auto"}
+        ),
+        **{block: share(block) for block in BLOCKS},
+        "steps": ipywidgets.IntText(description=LABELS["steps"], style=style, layout={"width": "100%"}),
+        "prompt": text("prompt"),
+    }
+
+
+def _models(choices: Choices) -> list[tuple[str, str]]:
+    found = []
+    for model in models():
+        if model.source == "built in":
+            found.append((model.name, model.name))
+        else:
+            size = f", {model.size / 1e6:,.0f} MB" if model.size else ""
+            found.append((f"{model.name} ({'on this machine' if model.ready else 'needs the network' + size})", model.name))
+    if choices.model in model_names() and choices.model not in [name for _, name in found]:
+        found.insert(0, (choices.model, choices.model))  # on disk, but not finished: it has no card yet
+    return [*found, (OTHER, OTHER)]
+
+
+def _corpora(choices: Choices) -> list[tuple[str, str]]:
+    found = []
+    for name, entry in CORPORA.entries.items():
+        if name not in ("file", "paths"):
+            found.append((f"{name} ({entry.facts['SOURCE']})" if entry.facts["SOURCE"] != "built in" else name, name))
+    given = [("three paths, as the recipe has them", "as given")] if isinstance(choices.corpus, dict) else []
+    return [*found, ("own file", OWN_FILE), *given]
+
+
+def _help() -> ipywidgets.HTML:
+    """A fold with every help text, for those who cannot hover."""
+    items = [f"<dt>{html.escape(LABELS[name])}</dt><dd>{html.escape(HELP[name])}</dd>" for name in LABELS]
+    criteria = [f"<dt>{html.escape(name)}</dt><dd>{html.escape(entry.help)}</dd>" for name, entry in CRITERIA.entries.items()]
+    shapes = [f"<dt>{name}</dt><dd>{text}</dd>" for name, text in SHAPE_HELP.items()]
+    return ipywidgets.HTML(
+        '<details class="esp-fold"><summary>What the controls mean</summary>'
+        f"<dl>{''.join(items)}</dl><h4>Criteria</h4><dl>{''.join(criteria)}</dl><h4>Shapes</h4><dl>{''.join(shapes)}</dl></details>"
+    )

@@ -1,0 +1,112 @@
+"""The page: where each part stands, and nothing else; knows what none of them does."""
+
+import asyncio
+import html
+from collections.abc import Iterator
+
+import bqplot
+import ipywidgets
+
+from engine.record.folder import home
+from engine.record.registry import Registry
+from widgets.address import Address, in_voila, this_address
+from widgets.browser import Browser
+from widgets.charts import CHARTS
+from widgets.choices import choices_of
+from widgets.controls import Controls
+from widgets.delivery import Delivery
+from widgets.panels import PANELS
+from widgets.pump import NO_LAYERS, Pump
+from widgets.session import Session
+from widgets.theme import theme_named
+from widgets.transport import Transport
+
+ABOVE = ("importance", "shares", "perplexity", "loss", "text", "memory")  # the main loop, on one screen
+SENTENCE = "Prune the attention heads and MLP neurons of a language model, see what that does to its language, train it back."
+
+
+class Dashboard:
+    """The page, for a notebook's last line. It shows itself, and beats for as long as the kernel lives.
+
+    Outside a running event loop, as in a test, nothing beats: call `pump.tick()`.
+    """
+
+    def __init__(self, address: Address | None = None):
+        address = address or this_address()
+        theme = theme_named(address.theme)
+        session = Session(address)
+        browser = Browser()
+        controls = Controls(choices_of(session.recipe, NO_LAYERS), lambda: self.pump.nudge())
+        transport = Transport(lambda press: self.pump.act(press))
+        delivery = Delivery(browser, lambda: self.pump.nudge())
+        at_run = (lambda name: browser.address(address.query(run=name))) if in_voila() else (lambda name: None)
+        self.pump = Pump(session, controls, transport, theme, deliver=delivery.deliver, at_run=at_run, settle=delivery.settle)
+        drawn = {
+            name: registry.load(name).build(theme, self.pump.act) for registry in (CHARTS, PANELS) for name in registry.names()
+        }
+        delivery.figures = {name: figure for name in CHARTS.names() for figure in figures(drawn[name].widget)}
+        self.pump.drawn = tuple(drawn.values())
+        cards = {name: _card(registry, name, drawn[name].widget) for registry in (CHARTS, PANELS) for name in registry.names()}
+        left = ipywidgets.VBox([_area(controls.widget, "form"), cards.pop("runs")])
+        left.add_class("esp-at-left")
+        main = [left, _area(transport.widget, "transport"), *(cards.pop(name) for name in ABOVE)]
+        self.widget = ipywidgets.VBox(
+            [
+                ipywidgets.HTML(f"<style>{theme.css()}</style>{_header(address)}"),
+                _grid(main, "esp-main"),
+                _grid(list(cards.values()), "esp-below"),
+                ipywidgets.HTML(
+                    f'<footer class="esp-footer">Runs, models and caches: <code>{html.escape(str(home()))}</code></footer>'
+                ),
+                browser.widget,
+            ]
+        )
+        self.widget.add_class("esp")
+        self.widget.add_class(f"esp-{theme.name}")
+        self.pump.tick()
+        try:
+            self._beating = asyncio.get_running_loop().create_task(self.pump.beat())
+        except RuntimeError:
+            self._beating = None  # no loop: whoever built the page calls pump.tick()
+
+    def _repr_mimebundle_(self, **options: object) -> dict:
+        return self.widget._repr_mimebundle_(**options)
+
+
+def figures(widget: ipywidgets.Widget) -> Iterator[bqplot.Figure]:
+    """The bqplot figures in a part of the page."""
+    if isinstance(widget, bqplot.Figure):
+        yield widget
+    elif isinstance(widget, ipywidgets.Box):
+        for child in widget.children:
+            yield from figures(child)
+
+
+def _header(address: Address) -> str:
+    other = "light" if address.theme == "dark" else "dark"
+    return (
+        f'<header class="esp-header"><h1>Espalier</h1><p>{SENTENCE}</p>'
+        f'<a class="esp-link" href="{html.escape(address.query(theme=other))}">{other} theme</a></header>'
+    )
+
+
+def _card(registry: Registry, name: str, widget: ipywidgets.Widget) -> ipywidgets.Widget:
+    entry = registry.entry(name)
+    title, about = html.escape(str(entry.facts["TITLE"])), html.escape(entry.help)
+    heading = ipywidgets.HTML(
+        f'<div class="esp-heading"><h2>{title}</h2><details class="esp-help">'
+        f'<summary aria-label="What {title} shows">i</summary><p>{about}</p></details></div>'
+    )
+    return _area(ipywidgets.VBox([heading, widget]), name)
+
+
+def _area(widget: ipywidgets.Widget, name: str) -> ipywidgets.Widget:
+    widget.add_class("esp-card")
+    widget.add_class(f"esp-at-{name}")
+    return widget
+
+
+def _grid(children: list[ipywidgets.Widget], name: str) -> ipywidgets.Box:
+    box = ipywidgets.Box(children)
+    box.add_class(name)
+    return box

@@ -1,0 +1,75 @@
+"""What can be taken away from the page, as bytes: events, recipe, how to do it again, archives; hands nothing to a browser."""
+
+import io
+import json
+import shlex
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from engine.record.folder import read_events
+from engine.record.recipe import Recipe
+
+SMALL = 20_000_000  # bytes of a model that a page can hand over: it travels through the browser's memory
+
+
+def events_csv(folder: Path) -> bytes:
+    """Every event of a run, one a row: number, time, kind, and a column for each field of any kind; lists as JSON."""
+    import pandas  # only here: it costs the kernel 50 MB, and most pages never download anything
+
+    rows = []
+    for stamped in read_events(folder):
+        plain = {name: _cell(value) for name, value in asdict(stamped.fact).items()}
+        rows.append({"seq": stamped.seq, "at": stamped.at, "event": type(stamped.fact).__name__} | plain)
+    return pandas.DataFrame(rows).to_csv(index=False).encode()
+
+
+def recipe_json(recipe: Recipe) -> bytes:
+    """A recipe, as `python -m engine run` takes it."""
+    return (recipe.model_dump_json(indent=2) + "\n").encode()
+
+
+def command_line(recipe: Recipe) -> str:
+    """A line for the shell that carries the recipe out, with nothing else at hand."""
+    return f"echo {shlex.quote(json.dumps(_changed(recipe)))} | python -m engine run -"
+
+
+def python_line(recipe: Recipe) -> str:
+    """A line of Python that carries the recipe out, with nothing else at hand."""
+    fields = ", ".join(f"{name}={value!r}" for name, value in _changed(recipe).items())
+    return f"from engine import Recipe, run; events = list(run(Recipe({fields})))"
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """A zip of some files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in files.items():
+            made.writestr(name, content)
+    return buffer.getvalue()
+
+
+def folder_archive(folder: Path) -> bytes:
+    """A zip of the files of one folder."""
+    return archive({path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()})
+
+
+def _cell(value: object) -> object:
+    return json.dumps(value) if isinstance(value, dict | list | tuple) else value
+
+
+def _changed(recipe: Recipe) -> dict[str, object]:
+    """What a recipe has that the default one has not."""
+    return _differences(recipe.model_dump(mode="json"), Recipe().model_dump(mode="json"))
+
+
+def _differences(plain: dict, default: dict) -> dict:
+    found = {}
+    for name, value in plain.items():
+        if isinstance(value, dict) and isinstance(default.get(name), dict):
+            inner = _differences(value, default[name])
+            found |= {name: inner} if inner else {}
+        elif value != default.get(name):
+            found[name] = value
+    return found

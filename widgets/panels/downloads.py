@@ -1,0 +1,46 @@
+"""What can be taken away: every event as a table, the recipe that leads here, the charts as pictures, or all of it at once.
+The two lines below do the same again without this page."""
+
+from html import escape
+
+import ipywidgets
+
+from widgets.export import command_line, python_line
+from widgets.requests import Download
+from widgets.theme import Theme
+from widgets.view import Act, Drawn, View
+
+TITLE = "Take it away"
+BUTTONS = {
+    "events": ("Events (CSV)", "Everything that happened in this run, one event a row."),
+    "recipe": ("Recipe (JSON)", "What the controls say, as python -m engine run takes it."),
+    "charts": ("Charts (PNG)", "Each chart as a picture, as it is drawn now."),
+    "everything": ("Everything (zip)", "Events, recipe, charts, and the lines that do it again."),
+}
+
+
+def build(theme: Theme, act: Act) -> Drawn:
+    """A row of buttons, and the lines that reproduce what is on the screen."""
+    row = ipywidgets.Box([_button(what, act) for what in BUTTONS])
+    row.add_class("esp-buttons")
+    lines = ipywidgets.HTML()
+
+    def draw(view: View) -> None:
+        text = ""
+        if view.recipe is not None:
+            text = "".join(
+                f'<p class="esp-says">{name}</p><pre class="esp-code">{escape(line)}</pre>'
+                for name, line in (("In a shell", command_line(view.recipe)), ("In Python", python_line(view.recipe)))
+            )
+        if lines.value != text:
+            lines.value = text
+
+    return Drawn(ipywidgets.VBox([row, lines]), draw)
+
+
+def _button(what: str, act: Act) -> ipywidgets.Button:
+    name, tip = BUTTONS[what]
+    button = ipywidgets.Button(description=name, tooltip=tip, layout={"width": "auto"})
+    button.add_class("esp-secondary")
+    button.on_click(lambda _: act(Download(what)))
+    return button

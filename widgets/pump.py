@@ -1,0 +1,276 @@
+"""The heart of the page: folds what has happened, works out the draft, asks for what was pressed, draws once; computes no model.
+
+`tick` is a plain function. On the page an asyncio task on the kernel's main loop calls it five to ten times a second, and
+sooner when a control was moved. It is the only writer of widgets after they are built: two threads that write one widget
+lose its state, and callbacks may come on any thread. A callback therefore leaves a note, and `nudge`s.
+"""
+
+import asyncio
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from pydantic import ValidationError
+
+from engine.record import commands as ask
+from engine.record.errors import BadInput
+from engine.record.events import CommandFinished, CommandRefused, CommandStarted
+from engine.record.recipe import Recipe, explain
+from widgets import words
+from widgets.choices import Choices, choices_of, moved, recipe_of
+from widgets.controls import Controls
+from widgets.requests import Download, NewRun, OpenRun, Press, Request
+from widgets.session import Refusal, Session
+from widgets.theme import Theme
+from widgets.transport import SMALLER, Transport, refusals
+from widgets.view import Draft, Drawn, View, draft_of
+
+INTERVAL = 0.12  # seconds between two ticks
+SHORTEST = 0.05  # and between two that were nudged: a dragged slider sends sixty values a second
+SETTLED = 0.15  # seconds without a movement after which a preview is asked for
+WATCH = 5.0
+NEW_RUN = ("model", "model_name", "corpus", "corpus_path")
+NO_LAYERS = 3  # before a model is loaded its blocks have one layer each
+
+
+class Pump:
+    """What the page remembers between two ticks.
+
+    `deliver` makes a download and `settle` hands over what took its time; `at_run` is told which run is on the page.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        controls: Controls,
+        transport: Transport,
+        theme: Theme,
+        *,
+        deliver: Callable[[str, View], None],
+        at_run: Callable[[str], None],
+        settle: Callable[[], str] = lambda: "",
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self.session, self.controls, self.transport, self.theme = session, controls, transport, theme
+        self.drawn: Sequence[Drawn] = ()
+        self._deliver, self._at_run, self._settle, self._clock = deliver, at_run, settle, clock
+        self._requests: deque[ask.Command | Request] = deque()
+        self._run: str | None = None
+        self._layers = NO_LAYERS
+        self._moved = self._watched = -1e9  # on the clock: when a control was moved, when word was left
+        self._waiting = False  # something was asked that no worker has begun
+        self._previewed: object = None
+        self._measured: object = None
+        self._shown: View | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._nudged = asyncio.Event()
+
+    def act(self, asked: ask.Command | Request) -> None:
+        """Ask for something, from any thread; it is seen to in the next tick."""
+        self._requests.append(asked)
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Have the next tick come soon; from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._nudged.set)
+
+    def tick(self) -> View:
+        """Take in what happened and what was moved and pressed, ask, draw. Returns what was drawn."""
+        stamped = self.session.poll()
+        self._arrive()
+        self.transport.pace.see(stamped)
+        if any(isinstance(line.fact, CommandStarted | CommandRefused | CommandFinished) for line in stamped):
+            self._waiting = False
+        self._follow(self.controls.drain())
+        view, wrong = self._look()
+        while self._requests:
+            self._obey(self._requests.popleft(), view)
+        self._ask(view)
+        unsettled = self._settle()
+        if unsettled:
+            self.session.refusal = "", unsettled
+        self._draw(view, wrong or self.session.refusal)
+        self._watch(view)
+        return view
+
+    async def beat(self) -> None:
+        """Tick for as long as the kernel lives. A tick that fails is shown on the page, and tried again a second later."""
+        self._loop = asyncio.get_running_loop()
+        while True:
+            begun = self._clock()
+            (failure,) = await asyncio.gather(self._turn(), return_exceptions=True)
+            if failure is not None:
+                self.transport.fail("".join(traceback.format_exception(failure)))
+                await asyncio.sleep(1.0)
+            try:
+                await asyncio.wait_for(self._nudged.wait(), INTERVAL)
+            except TimeoutError:
+                continue
+            self._nudged.clear()
+            await asyncio.sleep(max(0.0, SHORTEST - (self._clock() - begun)))
+
+    async def _turn(self) -> None:
+        self.tick()
+
+    def _arrive(self) -> None:
+        """Settle in on a run that was not on the page before, and on a model with another number of layers."""
+        state, name = self.session.state, self.session.client.name
+        layers = len(state.model.heads) if state.model is not None else self._layers
+        if name != self._run:
+            if self.session.is_opened:
+                self.controls.show(choices_of(self.session.recipe, layers))
+            self._run, self._previewed, self._shown = name, None, None
+            self._at_run(name)
+        if layers != self._layers:
+            self._layers = layers
+            self.controls.show(moved(self.controls.read(), "layers", layers))
+
+    def _follow(self, touched: Iterable[str]) -> None:
+        """Let the other controls follow those that were moved by hand, in the order of the movements."""
+        touched = tuple(dict.fromkeys(touched))
+        if not touched:
+            return
+        self._moved, self.session.refusal = self._clock(), None
+        choices = self.controls.read()
+        for name in touched:
+            choices = moved(choices, name, self._layers)
+        self.controls.show(choices)
+        if any(name in NEW_RUN for name in touched):
+            self._change_run(choices)
+        elif "prompt" in touched:
+            self._write(choices)
+
+    def _change_run(self, choices: Choices) -> None:
+        recipe, wrong = self._recipe(choices)
+        if wrong is not None:
+            return
+        asked, standing = (recipe.model, recipe.corpus), (self.session.recipe.model, self.session.recipe.corpus)
+        if asked == standing:
+            self.session.drop_coming()
+        elif asked != self.session.wanted:
+            self.session.begin(recipe)
+
+    def _write(self, choices: Choices) -> None:
+        """Continue a new prompt with the model as it stands."""
+        recipe, wrong = self._recipe(choices)
+        state = self.session.state
+        if wrong is None and words.is_free(state) and state.model is not None:
+            stage = "tuned" if "tuned" in state.standing.perplexity else "pruned" if words.is_pruned(state) else "baseline"
+            self._post(ask.Sample(stage, recipe.prompt, seed=recipe.seed))
+
+    def _recipe(self, choices: Choices) -> tuple[Recipe | None, Refusal | None]:
+        wrong = self.controls.incomplete()
+        if wrong is not None:
+            return None, wrong
+        try:
+            return recipe_of(choices, self.session.recipe), None
+        except ValidationError as error:
+            return None, explain(error)
+
+    def _look(self) -> tuple[View, Refusal | None]:
+        """The view as it is now, and what is wrong with the controls, if anything is."""
+        recipe, wrong = self._recipe(self.controls.read())
+        state, draft = self.session.state, None
+        if recipe is not None:
+            # A model or a text that was asked for and is not there (yet) is no part of what stands on the page.
+            recipe = recipe.model_copy(update={"model": self.session.recipe.model, "corpus": self.session.recipe.corpus})
+            try:
+                draft: Draft | None = draft_of(recipe, state)
+            except BadInput as error:
+                recipe, wrong = None, ("heads", str(error))
+        return View(state, draft, self.theme, recipe, self.session.client.folder), wrong
+
+    def _obey(self, asked: ask.Command | Request, view: View) -> None:
+        self.session.refusal = None
+        try:
+            match asked:
+                case Press(button=name):
+                    if not refusals(view, self._waiting)[name]:
+                        self._post(*_commands(name, view))
+                case OpenRun(name=name):
+                    self.session.open(name)
+                case NewRun():
+                    self.session.begin(view.recipe or self.session.recipe)
+                case Download(what=what):
+                    self._deliver(what, view)
+                case ask.SetGate() if not words.is_free(view.state):
+                    raise BadInput("A head can be opened or closed when nothing else is being done; wait, or press Stop.")
+                case command:
+                    self._post(command)
+        except BadInput as error:
+            self.session.refusal = error.field, str(error)
+
+    def _ask(self, view: View) -> None:
+        """Ask for the measurements that nobody presses a button for: of gates closed by hand, and of the draft."""
+        state, recipe, still = view.state, view.recipe, self._clock() - self._moved
+        if recipe is None or self._waiting or self.session.is_changing or not words.is_free(state) or state.model is None:
+            return
+        gates = state.standing.gates
+        if gates is not None and gates.reason == "by hand" and "pruned" not in state.standing.perplexity:
+            if gates is not self._measured:
+                self._measured = gates
+                self._post(ask.Evaluate("pruned", recipe.evaluation), ask.Sample("pruned", recipe.prompt, seed=recipe.seed))
+            return
+        key = (recipe.criterion, recipe.heads, recipe.neurons, state.checkpoint)
+        if still < SETTLED or key == self._previewed or view.preview is not None:
+            return
+        if view.draft is not None:
+            self.session.post(
+                ask.Preview(
+                    recipe.criterion, recipe.heads, recipe.neurons, recipe.compensation, recipe.evaluation,
+                    recipe.calibration, recipe.seed,
+                )
+            )  # fmt: skip
+        elif state.scores is None or state.scores.criterion != recipe.criterion:
+            self.session.post(ask.Score(recipe.criterion, recipe.calibration, recipe.seed))
+        self._previewed = key
+
+    def _post(self, *commands: ask.Command) -> None:
+        self.session.post(*commands)
+        self._waiting = self._waiting or any(not isinstance(command, ask.HOLDS) for command in commands)
+        self._previewed = None
+
+    def _draw(self, view: View, refusal: Refusal | None) -> None:
+        field, sentence = refusal or ("", "")
+        beside = self.controls.refuse(field, sentence)
+        busy = view.state.status in ("busy", "paused") and view.state.doing in ("Tune", "Cut", "Save", "Prune")
+        self.controls.hold("Stop what is being done first: another model or text needs a run of its own." if busy else "")
+        loading = "Loading what was asked for; this run stays until it is there." if self.session.is_changing else ""
+        self.transport.draw(view, now=time.time(), waiting=self._waiting, refusal="" if beside else sentence, note=loading)
+        if self._shown is None or not _same(view, self._shown):
+            for each in self.drawn:
+                each.draw(view)
+            self._shown = view
+
+    def _watch(self, view: View) -> None:
+        """Leave word every few seconds that somebody looks, and wake a worker where one should be at work and none is."""
+        if self._clock() - self._watched < WATCH or view.state.is_over:
+            return
+        self._watched = self._clock()
+        self.session.watch()
+        if (self._waiting or view.state.status in ("busy", "paused", "new")) and not self.session.client.is_awake():
+            self.session.client.wake()
+
+
+def _same(view: View, shown: View) -> bool:
+    return view.state is shown.state and (view.draft, view.recipe, view.folder) == (shown.draft, shown.recipe, shown.folder)
+
+
+def _commands(button: str, view: View) -> tuple[ask.Command, ...]:
+    recipe = view.recipe
+    match button:
+        case "Prune":
+            return (
+                ask.Prune(
+                    recipe.criterion, recipe.heads, recipe.neurons, recipe.compensation, recipe.calibration, recipe.seed
+                ),
+                ask.Evaluate("pruned", recipe.evaluation),
+                ask.Sample("pruned", recipe.prompt, seed=recipe.seed),
+            )  # fmt: skip
+        case "Recover":
+            return (ask.Tune(recipe.tuning, recipe.evaluation, recipe.prompt, recipe.seed),)
+        case name if name == SMALLER:
+            return (ask.Cut(recipe.evaluation if recipe else ask.Measuring()), ask.Save())
+    return (getattr(ask, button)(),)

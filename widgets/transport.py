@@ -1,0 +1,160 @@
+"""The buttons and the status line: what can be asked now, what is being done, what was refused; decides nothing itself.
+
+A button that can do nothing is grey, and its tooltip says why.
+"""
+
+import html
+from collections import deque
+from collections.abc import Callable
+
+import ipywidgets
+
+from engine.record.events import Progressed, StepTrained
+from engine.record.line import Stamped
+from widgets import words
+from widgets.requests import Press
+from widgets.view import View
+
+SMALLER = "Make the smaller model"
+BUTTONS = {
+    "Prune": "Close the gates of the units that are marked, and let what is left make up for them.",
+    "Recover": "Train what is left, and the unpruned model beside it for comparison.",
+    "Pause": "Hold before the next step.",
+    "Resume": "Go on.",
+    "Step": "Do one more step and hold again.",
+    "Stop": "Give up what is being done; a recovery keeps the steps it has made.",
+    "Undo": "Go back to how the model stood before the last change.",
+    "Reset": "Go back to the model as it was loaded.",
+    SMALLER: "Remove the closed units for good, in a copy; measure that copy and save it.",
+}
+PRIMARY = ("Prune", "Recover")
+
+
+def refusals(view: View, waiting: bool = False) -> dict[str, str]:
+    """Why each button can do nothing now; an empty sentence for one that can."""
+    state, recipe = view.state, view.recipe
+    busy = state.status in ("busy", "paused") and not words.is_free(state)
+    if state.is_over:
+        return dict.fromkeys(BUTTONS, "This run is over.")
+    change = ""
+    if state.model is None:
+        change = "The model is not loaded yet."
+    elif not words.is_free(state) or waiting:
+        change = f"Wait until this is done: {words.DOING.get(state.doing, 'starting').lower()}; or stop it."
+    pruned = words.is_pruned(state)
+    mend = "" if recipe is not None else "First put the value right that is marked beside the controls."
+    stands = "The controls ask for nothing but what stands already; move Heads or Neurons first."
+    steps = recipe is not None and recipe.tuning.steps == 0
+    running = "" if busy else "Nothing is being done."
+    held = "" if state.status == "paused" else "Nothing is paused."
+    undo = change or ("" if state.can_undo else "Nothing has been changed yet.")
+    return {
+        "Prune": change or mend or ("" if view.draft is not None else stands),
+        "Recover": change
+        or mend
+        or ("" if pruned else "Prune first: there is nothing to recover from.")
+        or ("Recovery steps is 0." if steps else ""),
+        "Pause": running or ("It is paused already." if state.status == "paused" else ""),
+        "Resume": held,
+        "Step": held,
+        "Stop": running,
+        "Undo": undo,
+        "Reset": undo,
+        SMALLER: change
+        or ("" if pruned else "Prune first: the smaller model would be the whole one.")
+        or ("It is made already: see below." if state.standing.saved is not None else ""),
+    }
+
+
+class Pace:
+    """How fast things go: units a second over the last events of one kind, so that a pause soon counts no more."""
+
+    def __init__(self):
+        self._of: object = None
+        self._seen: deque[tuple[float, int]] = deque(maxlen=20)
+
+    def see(self, stamped: list[Stamped]) -> None:
+        """Take in what has happened."""
+        for line in stamped:
+            match line.fact:
+                case StepTrained(arm=arm, step=done):
+                    self._note(arm, line.at, done)
+                case Progressed(what=what, done=done):
+                    self._note(what, line.at, done)
+
+    @property
+    def rate(self) -> float | None:
+        """Units a second; None while there are not two events to tell it from."""
+        if len(self._seen) < 2:
+            return None
+        (first, before), (last, after) = self._seen[0], self._seen[-1]
+        return (after - before) / (last - first) if last > first and after > before else None
+
+    def _note(self, of: object, at: float, done: int) -> None:
+        if of != self._of or (self._seen and done < self._seen[-1][1]):
+            self._of = of
+            self._seen.clear()
+        self._seen.append((at, done))
+
+
+class Transport:
+    """The widgets of the bar over the charts."""
+
+    def __init__(self, act: Callable[[Press], None]):
+        self.pace = Pace()
+        self._buttons = {}
+        for name, tip in BUTTONS.items():
+            button = ipywidgets.Button(description=name, tooltip=tip, disabled=True, layout={"width": "auto"})
+            button.add_class("esp-primary" if name in PRIMARY else "esp-secondary")
+            button.on_click(lambda _, name=name: act(Press(name)))
+            self._buttons[name] = button
+        self._status = ipywidgets.HTML()
+        self._draft = ipywidgets.HTML()
+        row = ipywidgets.Box(tuple(self._buttons.values()))
+        row.add_class("esp-buttons")
+        self.widget = ipywidgets.VBox([row, self._status, self._draft])
+        self.widget.add_class("esp-transport")
+
+    def draw(self, view: View, *, now: float, waiting: bool, refusal: str, note: str = "") -> None:
+        """Show what can be asked and what is being done. `now` is seconds since the epoch, for the sign of life."""
+        for name, reason in refusals(view, waiting).items():
+            button = self._buttons[name]
+            if button.disabled != bool(reason):
+                button.disabled = bool(reason)
+            if button.tooltip != (reason or BUTTONS[name]):
+                button.tooltip = reason or BUTTONS[name]
+        self._set(self._status, self._status_html(view, now, waiting, refusal, note))
+        self._set(self._draft, f'<div class="esp-draft" aria-live="polite">{html.escape(words.draft_words(view))}</div>')
+
+    def fail(self, trace: str) -> None:
+        """Show that a tick failed, which is a fault of the page: its last line as a sentence, the whole of it in a fold."""
+        last = trace.strip().splitlines()[-1]
+        self._set(
+            self._status,
+            f'<div role="status" class="esp-status" data-state="fault"><div class="esp-refusal">The page has a fault: '
+            f"{html.escape(last)}</div><details><summary>Details</summary><pre>{html.escape(trace)}</pre></details></div>",
+        )
+
+    def _status_html(self, view: View, now: float, waiting: bool, refusal: str, note: str) -> str:
+        state = view.state
+        said = words.status_words(state, self.pace.rate, waiting)
+        share = words.progress(state)
+        bar = (
+            f'<div class="esp-bar"><i style="width:{100 * share:.0f}%"></i></div>'
+            if share is not None
+            else '<div class="esp-bar"></div>'
+        )
+        notes = [note] if note else []
+        notes += [f"{each.did.capitalize()} instead of {each.asked}: {each.why}." for each in state.degraded[-1:]]
+        notes += [f"The worker was started again: {each.why}." for each in state.restarts[-1:]]
+        bad = f'<div class="esp-refusal">{html.escape(refusal)}</div>' if refusal else ""
+        said_too = "".join(f'<div class="esp-note">{html.escape(each)}</div>' for each in notes)
+        return (
+            f'<div role="status" class="esp-status" data-state="{state.status}"><span>{html.escape(said)}</span>'
+            f'{bad}{said_too}</div>{bar}<div class="esp-beat">Last update {words.clock(now)}</div>'
+        )
+
+    @staticmethod
+    def _set(widget: ipywidgets.HTML, value: str) -> None:
+        if widget.value != value:
+            widget.value = value

@@ -1,0 +1,144 @@
+"""What the page says about a run, in sentences for people; pure functions from a view to words, escaped by whoever shows them."""
+
+import time
+
+from engine.record.events import Evaluated
+from engine.record.state import RunState
+from widgets.view import View
+
+DOING = {
+    "Load": "Loading the model and the text",
+    "Score": "Scoring heads and neurons",
+    "Preview": "Previewing what pruning would cost",
+    "Prune": "Pruning",
+    "SetGate": "Changing a gate",
+    "Evaluate": "Measuring perplexity",
+    "Tune": "Recovering",
+    "Sample": "Writing a text",
+    "Cut": "Making the smaller model",
+    "Save": "Saving the smaller model",
+    "Undo": "Taking the last change back",
+    "Reset": "Going back to the model as it was loaded",
+}
+ARMS = {"tuned": "the pruned model", "control": "the control, an unpruned model"}
+STARTING = "Starting the worker and reading its libraries, which takes some seconds."
+BACKGROUND = ("Preview", "Score")  # short and harmless: they give way to whatever is asked
+
+
+def is_free(state: RunState) -> bool:
+    """Whether a change may be asked for: nothing is being done that it would have to wait for."""
+    return state.status == "idle" or (state.status == "busy" and state.doing in BACKGROUND)
+
+
+def is_pruned(state: RunState) -> bool:
+    """Whether any gate is closed."""
+    gates = state.standing.gates
+    return gates is not None and bool(any(gates.head_counts) or any(gates.neuron_counts))
+
+
+def status_words(state: RunState, rate: float | None, waiting: bool) -> str:
+    """What is being done, how far it is, how fast, and how long it will take; or what to do next.
+
+    `rate` is in steps (or units of the progress) a second, None where it is not known yet; `waiting` says that something
+    was asked and not begun.
+    """
+    match state.status:
+        case "finished" | "stopped":
+            return "This run is over. Choose a model or a text, or start a new run, to go on."
+        case "failed":
+            return f"The run failed: {state.failure.reason if state.failure else 'no reason was given'}"
+        case "paused":
+            return f"Paused: {_how_far(state, None)} Resume goes on, Step does one more step, Stop ends it here."
+        case "busy" if state.doing != "Preview":
+            return _how_far(state, rate)
+        case "new":
+            return STARTING
+    return "Asked; the worker is about to begin." if waiting else _next(state)
+
+
+def progress(state: RunState) -> float | None:
+    """How much of what is being done is done, from 0 to 1; None where nothing is, or nobody knows."""
+    if state.status not in ("busy", "paused") or state.doing == "Preview":
+        return None
+    if state.doing == "Tune" and state.step is not None:
+        return state.step.step / state.step.steps
+    return state.progress.done / state.progress.total if state.progress and state.progress.total else None
+
+
+def draft_words(view: View) -> str:
+    """What the controls would do, in one sentence; empty where they would do nothing."""
+    draft = view.draft
+    if draft is None:
+        return ""
+    heads, neurons = (sum(counts) for counts in (draft.head_counts, draft.neuron_counts))
+    model = view.state.model
+    saved = 1 - draft.parameters_after / draft.parameters_before
+    words = (
+        f"Prune would take {heads:,} of {sum(model.heads):,} heads and {neurons:,} of {sum(model.neurons):,} neurons: "
+        f"{draft.parameters_after:,} of {draft.parameters_before:,} parameters would be left ({saved:.1%} saved). "
+    )
+    if view.preview is not None:
+        return (
+            words
+            + f"Perplexity would be {view.preview.perplexity:,.1f}{_against(view.state.standing.perplexity.get('baseline'))}."
+        )
+    if not is_free(view.state):
+        return words + f"Perplexity after {'the recovery' if view.state.doing == 'Tune' else 'this is done'}."
+    return words + "Perplexity is being measured."
+
+
+def clock(at: float | None) -> str:
+    """A time of day, for people; empty for none."""
+    return time.strftime("%H:%M:%S", time.localtime(at)) if at is not None else ""
+
+
+def duration(seconds: float) -> str:
+    """A length of time in the units that people use for it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def size(count: int) -> str:
+    """Bytes in decimal units."""
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
+def _against(baseline: Evaluated | None) -> str:
+    return f" (now {baseline.perplexity:,.1f} unpruned)" if baseline is not None else ""
+
+
+def _how_far(state: RunState, rate: float | None) -> str:
+    words, step = DOING.get(state.doing, state.doing), state.step
+    if state.doing == "Tune" and step is not None and step.step < step.steps:
+        words += f" {ARMS.get(step.arm, step.arm)}: step {step.step:,} of {step.steps:,}, loss {step.loss:.3f}"
+        left, unit = step.steps - step.step, "steps"
+    elif state.progress is not None:
+        about = state.progress
+        words += f": {about.what}, {about.done:,} of {about.total:,} {about.unit}"
+        left, unit = about.total - about.done, about.unit
+    else:
+        return f"{words}."
+    if rate:
+        words += f", {rate:,.3g} {unit}/s" if rate < 1000 else f", {rate:,.0f} {unit}/s"
+        words += f", about {duration(left / rate)} left"
+    return f"{words}."
+
+
+def _next(state: RunState) -> str:
+    found = state.standing.perplexity
+    if state.model is None:
+        return STARTING if state.worker is None else "No model is loaded."
+    if "cut" in found and state.standing.saved is not None:
+        return "The smaller model is made: see below what it weighs, and take it away."
+    if "tuned" in found and "pruned" in found:
+        beside = f", the control {found['control'].perplexity:,.1f}" if "control" in found else ""
+        return f"Recovered: perplexity {found['pruned'].perplexity:,.1f} before, {found['tuned'].perplexity:,.1f} now{beside}."
+    if "pruned" in found:
+        before = f" from {found['baseline'].perplexity:,.1f}" if "baseline" in found else ""
+        return f"Pruned: perplexity went{before} to {found['pruned'].perplexity:,.1f}. Recover trains what is left."
+    if is_pruned(state):
+        return "Pruned. Recover trains what is left."
+    return "Ready. Move Heads or Neurons and see what would go, then press Prune."
