@@ -70,9 +70,7 @@ class Inbox:
         return None
 
 
-def carry_out(
-    bench: Workbench, line: int, command: ask.Command, inbox: Inbox, nap: Callable[[float], None] = time.sleep
-) -> Iterator[Event]:
+def carry_out(bench: Workbench, line: int, command: ask.Command, inbox: Inbox, nap: Callable[[float], None]) -> Iterator[Event]:
     """One command from start to end; holds are answered between any two of its events.
 
     A preview gives way to whatever is asked after it.
@@ -115,7 +113,14 @@ def carry_out(
         events.close()
 
 
-def serve(bench: Workbench, inbox: Inbox, stay: Callable[[], bool], *, strict: bool = False) -> Iterator[Event]:
+def serve(
+    bench: Workbench,
+    inbox: Inbox,
+    stay: Callable[[], bool],
+    *,
+    strict: bool = False,
+    nap: Callable[[float], None] = time.sleep,
+) -> Iterator[Event]:
     """Carry out what is asked until `Finish` comes, or until nothing waits and `stay()` says that nobody needs this any more.
 
     `strict` is for a run that is one recipe: there a refused command fails the run and a stopped one ends it.
@@ -131,12 +136,12 @@ def serve(bench: Workbench, inbox: Inbox, stay: Callable[[], bool], *, strict: b
         if stamped is None:
             if not stay():
                 return
-            time.sleep(NAP)
+            nap(NAP)
             continue
         if isinstance(stamped.fact, ask.Finish):
             yield RunFinished()
             return
-        for event in carry_out(bench, stamped.seq, stamped.fact, inbox):
+        for event in carry_out(bench, stamped.seq, stamped.fact, inbox, nap):
             yield event
             if strict and isinstance(event, CommandRefused):
                 yield RunFailed(event.reason, event.field)

@@ -18,6 +18,7 @@ import psutil
 
 from engine.record import commands as ask
 from engine.record.catalogue import version
+from engine.record.events import ENDS
 from engine.record.folder import Tail, Writer, read_events, read_recipe
 from engine.record.lifecycle import (
     CommandFinished,
@@ -132,15 +133,18 @@ def _catch_up(folder: Path, bench, state: RunState, done: int) -> None:
 
 
 class _Log:
-    """The events file, for two threads of one process."""
+    """The events file, for two threads of one process. Nothing is written after the event that ends the run."""
 
     def __init__(self, writer: Writer):
         self._writer = writer
         self._lock = threading.Lock()
+        self._over = False
 
     def append(self, fact: object) -> None:
         with self._lock:
-            self._writer.append(fact)
+            if not self._over:
+                self._writer.append(fact)
+            self._over = self._over or isinstance(fact, ENDS)
 
 
 class _Sampler:

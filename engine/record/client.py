@@ -49,7 +49,7 @@ class Client:
 
     def is_over(self) -> bool:
         """Whether the run has had its last event."""
-        return open_run(self.folder).is_over
+        return files.is_over(self.folder)
 
     def is_awake(self) -> bool:
         """Whether a supervisor with its worker holds this run."""

@@ -56,7 +56,7 @@ class CorpusLoaded:
     train_tokens: int | None  # counted when training first reads them
     calibration_tokens: int
     evaluation_tokens: int
-    licence: str
+    licence: str | None
 
 
 @dataclass(frozen=True)

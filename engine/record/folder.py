@@ -18,7 +18,7 @@ from pathlib import Path
 
 from engine.record.commands import COMMANDS
 from engine.record.errors import BadInput, shorten
-from engine.record.events import EVENTS
+from engine.record.events import ENDS, EVENTS
 from engine.record.line import Stamped, decode, encode
 from engine.record.recipe import Recipe
 
@@ -128,6 +128,19 @@ class Tail:
 def read_events(folder: Path) -> list[Stamped]:
     """Every event of a run so far."""
     return Tail(Path(folder) / "events.jsonl").read()
+
+
+def is_over(folder: Path) -> bool:
+    """Whether the last whole line of a run's events ends the run; reads the end of the file only."""
+    try:
+        with open(Path(folder) / "events.jsonl", "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 65536))
+            lines = file.read().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return False
+    last = decode(lines[-1], "event", EVENTS) if lines else None
+    return last is not None and isinstance(last.fact, ENDS)
 
 
 def post(folder: Path, command: object) -> None:

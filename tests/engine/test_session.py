@@ -1,0 +1,175 @@
+"""Tests of engine/session.py: what a recipe does from start to end, and how it is held, stepped and stopped on the way."""
+
+import pytest
+
+from engine import open_run, run
+from engine.evaluation.perplexity import evaluate
+from engine.models.load import load
+from engine.pruning.checkpoint import load_pruned
+from engine.record import commands as ask
+from engine.record.errors import BadInput
+from engine.record.events import Evaluated, StepTrained, TextSampled
+from engine.record.folder import post, read_events
+from engine.record.lifecycle import CommandFinished, RunFailed, RunFinished, RunPaused, RunResumed, RunStarted, RunStopped
+from engine.session import Inbox, serve
+from engine.text.corpora import read_corpus
+from engine.text.texts import Texts
+from engine.workbench import Workbench
+
+UNTIMED = ("ModelCut", "ModelSaved")
+
+
+def names(events) -> list[str]:
+    """The names of the events that are not mere progress, each repeated one once."""
+    found = [type(event).__name__ for event in events if type(event).__name__ not in ("Progressed", "StepTrained", "Validated")]
+    return [name for name in found if not name.startswith("Command")]
+
+
+def test_a_recipe_tells_its_whole_story_in_order(recipe, tmp_path):
+    """The exact list of events, mere progress left out."""
+    assert names(run(recipe, tmp_path / "run")) == [
+        "RunStarted",
+        *("ModelLoaded", "CorpusLoaded"),
+        *("Evaluated", "TextSampled"),
+        "UnitsScored",
+        *("PlanMade", "GatesChanged", "Compensated", "CheckpointSaved"),
+        *("Evaluated", "TextSampled"),
+        *("TuningStarted", "CheckpointSaved", "Evaluated", "TextSampled"),
+        *("TuningStarted", "Evaluated", "TextSampled"),
+        *("ModelCut", "Evaluated", "ModelSaved"),
+        "RunFinished",
+    ]
+
+
+def test_two_runs_of_one_recipe_yield_the_same_events(recipe):
+    """Everything but measured times is a function of the recipe."""
+    first, second = ([event for event in run(recipe) if type(event).__name__ not in UNTIMED] for _ in range(2))
+    assert first == second
+
+
+def test_the_folder_holds_what_was_yielded_and_replays_to_the_same_state(recipe, tmp_path):
+    """events.jsonl is the run: nothing is lost on the way through JSON."""
+    yielded = list(run(recipe, tmp_path / "run"))
+    assert [stamped.fact for stamped in read_events(tmp_path / "run")] == yielded
+    state = open_run(tmp_path / "run")
+    assert state.status == "finished"
+    measured = {event.stage: event for event in yielded if isinstance(event, Evaluated)}
+    assert dict(state.standing.perplexity) == measured
+    assert list(measured) == ["baseline", "pruned", "tuned", "control", "cut"]
+    assert len(state.standing.curves["tuned"].training) == recipe.tuning.steps == len(state.standing.curves["control"].training)
+
+
+def test_the_baseline_is_the_perplexity_of_the_model_as_transformers_loads_it(recipe):
+    """The number in the event is the one that anybody measures on the same blocks."""
+    loaded = load(recipe.model)
+    blocks = Texts(read_corpus(recipe.corpus), loaded.tokenizer, 64).blocks("evaluation", 32, 512)
+    told = next(event for event in run(recipe) if isinstance(event, Evaluated))
+    assert told.perplexity == pytest.approx(evaluate(loaded.model, blocks).perplexity, rel=1e-12)
+
+
+def test_the_saved_model_has_the_perplexity_that_the_run_told(recipe, tmp_path):
+    """What lies in model/ is what was measured: cut, compensated and recovered."""
+    told = {event.stage: event.perplexity for event in run(recipe, tmp_path / "run") if isinstance(event, Evaluated)}
+    model, tokenizer = load_pruned(tmp_path / "run" / "model")
+    blocks = Texts(read_corpus(recipe.corpus), tokenizer, 64).blocks("evaluation", 32, 512)
+    assert evaluate(model, blocks).perplexity == pytest.approx(told["cut"], rel=1e-9)
+    assert told["cut"] == pytest.approx(told["tuned"], rel=1e-5)
+
+
+def test_without_pruning_and_training_every_stage_equals_the_baseline(recipe):
+    """Level 0 changes nothing at all."""
+    nothing = {"level": 0.0}
+    still = recipe.model_copy(
+        update={
+            "heads": recipe.heads.model_copy(update=nothing),
+            "neurons": recipe.neurons.model_copy(update=nothing),
+            "tuning": recipe.tuning.model_copy(update={"steps": 0}),
+        }
+    )
+    events = list(run(still))
+    assert len({event.nll for event in events if isinstance(event, Evaluated)}) == 1
+    texts = [event for event in events if isinstance(event, TextSampled)]
+    assert texts[0].tokens == texts[1].tokens and texts[0].surprises == texts[1].surprises
+
+
+def test_a_corpus_that_is_missing_fails_the_run_and_names_the_field(recipe):
+    """The last event says why, in one sentence, and which field it was."""
+    *_, last = run(recipe.model_copy(update={"corpus": "file:/nowhere/at/all.txt"}))
+    assert isinstance(last, RunFailed)
+    assert last.field == "corpus" and "/nowhere/at/all.txt" in last.reason
+
+
+def test_a_folder_that_holds_a_run_is_refused_before_anything_happens(recipe, tmp_path):
+    """A second run never writes into the first one's folder."""
+    list(run(recipe, tmp_path / "run"))
+    before = (tmp_path / "run" / "events.jsonl").read_bytes()
+    with pytest.raises(BadInput, match="holds a run already"):
+        run(recipe, tmp_path / "run")
+    assert (tmp_path / "run" / "events.jsonl").read_bytes() == before
+
+
+def test_a_stop_ends_a_recipe_within_one_step_and_keeps_what_was_learnt(recipe, tmp_path):
+    """Posted between two steps, it is the next thing that happens; the steps done so far are saved and measured."""
+    long = recipe.model_copy(update={"tuning": recipe.tuning.model_copy(update={"steps": 50})})
+    events = []
+    for event in run(long, tmp_path / "run"):
+        events.append(event)
+        if isinstance(event, StepTrained) and event.step == 3:
+            post(tmp_path / "run", ask.Stop())
+    assert [event.step for event in events if isinstance(event, StepTrained)] == [1, 2, 3]
+    assert isinstance(events[-1], RunStopped)
+    assert [event.stage for event in events if isinstance(event, Evaluated)] == ["baseline", "pruned", "tuned"]
+    assert open_run(tmp_path / "run").status == "stopped"
+
+
+def test_a_held_run_makes_exactly_the_steps_that_it_is_asked_for(recipe, tmp_path):
+    """Pause holds before the next step, each Step makes one, Resume makes the rest."""
+    events, asked = [], iter([ask.Step(), ask.Step(), ask.Resume()])
+    bench = Workbench(tmp_path, recipe)
+    inbox = Inbox(folder=tmp_path)
+    for command in (*ask.commands_of(recipe)[:5], ask.Tune(recipe.tuning, recipe.evaluation, recipe.prompt), ask.Finish()):
+        post(tmp_path, command)
+    held_at = []
+
+    def nap(_: float) -> None:
+        held_at.append(sum(isinstance(event, StepTrained) for event in events))
+        post(tmp_path, next(asked))
+
+    for event in serve(bench, inbox, lambda: False, nap=nap):
+        events.append(event)
+        if isinstance(event, StepTrained) and event.arm == "tuned" and event.step == 1:
+            post(tmp_path, ask.Pause())
+    bench.close()
+    assert held_at == [1, 2, 3]
+    assert sum(isinstance(event, RunPaused) for event in events) == 1 == sum(isinstance(event, RunResumed) for event in events)
+    assert sum(isinstance(event, StepTrained) for event in events) == 2 * recipe.tuning.steps
+    assert isinstance(events[-1], RunFinished)
+
+
+def test_of_previews_in_a_row_only_the_last_is_worked_out(recipe, tmp_path):
+    """A slider that was dragged leaves many; nobody waits for those that another one replaced."""
+    bench = Workbench(tmp_path, recipe)
+    post(tmp_path, ask.commands_of(recipe)[0])
+    for level in (0.1, 0.2, 0.3):
+        heads = recipe.heads.model_copy(update={"level": level})
+        post(tmp_path, ask.Preview("random", heads, heads, "none", recipe.evaluation, recipe.calibration))
+    done = [event for event in serve(bench, Inbox(folder=tmp_path), lambda: False) if isinstance(event, CommandFinished)]
+    bench.close()
+    assert [event.command for event in done] == [0, 3]
+
+
+def test_a_stop_drops_what_was_waiting_when_it_was_posted(recipe, tmp_path):
+    """Nobody who presses Stop expects the next thing in the queue to begin."""
+    bench = Workbench(tmp_path, recipe)
+    for command in (*ask.commands_of(recipe)[:3], ask.Stop(), ask.Undo()):
+        post(tmp_path, command)
+    events = list(serve(bench, Inbox(folder=tmp_path), lambda: False))
+    bench.close()
+    assert [type(event).__name__ for event in events] == ["CommandStopped"] * 3 + ["CommandStarted", "CommandRefused"]
+
+
+def test_the_first_event_carries_the_recipe(recipe):
+    """Whoever has the events has the recipe that made them."""
+    first = next(iter(run(recipe)))
+    assert isinstance(first, RunStarted)
+    assert first.recipe == recipe.model_dump(mode="json")
