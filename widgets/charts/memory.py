@@ -1,0 +1,96 @@
+"""Memory in use since the run began: by the process that computes, by the whole machine, and by the accelerator where there is
+one, each with its limit. Look whether the machine comes near its limit while a model trains: past it the run would be ended. The
+chart shows samples as they were taken and knows nothing of what used the memory."""
+
+from collections.abc import Sequence
+
+import ipywidgets
+import numpy as np
+from bqplot import LinearScale, Lines
+
+from engine.record.events import MemorySampled
+from widgets.drawing import axis, columns, figure, legend, line, notice, percent, put, say, swatch, thin, ticks
+from widgets.theme import Theme
+from widgets.view import Act, Drawn, View
+
+TITLE = "Memory"
+GIB = 2**30
+POINTS = 300  # a line: one sample a second is a point a minute after five hours
+Samples = Sequence[tuple[float, MemorySampled]]
+
+
+def build(theme: Theme, act: Act) -> Drawn:
+    """Lines over time and a gauge in words beside them; nothing in it can be pressed."""
+    chart = _Memory(theme)
+    return Drawn(chart.widget, chart.draw)
+
+
+class _Memory:
+    """The widgets of the chart, and the samples that they show."""
+
+    def __init__(self, theme: Theme):
+        self.across, self.up = LinearScale(min=0, max=1), LinearScale(min=0, max=1)
+        place = {"scales": {"x": self.across, "y": self.up}, "labels_visibility": "none"}
+        looks = {"process": (theme.heads, "solid", ""), "system": (theme.baseline, "dashed", "6 3"),
+                 "accelerator": (theme.blocks[2], "dotted", "2 3")}  # fmt: skip
+        self.lines, self.limits, self.entries = {}, {}, {}
+        for each, (colour, style, dash) in looks.items():
+            self.lines[each] = Lines(colors=[colour], stroke_width=1.8, line_style=style, **place)
+            self.entries[each] = (swatch(colour, dash=dash), NAMES[each])
+            if each in TOTALS:
+                self.limits[each] = Lines(colors=[colour], stroke_width=1, line_style="dash_dotted", **place)
+        self.limit = (swatch(theme.baseline, dash="8 3 2 3", width=1), "limit")
+        self.words = notice(theme)
+        self.along = axis(theme, self.across, "Minutes")
+        self.left = axis(theme, self.up, "GiB", "left", grid=True)
+        self.figure = figure(theme, [*self.limits.values(), *self.lines.values(), self.words], [self.along, self.left])
+        self.gauge, self.legend = ipywidgets.HTML(), ipywidgets.HTML()
+        self.widget = ipywidgets.VBox([self.figure, self.legend, self.gauge])
+        self.widget.add_class("esp-memory")
+        self.shown: Samples | None = None
+
+    def draw(self, view: View) -> None:
+        """Show the samples that the run has."""
+        samples = view.state.memory
+        if samples is self.shown:
+            return
+        self.shown = samples
+        start = samples[0][0] if samples else 0.0
+        end = max(1.0, (samples[-1][0] - start) / 60) if samples else 1.0
+        last = samples[-1][1] if samples else None
+        for each, drawn in self.lines.items():
+            used = [((at - start) / 60, value / GIB) for at, sample in samples if (value := getattr(sample, each)) is not None]
+            put(drawn, **columns(thin(used, POINTS)))
+        limits = {each: getattr(last, total) if last else None for each, total in TOTALS.items()}
+        for each, drawn in self.limits.items():
+            put(drawn, **columns([(0, limits[each] / GIB), (end, limits[each] / GIB)] if limits[each] else []))
+        top = 1.06 * max((limit / GIB for limit in limits.values() if limit), default=1.0)
+        put(self.across, max=end)
+        put(self.up, max=top)
+        put(self.along, tick_values=np.array(ticks(0, end)))
+        put(self.left, tick_values=np.array(ticks(0, top)))
+        there = [each for each in self.lines if last and getattr(last, each) is not None]
+        put(self.legend, value=legend([*(self.entries[each] for each in there), *([self.limit] if last else [])]))
+        put(self.gauge, value=_gauge(last) if last else line("Memory has not been measured yet.", "says"))
+        say(self.words, *(() if last else ("No data yet", "Memory is measured once a run works")))
+
+
+NAMES = {"process": "process", "system": "machine", "accelerator": "accelerator"}
+TOTALS = {"system": "system_total", "accelerator": "accelerator_total"}
+
+
+def _gauge(last: MemorySampled) -> str:
+    """A bar for each memory that has a limit, with the same in words."""
+    bars = [("Machine", last.system, last.system_total)]
+    if last.accelerator is not None and last.accelerator_total:
+        bars.append(("Accelerator", last.accelerator, last.accelerator_total))
+    said = "".join(_bar(*bar) for bar in bars)
+    return said + line(f"The process has {last.process / GIB:.1f} GiB.", "says")
+
+
+def _bar(name: str, used: int, total: int) -> str:
+    full = min(100, round(100 * used / total))
+    words = f"{name}: {used / GIB:.1f} of {total / GIB:.1f} GiB, {percent(used / total)} full"
+    drawn = f'<span class="esp-gauge-bar"><span class="esp-gauge-full" style="width:{full}%"></span></span>'
+    meter = f'role="meter" aria-label="{name} memory" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{full}"'
+    return f'<div class="esp-gauge" {meter}>{drawn} {words}</div>'

@@ -1,0 +1,127 @@
+"""How surprised the model is by text that it has not seen, at each stage: 20 is as if it chose between 20 equally likely tokens,
+and lower is better. The line from each point back to the baseline is what that stage costs; recovered counts beside its control,
+which had the same training without pruning. A hollow point is a preview. The chart knows nothing of how any of it was measured,
+and a stage that was not has no point."""
+
+import math
+from collections.abc import Mapping
+from html import escape
+
+import ipywidgets
+import numpy as np
+from bqplot import Label, LinearScale, Lines, LogScale, Scatter
+
+from engine.record.events import Evaluated, Previewed
+from widgets.drawing import axis, columns, figure, line, notice, put, say, short, ticks
+from widgets.theme import Theme
+from widgets.view import Act, Drawn, View
+
+TITLE = "Perplexity by stage"
+STAGES = {"baseline": "baseline", "pruned": "pruned", "tuned": "recovered", "control": "control", "cut": "cut"}
+ALWAYS = ("baseline", "pruned", "tuned", "control")  # rows that are there whether measured or not
+SHAPES = {"baseline": "circle", "pruned": "square", "tuned": "diamond", "control": "triangle-up", "cut": "cross"}
+
+
+ROOM = 0.7  # of the width of the axis is for the points, so that the number beside the last one fits
+
+
+def build(theme: Theme, act: Act) -> Drawn:
+    """A row for each stage on a logarithmic axis; nothing in it can be pressed."""
+    chart = _Perplexity(theme)
+    return Drawn(chart.widget, chart.draw)
+
+
+def span(values: list[float]) -> tuple[float, float, list[float]]:
+    """The ends of a logarithmic axis for these values, never zero, at least a factor of two apart, and its ticks."""
+    low, high = (min(values) / 1.1, max(values)) if values else (10.0, 1000.0)
+    high = low * max(2.0, high / low) ** (1 / ROOM)
+    powers = [10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+    for choice in ((1, 2, 5), (1,)):
+        marks = [mark for mark in (power * digit for power in powers for digit in choice) if low <= mark <= high]
+        if 2 <= len(marks) <= 6:
+            return low, high, marks
+    inside = [power for power in powers if low <= power <= high]
+    return low, high, inside[:: math.ceil(len(inside) / 6)] if len(inside) > 6 else ticks(low, high, 4)
+
+
+class _Perplexity:
+    """The widgets of the chart."""
+
+    def __init__(self, theme: Theme):
+        self.across, self.down = LogScale(min=1.0, max=1000.0), LinearScale(min=-0.5, max=3.5, reverse=True)
+        place = {"x": self.across, "y": self.down}
+        empty = {"x": np.zeros(0), "y": np.zeros(0)}
+        colours = theme.stages
+        self.points = {
+            stage: Scatter(**empty, scales=place, colors=[colours[stage]], marker=marker, default_size=90, stroke=theme.card)
+            for stage, marker in SHAPES.items()
+        }
+        self.stems = {stage: Lines(**empty, scales=place, colors=[colours[stage]], stroke_width=3) for stage in STAGES}
+        self.preview = Scatter(
+            **empty, scales=place, colors=[colours["pruned"]], marker="square", default_size=90, fill=False,
+            stroke=colours["pruned"], stroke_width=2,
+        )  # fmt: skip
+        self.still = Lines(**empty, scales=place, colors=[theme.baseline], stroke_width=1, line_style="dashed")
+        text = {"scales": place, "default_size": 12, "x_offset": 9, "y_offset": 4}
+        self.values = Label(**empty, text=np.array([], dtype="U1"), colors=[theme.text], font_weight="bold", **text)
+        self.missing = Label(**empty, text=np.array([], dtype="U1"), colors=[theme.muted], font_weight="normal", **text)
+        self.words = notice(theme)
+        self.along = axis(theme, self.across, "Perplexity (log scale)", grid=True, tick_format="~s")
+        self.rows = axis(theme, self.down, "", "left")
+        marks = [self.still, *self.stems.values(), *self.points.values(), self.preview, self.values, self.missing, self.words]
+        self.figure = figure(theme, marks, [self.along, self.rows], left=70)
+        self.protocol = ipywidgets.HTML()
+        self.says = ipywidgets.HTML()
+        self.widget = ipywidgets.VBox([self.figure, self.protocol, self.says])
+        self.widget.add_class("esp-perplexity")
+
+    def draw(self, view: View) -> None:
+        """Show what was measured, and the preview where it belongs to what the controls ask for now."""
+        found, preview = view.state.standing.perplexity, view.preview
+        stages = [stage for stage in STAGES if stage in ALWAYS or stage in found]
+        row = {stage: float(number) for number, stage in enumerate(stages)}
+        values = [each.perplexity for each in found.values()] + ([preview.perplexity] if preview else [])
+        low, high, marks = span(values)
+        put(self.across, min=low, max=high)
+        put(self.down, max=len(stages) - 0.5)
+        put(self.along, tick_values=np.array(marks))
+        names = {str(number): STAGES[stage] for number, stage in enumerate(stages)}
+        put(self.rows, tick_values=np.arange(len(stages)), tick_labels=names)
+        baseline = found["baseline"].perplexity if "baseline" in found else None
+        for stage in STAGES:
+            here = [(found[stage].perplexity, row[stage])] if stage in found else []
+            put(self.points[stage], **columns(here))
+            put(self.stems[stage], **columns([(baseline, row[stage]), *here] if here and baseline else []))
+        put(self.preview, **columns([(preview.perplexity, row["pruned"])] if preview else []))
+        put(self.still, **columns([(baseline, -0.5), (baseline, len(stages) - 0.5)] if baseline else []))
+        written = [(found[stage].perplexity, row[stage], short(found[stage].perplexity)) for stage in stages if stage in found]
+        if preview:
+            written.append((preview.perplexity, row["pruned"] - 0.38, f"{short(preview.perplexity)} previewed"))
+        absent = [(low, row[stage], "not measured") for stage in stages if stage not in found] if values else []
+        for label, texts in ((self.values, written), (self.missing, absent)):
+            put(label, **columns([(x, y) for x, y, _ in texts]), text=np.array([text for *_, text in texts], dtype="U40"))
+        say(self.words, *(() if values else ("No data yet", "Nothing has been measured so far")))
+        put(self.protocol, value=line(_protocol(found), "legend"))
+        put(self.says, value=line(_summary(found, preview), "says"))
+
+
+def _protocol(found: Mapping[str, Evaluated]) -> str:
+    """Under which protocol each stage was measured: one sentence where it is the same for all."""
+    stages: dict[tuple, list[str]] = {}
+    for stage, each in found.items():
+        stages.setdefault((each.corpus, each.tokens, each.sequence_length, each.dtype), []).append(STAGES.get(stage, stage))
+    said = [
+        f"{escape(corpus)}, evaluation split, {tokens:,} tokens in blocks of {length:,}, {escape(dtype)}"
+        + (f" ({', '.join(which)})" if len(stages) > 1 else "")
+        for (corpus, tokens, length, dtype), which in stages.items()
+    ]
+    if len(said) < 2:
+        return f"{said[0]}." if said else ""
+    return f"<b>Not measured alike:</b> {'; '.join(said)}."
+
+
+def _summary(found: Mapping[str, Evaluated], preview: Previewed | None) -> str:
+    said = [f"{STAGES[stage]} {short(found[stage].perplexity) if stage in found else 'not measured'}" for stage in STAGES
+            if stage in ALWAYS or stage in found]  # fmt: skip
+    hollow = f" The controls would make it {short(preview.perplexity)} (preview on {preview.tokens:,} tokens)." if preview else ""
+    return f"Perplexity: {', '.join(said)}.{hollow}"

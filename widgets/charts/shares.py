@@ -1,0 +1,103 @@
+"""Each layer has two bars: on the left the share of its heads that is closed, on the right, paler, that of its neurons, in the
+colour of the layer's block. Hollow bars are what the controls would make of it. Look whether the loss grows with where you prune
+or only with how much. The chart counts units and knows nothing of which ones went."""
+
+import ipywidgets
+import numpy as np
+from bqplot import Bars, LinearScale, OrdinalScale, Tooltip
+
+from engine.record.schedules import BLOCKS, block_of_layers
+from widgets.drawing import axis, every, figure, icon, legend, line, notice, percent, put, say
+from widgets.theme import Theme
+from widgets.view import Act, Drawn, View
+
+TITLE = "Share removed, by layer"
+PALE = 0.5  # how opaque a neurons' bar is beside its heads' bar
+
+
+def build(theme: Theme, act: Act) -> Drawn:
+    """Grouped bars of what stands, hollow ones of the draft; nothing in it can be pressed."""
+    chart = _Shares(theme)
+    return Drawn(chart.widget, chart.draw)
+
+
+class _Shares:
+    """The widgets of the chart."""
+
+    def __init__(self, theme: Theme):
+        self.layers = OrdinalScale(domain=[0])
+        place = {"x": self.layers, "y": LinearScale(min=0, max=1)}
+        self.theme = theme
+        self.bars = Bars(
+            x=np.arange(0), y=np.zeros((2, 0)), scales=place, type="grouped", color_mode="no_group", opacity_mode="no_group",
+            stroke=theme.card, stroke_width=0.0, padding=0.15,
+            tooltip=Tooltip(fields=["x", "y"], labels=["Layer", "Removed"], formats=["", ".0%"]),
+        )  # fmt: skip
+        self.hollow = Bars(
+            x=np.arange(0), y=np.zeros((2, 0)), scales=place, type="grouped", fill=False, stroke=theme.text,
+            stroke_width=1.2, padding=0.15,
+        )  # fmt: skip
+        self.words = notice(theme)
+        self.along = axis(theme, self.layers, "Layer")
+        up = axis(
+            theme, place["y"], "Removed", "left", grid=True, tick_values=np.array([0, 0.25, 0.5, 0.75, 1]), tick_format=".0%"
+        )
+        self.figure = figure(theme, [self.bars, self.hollow, self.words], [self.along, up])
+        box = "M1 1H11V11H1Z"
+        blocks = [(icon(box, colour, fill=colour), block) for block, colour in zip(BLOCKS, theme.blocks, strict=True)]
+        colour = theme.blocks[0]
+        pale = icon(box, colour, fill=colour, opacity=PALE)
+        kinds = [(icon(box, colour, fill=colour), "left bar: heads"), (pale, "right bar: neurons")]
+        wanted = (icon(box, theme.text, width=1.2), "would be")
+        self.legend = ipywidgets.HTML(legend([*blocks, *kinds, wanted]))
+        self.says = ipywidgets.HTML()
+        self.widget = ipywidgets.VBox([self.figure, self.legend, self.says])
+        self.widget.add_class("esp-shares")
+
+    def draw(self, view: View) -> None:
+        """Show what each layer has lost and what the draft would take."""
+        model, gates = view.state.model, view.state.standing.gates
+        put(self.bars, visible=model is not None)
+        put(self.hollow, visible=view.draft is not None)
+        if model is None:
+            say(self.words, "No data yet", "Choose a model to see its layers")
+            put(self.says, value=line("No model is loaded.", "says"))
+            return
+        say(self.words)
+        layers = len(model.heads)
+        none = (0,) * layers
+        stands = np.array([_shares(gates.head_counts if gates else none, model.heads),
+                           _shares(gates.neuron_counts if gates else none, model.neurons)])  # fmt: skip
+        blocks = block_of_layers(layers)
+        put(self.layers, domain=list(range(layers)))
+        # An ordinal axis has a tick for each layer, whatever `tick_values` says; the others get an empty label.
+        numbered = every(layers, 12)
+        put(self.along, tick_labels={str(layer): str(layer) if layer in numbered else "" for layer in range(layers)})
+        put(
+            self.bars,
+            x=np.arange(layers),
+            y=stands,
+            colors=[self.theme.blocks[block] for block in blocks for _ in range(2)],
+            opacities=[1.0, PALE] * layers,
+        )
+        if view.draft is not None:
+            would = [_shares(view.draft.head_counts, model.heads), _shares(view.draft.neuron_counts, model.neurons)]
+            put(self.hollow, stroke_width=1.2 if layers <= 16 else 0.6, x=np.arange(layers), y=np.array(would))
+        put(self.says, value=line(_summary(stands, blocks), "says"))
+
+
+def _shares(counts: tuple[int, ...], units: tuple[int, ...]) -> list[float]:
+    # A layer of a cut model may have no unit of a kind left: then none of it is removed.
+    return [gone / there if there else 0.0 for gone, there in zip(counts, units, strict=True)]
+
+
+def _summary(stands: np.ndarray, blocks: tuple[int, ...]) -> str:
+    if not stands.any():
+        return "Nothing is removed."
+    parts = []
+    for number, name in enumerate(BLOCKS):
+        inside = stands[:, [layer for layer, block in enumerate(blocks) if block == number]]
+        if inside.shape[1]:
+            heads, neurons = inside.mean(axis=1)
+            parts.append(f"{name} {percent(heads)} of heads, {percent(neurons)} of neurons")
+    return f"Removed on average: {'; '.join(parts)}."
