@@ -3,6 +3,8 @@
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, OPTConfig, OPTForCausalLM
 
+torch.set_num_threads(1)  # models this small spend longer waiting for a second thread than computing
+
 VOCABULARY, CONTEXT = 61, 48
 NO_SPECIAL_TOKENS = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
 
