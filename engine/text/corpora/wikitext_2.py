@@ -9,8 +9,7 @@ from collections.abc import Iterable
 
 from datasets import load_dataset
 from datasets.exceptions import DatasetsError
-from httpx import HTTPError
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HTTPError  # of whichever HTTP library this version of the hub's client is built on
 
 from engine.record.errors import BadInput
 from engine.text.corpora import Splits
@@ -24,12 +23,15 @@ TITLE = re.compile(r" ?= [^=]+ = ?\n?")  # " = Title = "; the sections of an art
 
 
 def read(where: str = "") -> Splits:
-    """The official splits, downloaded once into the hub's cache; `BadInput` where the hub cannot be reached."""
+    """The official splits, downloaded once into the hub's cache; `BadInput` where the hub cannot be reached.
+
+    The hub's client tries for about half a minute before it gives up.
+    """
     if where:
         raise BadInput(f"corpus 'wikitext-2:{where}' is not known: wikitext-2 takes nothing after its name.")
     try:
         parts = load_dataset(HUB_ID, CONFIG)
-    except (OSError, HTTPError, HfHubHTTPError, DatasetsError, ValueError) as error:
+    except (OSError, HTTPError, DatasetsError, ValueError) as error:
         # ValueError is how datasets says "not in the cache, and the hub cannot be reached".
         reason = str(error).split("\n")[0]
         raise BadInput(
