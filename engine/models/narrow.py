@@ -5,6 +5,7 @@ stays the dense model's; which units are left is noted on the model itself (`kep
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -38,21 +39,30 @@ def everything(anatomy: Anatomy) -> Kept:
 
 
 def kept_of(model: nn.Module) -> Kept:
-    """Which original units a model has left: what `skeleton` noted when it was built, else all that it has.
+    """Which original units a model has left: what was noted when it was built narrower, and all for a dense model.
 
-    The note is a plain attribute; it survives `deepcopy` and training.
+    The note is a plain attribute; it survives `deepcopy` and training. Raises `BadInput` for a model without a note whose
+    widths are not those of its config: something else narrowed it, and the original numbers of its units are not known.
     """
     kept = vars(model).get(RECORD)
-    return everything(dissect(model)) if kept is None else kept
+    if kept is not None:
+        return kept
+    kept = everything(dissect(model))
+    if kept != everything(dissect(_dense(type(model), deepcopy(model.config)))):
+        raise BadInput(
+            f"This {type(model).__name__} has other widths than its config says, and nothing tells which units it lost; "
+            "cut the dense model with `cut`."
+        )
+    return kept
 
 
 def skeleton(model_class: type[nn.Module], config: PreTrainedConfig, kept: Kept) -> nn.Module:
     """A model of the dense `config`, narrowed to `kept`, whose tensors are all on the meta device: shapes without memory.
 
-    Raises `BadInput` for indices that the dense model does not have and for groups of heads that cannot be narrowed that way.
+    Raises `BadInput` for a config that makes no model, for indices that the dense model does not have and for groups of heads
+    that cannot be narrowed that way.
     """
-    with torch.device("meta"):
-        model = model_class(config)
+    model = _dense(model_class, config)
     _, family = family_of(model)
     layers = dissect(model).layers
     _fits("heads", kept.heads, [layer.heads for layer in layers])
@@ -121,6 +131,14 @@ def selection(layer: Layer, heads: Sequence[int], neurons: Sequence[int]) -> Sel
     selected |= {path: (list(neurons), None) for path in layer.mlp_inputs}
     selected[layer.mlp_output] = (None, list(neurons))
     return selected
+
+
+def _dense(model_class: type[nn.Module], config: PreTrainedConfig) -> nn.Module:
+    try:
+        with torch.device("meta"):
+            return model_class(config)
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise BadInput(f"The config makes no {model_class.__name__}: {error}") from error
 
 
 def _fits(kind: str, kept: Sequence[Sequence[int]], sizes: Sequence[int]) -> None:

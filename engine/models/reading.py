@@ -47,9 +47,9 @@ def read_json(path: Path) -> dict:
     except FileNotFoundError:
         raise BadInput(f"There is no {path.name} in {shorten(str(path.parent))}, so it holds no model.") from None
     except (OSError, ValueError) as error:
-        raise BadInput(f"{shorten(str(path))} cannot be read as JSON: {shorten(str(error))}.") from error
+        raise BadInput(f"{path.name} in {shorten(str(path.parent))} cannot be read as JSON: {_first(error)}.") from error
     if not isinstance(value, dict):
-        raise BadInput(f"{shorten(str(path))} holds {shorten(value)} instead of a JSON object.")
+        raise BadInput(f"{path.name} in {shorten(str(path.parent))} holds {shorten(value)} instead of a JSON object.")
     return value
 
 
@@ -77,7 +77,7 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         with quiet():
             return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f"The tokenizer in {shorten(str(folder))} cannot be read: {shorten(str(error), 120)}.") from error
+        raise BadInput(f"The tokenizer in {shorten(str(folder))} cannot be read: {_first(error)}.") from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -88,4 +88,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise BadInput(f"There is no {path.name} in {shorten(str(path.parent))}; the model is incomplete.") from None
     except (OSError, SafetensorError) as error:
-        raise BadInput(f"{shorten(str(path))} is no whole safetensors file: {shorten(str(error))}.") from error
+        raise BadInput(f"{path.name} in {shorten(str(path.parent))} is no whole safetensors file: {_first(error)}.") from error
+
+
+def _first(error: Exception) -> str:
+    return shorten(" ".join(str(error).split()), 160)

@@ -64,7 +64,7 @@ def read_stored(folder: Path) -> Stored:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{shorten(str(folder / SIDECAR))} is wrong at {place}: {first['msg']}.") from error
+        raise BadInput(f"{SIDECAR} in {shorten(str(folder))} is wrong at {place}: {first['msg']}.") from error
 
 
 def load_pruned(folder: str | Path) -> tuple[nn.Module, PreTrainedTokenizerBase | None]:
