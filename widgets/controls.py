@@ -60,7 +60,7 @@ class Controls:
         self._error.layout.display = "none"
         for name, widget in self._each.items():
             widget.tooltip = HELP[name]
-            widget.add_class(f"esp-{name.replace('_', '-')}")
+            widget.add_class(f"esp-control-{name.replace('_', '-')}")
             widget.layout.order = str(2 * list(LABELS).index(name))
             widget.observe(lambda _, name=name: self._note(name), names="value")
         self.show(choices)
@@ -160,7 +160,7 @@ class Controls:
 
 
 def _build(choices: Choices) -> dict[str, ipywidgets.DOMWidget]:
-    style = {"description_width": "114px"}
+    style = {"description_width": "120px"}
 
     def menu(name: str, options: list[tuple[str, str]]) -> ipywidgets.Dropdown:
         return ipywidgets.Dropdown(description=LABELS[name], options=options, style=style, layout={"width": "100%"})

@@ -105,7 +105,8 @@ class Transport:
         self._buttons = {}
         for name, tip in BUTTONS.items():
             button = ipywidgets.Button(description=name, tooltip=tip, disabled=True, layout={"width": "auto"})
-            button.add_class("esp-primary" if name in PRIMARY else "esp-secondary")
+            if name in PRIMARY:
+                button.add_class("esp-primary")
             button.on_click(lambda _, name=name: act(Press(name)))
             self._buttons[name] = button
         self._status = ipywidgets.HTML()

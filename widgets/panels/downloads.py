@@ -41,6 +41,5 @@ def build(theme: Theme, act: Act) -> Drawn:
 def _button(what: str, act: Act) -> ipywidgets.Button:
     name, tip = BUTTONS[what]
     button = ipywidgets.Button(description=name, tooltip=tip, layout={"width": "auto"})
-    button.add_class("esp-secondary")
     button.on_click(lambda _: act(Download(what)))
     return button

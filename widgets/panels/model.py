@@ -19,8 +19,9 @@ def build(theme: Theme, act: Act) -> Drawn:
     """A table beside the dense model's numbers, a download where that is small, and a line of Python."""
     says = ipywidgets.HTML(_table(None))
     download = ipywidgets.Button(description="Smaller model (zip)", disabled=True, layout={"width": "auto"})
-    download.add_class("esp-secondary")
     download.on_click(lambda _: act(Download("model")))
+    row = ipywidgets.Box([download])
+    row.add_class("esp-buttons")
     use = ipywidgets.HTML()
 
     def draw(view: View) -> None:
@@ -41,7 +42,7 @@ def build(theme: Theme, act: Act) -> Drawn:
             if getattr(widget, name) != value:
                 setattr(widget, name, value)
 
-    return Drawn(ipywidgets.VBox([says, download, use]), draw)
+    return Drawn(ipywidgets.VBox([says, row, use]), draw)
 
 
 def why_not(view: View) -> str:

@@ -59,6 +59,8 @@ class _Runs:
         self.shown = view.folder
         earlier = [folder.name for folder in list_runs()[: RECENT + 1] if folder.name != view.folder.name][:RECENT]
         self.menu.options = [(called(name), name) for name in earlier]
+        if earlier:
+            self.menu.index = 0  # a menu that was empty stays without a choice
         last = last_run()
         self.last = last if last is not None and last.name != view.folder.name else None
         self.go_on.disabled, self.open.disabled = self.last is None, not earlier
@@ -74,5 +76,4 @@ class _Runs:
 
 def _pressed(name: str, tip: str) -> ipywidgets.Button:
     button = ipywidgets.Button(description=name, tooltip=tip, layout={"width": "auto"})
-    button.add_class("esp-secondary")
     return button
