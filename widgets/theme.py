@@ -76,7 +76,7 @@ DARK = Theme(
     name="dark", page="#121614", card="#1b211e", line="#333c37", text="#e6ece8", muted="#9aa8a0", accent="#5cc495",
     on_accent="#0c1f17", bad="#ff9d70", good="#5cc495", baseline="#a9b5af",
     ramp=("#232b27", "#2f5746", "#3f8468", "#6bb996", "#c6efdc"),
-    surprise=("#1b211e", "#3a2f1b", "#5a4117", "#7d5312", "#a2620f"),
+    surprise=("#1b211e", "#3a2f1b", "#5a4117", "#7d5312", "#98590c"),
 )  # fmt: skip
 
 
