@@ -33,8 +33,11 @@ def build(theme: Theme, act: Act) -> Drawn:
 
 def span(values: list[float]) -> tuple[float, float, list[float]]:
     """The ends of a logarithmic axis for these values, never zero, at least a factor of two apart, and its ticks."""
-    low, high = (min(values) / 1.1, max(values)) if values else (10.0, 1000.0)
-    high = low * max(2.0, high / low) ** (1 / ROOM)
+    low, most = (min(values) / 1.1, max(values)) if values else (10.0, 1000.0)
+    decades = max(math.log10(2), math.log10(most) - math.log10(low))
+    high = 10 ** min(
+        300.0, math.log10(low) + decades / ROOM
+    )  # a model that was broken altogether can come near the largest float
     powers = [10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
     for choice in ((1, 2, 5), (1,)):
         marks = [mark for mark in (power * digit for power in powers for digit in choice) if low <= mark <= high]

@@ -1,0 +1,58 @@
+"""Shares by layer: what stands against counts by hand, in the colours of the blocks."""
+
+import bqplot
+import numpy as np
+
+from engine.record.schedules import block_of_layers
+from tests.widgets.charts.states import drafted, folded, gates, loaded
+from tests.widgets.charts.test_charts import built, inside, words
+from widgets.theme import LIGHT
+from widgets.view import View
+
+
+def bars(drawn) -> list[bqplot.Bars]:
+    """What stands, then what would be."""
+    return [each for each in inside(drawn.widget) if isinstance(each, bqplot.Bars)]
+
+
+def test_bars_are_the_closed_units_over_all_units():
+    """One of four heads and 128 of 512 neurons are a quarter each; a layer without heads has lost none."""
+    heads = (4, 4, 0)
+    drawn = built("shares")
+    drawn.draw(View(folded(loaded(heads), gates(heads, ((0, 1), (1, 0), (1, 2)), neurons=128)), None, LIGHT))
+    stands, hollow = bars(drawn)
+    np.testing.assert_array_equal(stands.y, [[0.25, 0.5, 0.0], [0.25, 0.25, 0.25]])
+    assert not hollow.visible
+
+
+def test_hollow_bars_are_the_draft():
+    """What the controls ask for is drawn beside what stands, without a fill."""
+    heads = (4, 4, 4)
+    drawn = built("shares")
+    drawn.draw(View(folded(loaded(heads)), drafted(heads, neurons=256), LIGHT))
+    stands, hollow = bars(drawn)
+    assert not stands.y.any() and hollow.visible and not hollow.fill
+    np.testing.assert_array_equal(hollow.y, [[0.5] * 3, [0.5] * 3])
+    assert "Nothing is removed." in words(drawn)
+
+
+def test_every_layer_has_its_blocks_colour_and_neurons_are_pale():
+    """Seven layers split 2, 3, 2; both bars of a layer share a hue and differ in place and strength."""
+    drawn = built("shares")
+    drawn.draw(View(folded(loaded((3,) * 7), gates((3,) * 7, ())), None, LIGHT))
+    stands = bars(drawn)[0]
+    assert stands.colors[::2] == stands.colors[1::2] == [LIGHT.blocks[block] for block in block_of_layers(7)]
+    assert set(stands.opacities[::2]) == {1.0} and max(stands.opacities[1::2]) < 1
+
+
+def test_words_name_the_blocks():
+    """A single layer is the middle block, and only blocks that exist are named."""
+    drawn = built("shares")
+    drawn.draw(View(folded(loaded((4,)), gates((4,), ((0, 0),), neurons=256)), None, LIGHT))
+    assert "middle 25 % of heads, 50 % of neurons" in words(drawn) and "front 2" not in words(drawn)
+
+
+def test_the_axis_runs_from_nothing_to_all():
+    """The scale is fixed, so that two states can be compared by eye."""
+    scale = bars(built("shares"))[0].scales["y"]
+    assert (scale.min, scale.max) == (0, 1)
