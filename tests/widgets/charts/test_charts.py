@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.record.state import RunState
-from tests.widgets.charts.states import drafted, everything, folded, previewed, remembered
+from tests.widgets.charts.states import drafted, everything, folded, loaded, previewed, remembered, trained
 from widgets.charts import CHARTS
 from widgets.charts.importance import TITLE as IMPORTANCE
 from widgets.drawing import POINTS
@@ -136,8 +136,6 @@ def test_a_full_run_is_said_in_words(name: str):
 
 def test_a_long_run_is_thinned_to_what_a_browser_can_draw(name: str):
     """No line gets more points than the limit, however long the run."""
-    from tests.widgets.charts.states import loaded, trained
-
     drawn = built(name)
     drawn.draw(View(folded(loaded(), *remembered(5000), *trained("tuned", 5000)), None, LIGHT))
     assert max((each.x.size for each in inside(drawn.widget) if isinstance(each, bqplot.Lines)), default=0) <= POINTS

@@ -1,5 +1,7 @@
 """The text before and after: every character shown and none obeyed, and surprise by more than colour."""
 
+from dataclasses import replace
+
 import ipywidgets
 import pytest
 
@@ -100,8 +102,6 @@ def test_the_mean_surprise_is_of_the_continuation_alone():
 
 def test_texts_that_cannot_be_compared_are_pointed_out():
     """Another seed or prompt makes another text."""
-    from dataclasses import replace
-
     drawn = drawn_from(sampled("baseline"), replace(sampled("pruned"), seed=7))
     assert "The two prompts or seeds differ." in words(drawn)
     assert "differ" not in words(drawn_from(sampled("baseline"), sampled("pruned")))
