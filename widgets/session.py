@@ -4,12 +4,15 @@ A change of model or text needs a run of its own. The old run stays on the page 
 cannot be had costs nothing but a sentence.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
 from engine.record import client as runs
 from engine.record.client import Client
 from engine.record.commands import Command, Evaluate, Finish, Load, Sample, Score
 from engine.record.errors import BadInput
 from engine.record.events import CommandFinished, CommandRefused, RunFailed
-from engine.record.folder import Tail
+from engine.record.folder import Tail, post
 from engine.record.line import Stamped
 from engine.record.recipe import Recipe
 from engine.record.state import RunState, fold
@@ -32,18 +35,19 @@ def opening_commands(recipe: Recipe) -> tuple[Command, ...]:
 class Session:
     """Holds the client of the run on the page. `recipe` is that run's, as later commands have changed it."""
 
-    def __init__(self, address: Address):
+    def __init__(self, address: Address, start: Callable[[Recipe], Client] = runs.start):
         self.state = RunState()
         self.refusal: Refusal | None = address.wrong
-        self._coming: Client | None = None
-        self._coming_recipe: Recipe | None = None
+        self._coming: _Coming | None = None
+        self._unread: list[Stamped] = []  # of a run that has just come onto the page
+        self._start = start
         try:
             if address.run:
                 self._take(*_attached(address.run), opened=True)
                 return
         except BadInput as error:
             self.refusal = "", f"{error} A new run was started instead."
-        self._take(runs.start(address.recipe), address.recipe)
+        self._take(self._start(address.recipe), address.recipe)
         self.post(*opening_commands(address.recipe))
 
     @property
@@ -54,27 +58,31 @@ class Session:
     @property
     def wanted(self) -> tuple[str, object]:
         """The model and the text that were asked for last, whether they are there yet or not."""
-        recipe = self._coming_recipe or self.recipe
+        recipe = self._coming.recipe if self._coming is not None else self.recipe
         return recipe.model, recipe.corpus
 
     def poll(self) -> list[Stamped]:
         """What has come since the last call, folded into `state`; a run that has loaded takes its place here."""
         self._await_coming()
-        stamped = self.client.poll()
+        stamped, self._unread = self._unread + self.client.poll(), []
         for line in stamped:
             match line.fact:
                 # A refused Load is followed by refusals of all that needed it: the first one says why.
-                case CommandRefused(field=field, reason=reason) if self.refusal is None:
-                    self.refusal = field, reason
-                case RunFailed(field=field, reason=reason):
-                    self.refusal = field, reason
+                case CommandRefused() as refused if self.refusal is None:
+                    self.refusal = refused.field, refused.reason
+                case RunFailed() as failed:
+                    self.refusal = failed.field, failed.reason
         self.state = fold(self.state, stamped)
         return stamped
 
     def post(self, *commands: Command) -> None:
-        """Ask the run on the page for something."""
+        """Ask the run on the page for something; raises `BadInput` where it is over."""
+        if self.state.is_over:
+            raise BadInput(f"run {self.client.name!r} is over; start a new one to go on.")
         for command in commands:
-            self.client.post(command)
+            # Not `client.post`, which reads the whole run to learn what is known here.
+            post(self.client.folder, command)
+        self.client.wake()
 
     def open(self, name: str) -> None:
         """Show another run, from its first event on; raises `BadInput` where there is none of that name."""
@@ -87,42 +95,53 @@ class Session:
     def begin(self, recipe: Recipe) -> None:
         """Start a run that takes the place of the one on the page as soon as it has loaded."""
         self.drop_coming()
-        self._coming, self._coming_recipe = runs.start(recipe), recipe
+        self._coming = _Coming(self._start(recipe), recipe)
         for command in opening_commands(recipe):
-            self._coming.post(command)
+            self._coming.client.post(command)
 
     def drop_coming(self) -> None:
         """Give up the run that was to come, where there is one."""
         if self._coming is not None:
-            _finish(self._coming)
-            self._coming = self._coming_recipe = None
+            _finish(self._coming.client)
+            self._coming = None
 
     def watch(self) -> None:
         """Leave word that somebody looks, so that the workers stay."""
         self.client.watch()
         if self._coming is not None:
-            self._coming.watch()
+            self._coming.client.watch()
 
     def _take(self, client: Client, recipe: Recipe, *, opened: bool = False) -> None:
-        self.client, self.recipe, self.state = client, recipe, RunState()
+        self.client, self.recipe, self.state, self._unread = client, recipe, RunState(), []
         self.is_opened = opened  # the run was there before the page asked for it, so the controls follow it, not it them
 
     def _await_coming(self) -> None:
-        if self._coming is None:
+        coming, has_loaded = self._coming, False
+        if coming is None:
             return
-        for line in self._coming.poll():
+        for line in coming.client.poll():
+            coming.seen.append(line)
             match line.fact:
-                case CommandFinished(name="Load"):
-                    old, client, recipe = self.client, runs.attach(self._coming.name), self._coming_recipe
-                    self._coming.leave()
-                    self._coming = self._coming_recipe = None
-                    self._take(client, recipe)
-                    _finish(old)
-                    return
-                case CommandRefused(field=field, reason=reason) | RunFailed(field=field, reason=reason):
-                    self.refusal = field, reason
+                case (CommandRefused(name="Load") | RunFailed()) as refused:
+                    self.refusal = refused.field, refused.reason
                     self.drop_coming()
                     return
+                case CommandFinished(name="Load"):
+                    has_loaded = True
+        if has_loaded:
+            old, self._coming = self.client, None
+            self._take(coming.client, coming.recipe)
+            self._unread = coming.seen
+            _finish(old)
+
+
+@dataclass
+class _Coming:
+    """A run that is to take the place of the one on the page, and what has been read of it."""
+
+    client: Client
+    recipe: Recipe
+    seen: list[Stamped] = field(default_factory=list)
 
 
 def _attached(name: str) -> tuple[Client, Recipe]:
