@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+GATED = ".gated"  # a file of this name in a repository makes its files ask for permission
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILE = re.compile(r"/(?:(datasets)/)?([^/]+(?:/[^/]+)?)/resolve/([^/]+)/(.+)")
 FACTS = re.compile(r"/api/(models|datasets)/([^/]+(?:/[^/]+)?)(?:/revision/([^/]+))?")
@@ -90,6 +91,8 @@ class _Handler(BaseHTTPRequestHandler):
         repository = self._repository(kind, name)
         if not repository.is_dir():
             return self._missing("RepoNotFound")
+        if (repository / GATED).is_file():  # as on the hub: the facts are public, the files ask for permission
+            return self._missing("GatedRepo", 403)
         if not (repository / path).is_file():
             return self._missing("EntryNotFound")
         content = (repository / path).read_bytes()
@@ -126,8 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
         chosen = [row for path, row in sorted(rows.items()) if path.startswith(inside)]
         return self._json([row for row in chosen if recursive or "/" not in row["path"][len(inside) :]])
 
-    def _missing(self, code):
-        self._send(404, b"{}", {"X-Error-Code": code, "X-Error-Message": code})
+    def _missing(self, code, status=404):
+        self._send(status, b"{}", {"X-Error-Code": code, "X-Error-Message": code})
 
     def _json(self, value):
         self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})

@@ -94,7 +94,13 @@ def _dense(folder: Path, dtype: torch.dtype) -> nn.Module:
     try:
         with quiet():
             model, report = model_class.from_pretrained(
-                folder, config=config, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
+                folder,
+                config=config,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # else it raises without a name; refused by name below
             )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise BadInput(f"The weights in {shorten(str(folder))} cannot be read: {shorten(str(error), 200)}.") from error
