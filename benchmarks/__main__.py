@@ -1,0 +1,93 @@
+"""Runs the benchmarks of this folder, prints one table, and keeps the results; knows nothing of what they measure."""
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from benchmarks import Row
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+PACKAGES = ("torch", "transformers", "voila", "ipywidgets", "bqplot", "ipykernel")
+
+
+def names() -> list[str]:
+    """Every benchmark there is: the files of this folder."""
+    return sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_"))
+
+
+def machine() -> dict[str, object]:
+    """What the numbers depend on: processor, cores, memory, how busy the machine was at the start, versions."""
+    processor = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")  # where Linux says what the processor is called
+    if information.is_file():
+        models = [
+            line.partition(":")[2].strip() for line in information.read_text().splitlines() if line.startswith("model name")
+        ]
+        processor = next(iter(models), processor)
+    return {
+        "processor": processor,
+        "cores": psutil.cpu_count(),
+        "memory": psutil.virtual_memory().total,
+        "load": [round(load, 1) for load in os.getloadavg()],
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }
+
+
+def table(rows: Iterable[Row]) -> str:
+    """The rows as a Markdown table."""
+    lines = ["| what | measured | reference | ratio | goal | |", "|---|---:|---:|---:|---:|---|"]
+    for row in rows:
+        value = f"{row.value:,.3g} {row.unit}"
+        reference = f"{row.reference:,.3g} {row.unit} ({row.against})" if row.reference is not None else ""
+        ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
+        goal = f"≤ {row.goal:g}" if row.ratio is not None else f"≤ {row.goal:g} {row.unit}"
+        lines.append(f"| {row.what} | {value} | {reference} | {ratio} | {goal} | {'met' if row.is_met else 'missed'} |")
+    return "\n".join(lines)
+
+
+def run(name: str) -> list[Row]:
+    """Run one benchmark and write its result file."""
+    about = machine()
+    rows = list(importlib.import_module(f"benchmarks.{name}").measure())
+    result = {
+        "benchmark": name,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": about,
+        "rows": [asdict(row) | {"ratio": row.ratio, "met": row.is_met} for row in rows],
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return rows
+
+
+def main(arguments: list[str]) -> int:
+    """Run what is named, or all; the table goes to the standard output, the progress beside it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", nargs="*", help=f"one of {', '.join(names())}; all of them when none is named")
+    asked = parser.parse_args(arguments).name or names()
+    unknown = [name for name in asked if name not in names()]
+    if unknown:
+        parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(names())}")
+    rows = []
+    for name in asked:
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        rows += run(name)
+    print(table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,46 @@
+"""The benchmarks' contract and their table, on rows whose answer is known; measures nothing."""
+
+import importlib
+import inspect
+
+import pytest
+
+from benchmarks import Row
+from benchmarks.__main__ import main, names, table
+
+
+def test_a_goal_bounds_the_ratio_where_there_is_a_reference() -> None:
+    """Thrice the reference misses a goal of two, whatever the value itself is."""
+    assert not Row("a", 0.3, "s", 2.0, 0.1, "b").is_met
+    assert Row("a", 0.3, "s", 3.0, 0.1, "b").is_met
+
+
+def test_a_goal_bounds_the_value_where_there_is_no_reference() -> None:
+    """Memory is held to megabytes, not to a ratio."""
+    assert Row("a", 249.0, "MB", 250.0).is_met
+    assert not Row("a", 251.0, "MB", 250.0).is_met
+
+
+def test_the_table_says_what_was_measured_against_what() -> None:
+    """Each row becomes one line with the value, the reference in words, the ratio and the goal."""
+    lines = table([Row("First paint", 1.2, "s", 1.5, 1.0, "an empty page"), Row("Memory", 300.0, "MB", 250.0)]).splitlines()
+    assert lines[2:] == [
+        "| First paint | 1.2 s | 1 s (an empty page) | 1.20 | ≤ 1.5 | met |",
+        "| Memory | 300 MB |  |  | ≤ 250 MB | missed |",
+    ]
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_benchmark_says_what_it_measures(name: str) -> None:
+    """Each file has a docstring and a `measure` that takes nothing."""
+    module = importlib.import_module(f"benchmarks.{name}")
+    assert inspect.getdoc(module)
+    assert not inspect.signature(module.measure).parameters
+
+
+def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that is no file ends with status 2 and says which there are."""
+    with pytest.raises(SystemExit) as ended:
+        main(["speed"])
+    assert ended.value.code == 2
+    assert "'speed'" in capsys.readouterr().err
