@@ -89,6 +89,19 @@ def test_the_size_of_a_batch_changes_no_statistic(family):
         torch.testing.assert_close(one.neuron_entropy[layer], other.neuron_entropy[layer])
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_in_training_mode_is_read_without_dropout(family):
+    """The statistics do not depend on the mode in which the model comes."""
+    model, blocks = small(family), text()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.5
+    asleep = calibrate(model, blocks, NEEDS)
+    awake = calibrate(model.train(), blocks, NEEDS)
+    torch.testing.assert_close(awake.mlp[2].covariance, asleep.mlp[2].covariance, rtol=0, atol=0)
+    torch.testing.assert_close(awake.attention_entropy[2], asleep.attention_entropy[2], rtol=0, atol=0)
+
+
 def test_only_what_was_asked_for_is_there():
     """What was not gathered is None, and asking for it is refused in words."""
     statistics = calibrate(small("gpt2"), text(), {"rms"})
