@@ -1,0 +1,129 @@
+"""The README is held to what is there: its tree, its commands, and the files it shows as examples of how to extend."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import ipywidgets
+import pytest
+import torch
+
+from engine.models.anatomy import dissect
+from engine.record.registry import Registry
+from engine.text.corpora import Splits
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = dict(re.findall(r"\(`([\w/]+\.py)`\):\n\n```python\n(.*?)```", README, re.DOTALL))
+
+
+def example(path: str, folder: Path):
+    """The example that the README shows for a path, written to a folder and imported from there."""
+    file = folder / Path(path).name
+    file.write_text(EXAMPLES[path], encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(f"readme_{file.stem}", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_examples_are_the_four_that_it_speaks_of():
+    """A family, a criterion, a corpus, a chart; none of them is in the tree already."""
+    assert [Path(path).parent.as_posix() for path in EXAMPLES] == [
+        "engine/models/families",
+        "engine/pruning/criteria",
+        "engine/text/corpora",
+        "widgets/charts",
+    ]
+    assert not any((ROOT / path).exists() for path in EXAMPLES)
+
+
+@pytest.mark.parametrize("path", EXAMPLES)
+def test_an_example_dropped_into_its_folder_is_an_entry_with_help(path, tmp_path):
+    """The registry reads it without importing it."""
+    (tmp_path / Path(path).name).write_text(EXAMPLES[path], encoding="utf-8")
+    registry = Registry("entry", "nowhere", tmp_path)
+    (name,) = registry.names()
+    assert len(registry.entry(name).help) > 40
+    assert {"LABEL", "TITLE"} & set(registry.entry(name).facts)
+
+
+def test_the_family_of_the_readme_describes_a_real_model(tmp_path, monkeypatch):
+    """GPT-J by its data alone: a head cut away equals a head gated."""
+    from transformers import GPTJConfig, GPTJForCausalLM
+
+    from engine.models import anatomy
+    from engine.pruning.cut import cut
+    from engine.pruning.gates import Gates
+    from engine.pruning.plan import Plan
+
+    family = example("engine/models/families/gptj.py", tmp_path)
+    spelled = type("Families", (), {"names": staticmethod(lambda: ("gptj",)), "load": staticmethod(lambda name: family)})
+    monkeypatch.setattr(anatomy, "FAMILIES", spelled)
+    size = {"vocab_size": 50, "n_positions": 16, "n_embd": 24, "n_layer": 2, "n_head": 3, "rotary_dim": 4}
+    model = GPTJForCausalLM(GPTJConfig(**size, bos_token_id=0, eos_token_id=0, attn_pdrop=0, resid_pdrop=0)).double().eval()
+    assert [layer.heads for layer in dissect(model).layers] == [3, 3]
+    plan, tokens = Plan({(0, 1), (1, 0)}, {(0, 5), (1, 7)}), torch.arange(12).view(1, 12)
+    with torch.no_grad(), Gates(model) as gates:
+        gates.set(plan)
+        gated = model(tokens).logits
+    with torch.no_grad():
+        torch.testing.assert_close(cut(model, plan)(tokens).logits, gated, rtol=0, atol=1e-10)
+
+
+def test_the_criterion_of_the_readme_scores_every_unit(tmp_path):
+    """High where the columns are long: a neuron whose column is doubled rises."""
+    from tests.families import make
+
+    criterion = example("engine/pruning/criteria/output_norm.py", tmp_path)
+    model = make("gpt2")
+    anatomy = dissect(model)
+    before = criterion.score(model, anatomy, None, 0)
+    assert [len(heads) for heads in before.heads] == [layer.heads for layer in anatomy.layers]
+    with torch.no_grad():
+        model.transformer.h[0].mlp.c_proj.weight[4] *= 2  # [in, out]
+    after = criterion.score(model, anatomy, None, 0)
+    assert after.neurons[0][4] == pytest.approx(2 * before.neurons[0][4])
+
+
+def test_the_corpus_of_the_readme_has_three_disjoint_splits(tmp_path):
+    """No document is in two of them."""
+    splits = example("engine/text/corpora/zen.py", tmp_path).read()
+    assert isinstance(splits, Splits)
+    train, calibration, evaluation = (set(part) for part in (splits.train, splits.calibration, splits.evaluation))
+    assert train and calibration and evaluation
+    assert not (train & calibration or train & evaluation or calibration & evaluation)
+
+
+def test_the_chart_of_the_readme_is_built_and_drawn(tmp_path):
+    """On an empty state it says so."""
+    from engine.record.state import RunState
+    from widgets.theme import theme_named
+    from widgets.view import View
+
+    theme = theme_named("light")
+    drawn = example("widgets/charts/weight.py", tmp_path).build(theme, lambda command: None)
+    assert isinstance(drawn.widget, ipywidgets.HTML)
+    drawn.draw(View(RunState(), None, theme))
+    assert drawn.widget.value == "No model yet."
+
+
+def test_every_file_of_the_tree_is_there_and_every_module_is_in_the_tree():
+    """The tree names each Python module of the engine that is no registry entry, and nothing that is gone."""
+    tree = re.search(r"## The tree\n\n```\n(.*?)```", README, re.DOTALL)[1]
+    named = set(re.findall(r"[\w-]+\.py\b", tree))
+    present = {
+        path.name
+        for path in (ROOT / "engine").rglob("*.py")
+        if path.name != "__init__.py" and path.parent.name not in ("criteria", "corpora", "families", "builtin", "evaluation")
+    }
+    assert named - {"__init__.py", "voila.py", "dashboard.py", "pump.py", "controls.py", "transport.py", "theme.py"} == present
+
+
+def test_the_commands_of_the_readme_are_commands(tmp_path):
+    """`python -m engine` knows each subcommand that is shown."""
+    for command in set(re.findall(r"^python -m engine (\w+)", README, re.MULTILINE)):
+        help_text = subprocess.run([sys.executable, "-m", "engine", command, "--help"], capture_output=True, text=True, cwd=ROOT)
+        assert help_text.returncode == 0 and help_text.stdout.startswith("usage")
