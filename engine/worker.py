@@ -9,6 +9,7 @@ watches ends by itself.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -188,6 +189,7 @@ def _tell(folder: Path, fact: object) -> None:
 def main(arguments: list[str]) -> int:
     """`RUN` supervises, `RUN --serve` works."""
     folder = Path(arguments[0])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by itself it would skip every `finally` and leave the lock
     return work(folder) if "--serve" in arguments[1:] else supervise(folder)
 
 

@@ -7,13 +7,16 @@ import sys
 from pathlib import Path
 
 from engine.record import folder as files
-from engine.record.commands import Command
+from engine.record.commands import HOLDS, Command
 from engine.record.errors import BadInput
 from engine.record.folder import Tail
+from engine.record.lifecycle import CommandFinished, CommandRefused, CommandStopped
 from engine.record.line import Stamped
 from engine.record.lock import is_alive, read_lock, watch
 from engine.record.recipe import Recipe
 from engine.record.state import RunState, fold
+
+ANSWERS = (CommandFinished, CommandRefused, CommandStopped)
 
 
 def open_run(folder: Path | str) -> RunState:
@@ -30,6 +33,7 @@ class Client:
         self.recipe = files.read_recipe(self.folder)
         self.viewer = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._tail = Tail(self.folder / "events.jsonl")
+        self._supervisor: subprocess.Popen | None = None  # the one that this viewer started, if any
 
     @property
     def name(self) -> str:
@@ -52,19 +56,22 @@ class Client:
         return files.is_over(self.folder)
 
     def is_awake(self) -> bool:
-        """Whether a supervisor with its worker holds this run."""
+        """Whether a supervisor with its worker holds this run, or one that this viewer started is about to."""
+        if self._supervisor is not None and self._supervisor.poll() is None:
+            return True
+        self._supervisor = None  # reaped, so that no zombie is left behind by a page that lives for days
         holder = read_lock(self.folder)
         return holder is not None and is_alive(holder)
 
     def wake(self) -> None:
         """Start a supervisor for this run, as a process of its own that outlives the page, unless one holds it."""
-        self.watch()
+        watch(self.folder, self.viewer)
         if self.is_awake():
             return
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         with open(self.folder / "worker.log", "ab") as log:
-            subprocess.Popen(
+            self._supervisor = subprocess.Popen(
                 [sys.executable, "-m", "engine.worker", str(self.folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -74,8 +81,18 @@ class Client:
             )
 
     def watch(self) -> None:
-        """Leave word that somebody looks; call it every few seconds while a page shows the run."""
+        """Leave word that somebody looks; call it every few seconds while a page shows the run.
+
+        Wakes a worker where something waits that was asked just as the last one, idle for long, was going away.
+        """
         watch(self.folder, self.viewer)
+        if not self.is_awake() and not self.is_over() and self._waiting():
+            self.wake()
+
+    def _waiting(self) -> bool:
+        asked = [stamped.seq for stamped in Tail(self.folder / "commands.jsonl").read() if not isinstance(stamped.fact, HOLDS)]
+        seen = [stamped.fact.command for stamped in files.read_events(self.folder) if isinstance(stamped.fact, ANSWERS)]
+        return bool(asked) and asked[-1] > max(seen, default=-1)
 
     def leave(self) -> None:
         """Say that this viewer looks no more, so that an idle worker need not wait for it."""

@@ -56,7 +56,9 @@ def read_lock(folder: Path) -> dict | None:
 def is_alive(holder: dict) -> bool:
     """Whether the process that wrote this lock still runs; a process id that was given to another program does not count."""
     try:
-        return abs(psutil.Process(holder["pid"]).create_time() - holder["born"]) < 1.0
+        process = psutil.Process(holder["pid"])
+        same = abs(process.create_time() - holder["born"]) < 1.0
+        return same and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, ValueError):
         return False
 

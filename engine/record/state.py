@@ -70,7 +70,8 @@ class Standing:
 
 @dataclass(frozen=True)
 class RunState:
-    """A run as it stands. `status`: new, idle, busy, paused, finished, stopped or failed. Times are seconds since the epoch."""
+    """A run as it stands. `status`: new (no worker is up yet), idle, busy, paused, finished, stopped or failed. Times are seconds
+    since the epoch."""
 
     status: str = "new"
     doing: str = ""  # the command in hand
@@ -161,9 +162,9 @@ def fold(state: RunState, events: Iterable[Stamped]) -> RunState:
 def _after(state: RunState, fact: Any, at: float) -> RunState:
     match fact:
         case RunStarted():
-            return replace(state, status="idle", recipe=fact.recipe, version=fact.version, started=at)
+            return replace(state, recipe=fact.recipe, version=fact.version, started=at)
         case WorkerStarted():
-            return replace(state, worker=fact.pid, status="new" if state.status == "new" else "idle", doing="", progress=None)
+            return replace(state, worker=fact.pid, status="idle", doing="", progress=None)
         case CommandStarted():
             return replace(
                 state, status="busy", doing=fact.name, doing_line=fact.command, doing_since=at, progress=None, refused=None
@@ -197,7 +198,7 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
         case Degraded():
             return replace(state, degraded=(*state.degraded, fact))
         case WorkerRestarted():
-            return replace(state, restarts=(*state.restarts, fact))
+            return replace(state, status="new", doing="", progress=None, restarts=(*state.restarts, fact))
         case CheckpointSaved():
             parents = {**state.parents, fact.checkpoint: fact.parent}
             return replace(state, checkpoint=fact.checkpoint, parents=parents)

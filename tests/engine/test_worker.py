@@ -1,0 +1,158 @@
+"""Tests of engine/worker.py on real processes: what is asked is done, what dies is replaced, what nobody needs ends."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine.record import commands as ask
+from engine.record.client import Client, open_run, start
+from engine.record.folder import read_events
+from engine.record.lifecycle import CommandStarted
+from engine.record.lock import read_lock
+from engine.record.state import RunState
+
+pytestmark = pytest.mark.slow
+PATIENCE = 120  # seconds: a process that imports torch on a busy machine takes some
+
+
+def wait(client: Client, holds: Callable[[RunState], bool]) -> RunState:
+    """The state of a run once `holds` says so; its viewer keeps leaving word meanwhile."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        state = open_run(client.folder)
+        if holds(state):
+            return state
+        client.watch()
+        time.sleep(0.1)
+    log = (client.folder / "worker.log").read_text(encoding="utf-8")[-2000:]
+    raise AssertionError(f"still {state.status}, doing {state.doing!r}, after {PATIENCE} s; the worker's log ends: {log}")
+
+
+def until(holds: Callable[[], bool], patience: float = 30) -> bool:
+    """Whether something comes to hold within so many seconds."""
+    end = time.monotonic() + patience
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.1)
+    return holds()
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended (a zombie has)."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.fixture
+def client(recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """A run with a worker, loaded; whatever processes are left at the end are ended."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    client = start(recipe, tmp_path / "run")
+    for command in ask.commands_of(recipe)[:1]:
+        client.post(command)
+    try:
+        wait(client, lambda state: state.model is not None and state.status == "idle")
+        yield client
+    finally:
+        holder = read_lock(client.folder)
+        if holder is not None and not gone(holder["pid"]):
+            psutil.Process(holder["pid"]).terminate()
+        until(lambda: not client.is_awake())
+
+
+def prune(client: Client) -> ask.Prune:
+    """A prune as the client's recipe has it."""
+    recipe = client.recipe
+    return ask.Prune(recipe.criterion, recipe.heads, recipe.neurons, recipe.compensation, recipe.calibration, recipe.seed)
+
+
+def tune(client: Client, steps: int) -> ask.Tune:
+    """A recovery of so many steps, without a control."""
+    tuning = client.recipe.tuning.model_copy(update={"steps": steps, "control": False})
+    return ask.Tune(tuning, client.recipe.evaluation, client.recipe.prompt)
+
+
+def test_a_worker_does_what_is_posted_and_ends_when_the_run_is_finished(client):
+    """Prune and evaluate from another process, then finish: one terminal event, nothing after it, no process left."""
+    client.post(prune(client))
+    client.post(ask.Evaluate("pruned", client.recipe.evaluation))
+    state = wait(client, lambda state: "pruned" in state.standing.perplexity)
+    supervisor, worker = (read_lock(client.folder)[key] for key in ("pid", "worker"))
+    client.post(ask.Finish())
+    state = wait(client, lambda state: state.is_over)
+    assert state.status == "finished"
+    assert until(lambda: gone(supervisor) and gone(worker))
+    assert type(read_events(client.folder)[-1].fact).__name__ == "RunFinished"
+    assert read_lock(client.folder) is None
+
+
+def test_pause_step_and_stop_answer_a_training_in_another_process(client):
+    """What is pressed on a page reaches the loop between two steps."""
+    client.post(tune(client, 100_000))
+    wait(client, lambda state: state.step is not None and state.step.step >= 2)
+    client.post(ask.Pause())
+    held = wait(client, lambda state: state.status == "paused").step.step
+    time.sleep(0.5)
+    assert open_run(client.folder).step.step == held
+    client.post(ask.Step())
+    assert wait(client, lambda state: state.step.step > held).step.step == held + 1
+    client.post(ask.Stop())
+    state = wait(client, lambda state: state.status == "idle")
+    assert "tuned" in state.standing.perplexity
+    assert state.checkpoint is not None
+
+
+def test_a_killed_worker_is_replaced_and_does_the_interrupted_command_again(client):
+    """kill -9 in the middle of a recovery: the event says so, the new worker starts from the checkpoint before it."""
+    client.post(prune(client))
+    checkpoint = wait(client, lambda state: state.checkpoint is not None and state.status == "idle").checkpoint
+    client.post(tune(client, 400))
+    wait(client, lambda state: state.step is not None and state.step.step >= 2)
+    os.kill(read_lock(client.folder)["worker"], signal.SIGKILL)
+    state = wait(client, lambda state: bool(state.restarts) and state.status == "idle" and "tuned" in state.standing.perplexity)
+    assert state.restarts[0].checkpoint == checkpoint
+    assert "-9" in state.restarts[0].why and "Tune" in state.restarts[0].why
+    steps = [step for step, _ in state.standing.curves["tuned"].training]
+    assert steps == list(range(1, 401)), "the curve of the second try stands alone, from its first step"
+    begun = [stamped.fact for stamped in read_events(client.folder) if isinstance(stamped.fact, CommandStarted)]
+    assert [fact.name for fact in begun].count("Tune") == 2
+
+
+def test_a_command_that_kills_the_worker_twice_is_refused_not_tried_for_ever(client):
+    """The second death gives the command up, in words, and the run goes on."""
+    client.post(tune(client, 1_000_000))
+    for death in (1, 2):
+        wait(client, lambda state, n=death: len(state.restarts) == n - 1 and state.step is not None and state.status == "busy")
+        os.kill(read_lock(client.folder)["worker"], signal.SIGKILL)
+        wait(client, lambda state, n=death: len(state.restarts) == n)
+    state = wait(client, lambda state: state.refused is not None)
+    assert "given up" in state.refused.reason
+    client.post(ask.Evaluate("baseline", client.recipe.evaluation))
+    assert "baseline" in wait(client, lambda state: "baseline" in state.standing.perplexity).standing.perplexity
+
+
+def test_a_worker_that_nobody_watches_ends_and_the_next_command_wakes_another_where_it_stood(client, monkeypatch):
+    """Closing the page leaves no process; posting again finds gates and weights as they were."""
+    client.post(prune(client))
+    client.post(ask.Evaluate("pruned", client.recipe.evaluation))
+    before = wait(client, lambda state: "pruned" in state.standing.perplexity).standing.perplexity["pruned"]
+    holder = read_lock(client.folder)
+    client.leave()
+    assert until(lambda: gone(holder["pid"]) and gone(holder["worker"]))
+    client.post(ask.Evaluate("cut", client.recipe.evaluation))
+    after = wait(client, lambda state: "cut" in state.standing.perplexity).standing.perplexity["cut"]
+    assert after.nll == pytest.approx(before.nll, rel=1e-12)
+
+
+def test_a_second_supervisor_leaves_a_held_run_alone(client):
+    """Two pages that wake the same run at once end with one worker."""
+    from engine.worker import supervise
+
+    assert supervise(client.folder) == 0
+    assert read_lock(client.folder)["pid"] != os.getpid()
