@@ -10,10 +10,14 @@ from engine.record.recipe import Recipe, Schedule, Tuning, explain
 from engine.record.schedules import shares
 from widgets.choices import KINDS, Choices, choices_of, moved, recipe_as_asked, recipe_of
 
+UNIFORM = Recipe(heads=Schedule(level=0.3), neurons=Schedule(level=0.3))
 SHOWN = (
+    UNIFORM,
     Recipe(),
     Recipe(neurons=Schedule(level=0.5, shape="linear", steepness=4.0)),
-    Recipe(heads=Schedule(level=0.25, shape="exponential", steepness=0.5), prompt="Once", tuning=Tuning(steps=7)),
+    Recipe(
+        neurons=Schedule(), heads=Schedule(level=0.25, shape="exponential", steepness=0.5), prompt="Once", tuning=Tuning(steps=7)
+    ),
     Recipe(corpus="file:/tmp/a.txt", criterion="magnitude"),
     Recipe(corpus={"train": "a", "calibration": "b", "evaluation": "c"}, seed=3, compensation="none"),
 )
@@ -27,7 +31,7 @@ ODD = (
 @pytest.fixture
 def start() -> Choices:
     """The controls as a page opens, before a model of six layers."""
-    return choices_of(Recipe(), 6)
+    return choices_of(UNIFORM, 6)
 
 
 @pytest.mark.parametrize("recipe", SHOWN + ODD)
@@ -52,9 +56,9 @@ def test_a_block_slider_turns_the_shape_to_custom(start: Choices, slider: str) -
     index = ["front", "middle", "back"].index(slider)
     blocks = tuple(0.9 if which == index else 0.3 for which in range(3))
     after = moved(replace(start, blocks=blocks), slider, 6)
-    recipe = recipe_of(after, Recipe())
+    recipe = recipe_of(after, UNIFORM)
     assert (recipe.neurons.shape, recipe.neurons.blocks) == ("custom", blocks)
-    assert recipe.heads == Schedule()
+    assert recipe.heads == Schedule(level=0.3)
     assert after.neurons == pytest.approx(0.5)
     assert after.heads == 0.3
 

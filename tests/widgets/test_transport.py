@@ -1,0 +1,91 @@
+"""Which buttons can do something, and why the others cannot; and how fast things go."""
+
+from dataclasses import replace
+
+import pytest
+
+from engine.record import events as tell
+from engine.record.line import Stamped
+from engine.record.recipe import Recipe, Tuning
+from engine.record.state import RunState
+from tests.widgets.charts.states import folded
+from tests.widgets.page import LOADED, gates
+from widgets.theme import LIGHT
+from widgets.transport import BUTTONS, SMALLER, Pace, refusals
+from widgets.view import View, draft_of
+
+
+def view(state: RunState, recipe: Recipe | None = None) -> View:
+    """A view of a state with the default recipe, or another."""
+    recipe = recipe or Recipe()
+    return View(state, draft_of(recipe, state), LIGHT, recipe)
+
+
+def open_buttons(state: RunState, recipe: Recipe | None = None, waiting: bool = False) -> set[str]:
+    """The names of the buttons that can be pressed."""
+    return {name for name, reason in refusals(view(state, recipe), waiting).items() if not reason}
+
+
+READY = replace(folded(LOADED), status="idle")
+PRUNED = replace(folded(LOADED, gates(), tell.CheckpointSaved("step-1", None, "prune")), status="idle")
+
+
+@pytest.mark.parametrize(
+    ("state", "wanted"),
+    [
+        (RunState(), set()),
+        (READY, {"Prune"}),
+        (PRUNED, {"Prune", "Recover", "Undo", "Reset", SMALLER}),
+        (replace(PRUNED, status="busy", doing="Tune"), {"Pause", "Stop"}),
+        (replace(PRUNED, status="paused", doing="Tune"), {"Resume", "Step", "Stop"}),
+        (replace(PRUNED, status="busy", doing="Preview"), {"Prune", "Recover", "Undo", "Reset", SMALLER}),
+        (replace(PRUNED, status="finished"), set()),
+    ],
+)
+def test_a_button_can_be_pressed_when_it_can_do_something(state: RunState, wanted: set[str]) -> None:
+    """In each state of a run, just these; a preview that runs is in nobody's way."""
+    assert open_buttons(state) == wanted
+
+
+def test_every_grey_button_says_why() -> None:
+    """In a sentence, in every state."""
+    for status in ("new", "idle", "busy", "paused", "finished", "failed"):
+        for state in (RunState(), READY, PRUNED):
+            reasons = refusals(view(replace(state, status=status, doing="Tune")))
+            assert set(reasons) == set(BUTTONS)
+            assert all(reason.endswith((".", "it.")) for reason in reasons.values() if reason)
+
+
+def test_no_recovery_of_no_steps() -> None:
+    """It would train nothing."""
+    assert "Recover" not in open_buttons(PRUNED, Recipe(tuning=Tuning(steps=0)))
+
+
+def test_what_was_asked_and_not_begun_holds_the_buttons() -> None:
+    """A second press of Prune would prune twice."""
+    assert open_buttons(PRUNED, waiting=True) == set()
+
+
+def test_the_smaller_model_is_made_once() -> None:
+    """Until the gates change again."""
+    saved = replace(PRUNED, standing=replace(PRUNED.standing, saved=tell.ModelSaved("model", 10)))
+    assert SMALLER not in open_buttons(saved)
+
+
+def test_the_pace_is_that_of_the_last_events_of_one_kind() -> None:
+    """Steps a second; another arm starts anew; one event alone has no pace."""
+    pace = Pace()
+    pace.see([Stamped(0, 10.0, tell.StepTrained("tuned", 1, 9, 1.0, 0.1))])
+    assert pace.rate is None
+    pace.see([Stamped(1, 12.0, tell.StepTrained("tuned", 5, 9, 1.0, 0.1))])
+    assert pace.rate == 2.0
+    pace.see([Stamped(2, 13.0, tell.StepTrained("control", 1, 9, 1.0, 0.1))])
+    assert pace.rate is None
+
+
+def test_a_long_pause_soon_counts_no_more() -> None:
+    """Only the last twenty events tell the pace."""
+    pace = Pace()
+    pace.see([Stamped(0, 0.0, tell.StepTrained("tuned", 1, 99, 1.0, 0.1))])
+    pace.see([Stamped(n, 1000.0 + n, tell.StepTrained("tuned", 1 + n, 99, 1.0, 0.1)) for n in range(1, 21)])
+    assert pace.rate == pytest.approx(1.0)

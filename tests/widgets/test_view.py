@@ -1,0 +1,70 @@
+"""The draft: what a recipe would do to a loaded model, without torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+from engine.record import events as tell
+from engine.record.errors import BadInput
+from engine.record.recipe import Recipe, Schedule
+from engine.record.state import RunState
+from tests.widgets.charts.states import folded
+from tests.widgets.page import LOADED, RECIPE, SCORES
+from widgets.view import draft_of
+
+SCORED = tell.UnitsScored("activation", SCORES, 10, None)
+
+
+def test_nothing_is_drafted_before_a_model_is_there() -> None:
+    """There is nothing to count."""
+    assert draft_of(Recipe(), RunState()) is None
+
+
+def test_the_lowest_heads_of_each_layer_would_go() -> None:
+    """As many as its share says, and no higher score than any that stays."""
+    draft = draft_of(Recipe(heads=Schedule(level=0.5)), folded(LOADED, SCORED))
+    assert draft.head_counts == (2,) * 6
+    for layer, scores in enumerate(SCORES):
+        gone = {head for at, head in draft.heads if at == layer}
+        assert max(scores[head] for head in gone) < min(scores[head] for head in set(range(4)) - gone)
+
+
+def test_counts_need_no_scores_and_names_do() -> None:
+    """With another criterion's scores, how many would go is known and which is not."""
+    draft = draft_of(Recipe(criterion="magnitude"), folded(LOADED, SCORED))
+    assert draft.head_counts == (1,) * 6 and draft.heads == ()
+
+
+def test_parameters_are_counted_by_what_each_unit_weighs() -> None:
+    """Two heads of 1,000 and fifty neurons of 10 from each of six layers."""
+    draft = draft_of(Recipe(heads=Schedule(level=0.5), neurons=Schedule(level=0.5)), folded(LOADED))
+    assert draft.parameters_before - draft.parameters_after == 6 * (2 * 1000 + 50 * 10)
+
+
+def test_what_stands_already_is_no_draft() -> None:
+    """The same criterion and counts as the plan in force, or no units at all; another criterion is a draft again."""
+    plan = tell.PlanMade((), (1,) * 6, (30,) * 6, (0.3,) * 6, (0.3,) * 6, 10, 8, "activation")
+    assert draft_of(RECIPE, folded(LOADED, plan)) is None
+    assert draft_of(RECIPE.model_copy(update={"criterion": "random"}), folded(LOADED, plan)) is not None
+    none = Recipe(heads=Schedule(level=0.0), neurons=Schedule(level=0.0))
+    assert draft_of(none, folded(LOADED)) is None
+    assert draft_of(none, folded(LOADED, plan)) is not None
+
+
+def test_shares_for_another_number_of_layers_are_refused() -> None:
+    """The sentence names the numbers."""
+    with pytest.raises(BadInput, match="2 values, but the model has 6 layers"):
+        draft_of(Recipe(heads=Schedule(shape="custom", layers=(0.1, 0.2))), folded(LOADED))
+
+
+def test_the_page_imports_no_torch() -> None:
+    """Nothing of what the kernel loads brings in torch, transformers or datasets, not even through others."""
+    code = (
+        "import sys, widgets.dashboard\n"
+        "from widgets.dashboard import CHARTS, PANELS\n"
+        "[registry.load(name) for registry in (CHARTS, PANELS) for name in registry.names()]\n"
+        "print(sorted({'torch', 'transformers', 'datasets', 'gensim'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

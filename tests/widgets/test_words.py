@@ -1,0 +1,75 @@
+"""What the page says, in the states that a run can be in."""
+
+from dataclasses import replace
+
+import pytest
+
+from engine.record import events as tell
+from engine.record.recipe import Recipe, Schedule
+from engine.record.state import RunState
+from tests.widgets.charts.states import folded
+from tests.widgets.page import LOADED, SCORES, gates, measured
+from widgets import words
+from widgets.theme import LIGHT
+from widgets.view import View, draft_of
+
+BUSY = replace(RunState(), status="busy")
+
+
+def test_a_recovery_is_told_with_its_arm_its_step_its_rate_and_the_time_left() -> None:
+    """Forty steps at two a second take twenty seconds."""
+    state = replace(BUSY, doing="Tune", step=tell.StepTrained("control", 60, 100, 3.25, 0.1))
+    said = words.status_words(state, 2.0, False)
+    assert "control" in said and "step 60 of 100" in said and "2 steps/s" in said and "about 20 s left" in said
+    assert words.progress(state) == 0.6
+
+
+def test_a_rate_that_is_not_known_is_not_said() -> None:
+    """Nor is the time that is left."""
+    state = replace(BUSY, doing="Evaluate", progress=tell.Progressed("evaluation", 5, 20, "tokens"))
+    said = words.status_words(state, None, False)
+    assert "5 of 20 tokens" in said and "left" not in said and "/s" not in said
+    assert words.progress(state) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (RunState(), "Starting the worker"),
+        (replace(RunState(), status="paused", doing="Tune"), "Resume goes on"),
+        (replace(RunState(), status="finished"), "is over"),
+        (replace(RunState(), status="failed", failure=tell.RunFailed("No memory.")), "No memory."),
+        (folded(LOADED), "press Prune"),
+        (folded(LOADED, gates(), measured("baseline", 40.0), measured("pruned", 60.0)), "from 40.0 to 60.0. Recover"),
+        (folded(LOADED, gates(), measured("pruned", 60.0), measured("tuned", 45.0), measured("control", 39.0)), "control 39.0"),
+    ],
+)
+def test_each_state_says_what_is_and_what_to_do(state: RunState, said: str) -> None:
+    """One sentence or two, never empty."""
+    state = replace(state, status="idle") if state.model is not None else state
+    assert said in words.status_words(state, None, False)
+
+
+def test_a_draft_says_what_goes_what_that_saves_and_what_it_costs() -> None:
+    """Counts and parameters at once; the perplexity only when it was measured for this very draft."""
+    state = replace(folded(LOADED, tell.UnitsScored("activation", SCORES, 10, None), measured("baseline", 40.0)), status="idle")
+    draft = draft_of(Recipe(heads=Schedule(level=0.5), neurons=Schedule(level=0.1)), state)
+    said = words.draft_words(View(state, draft, LIGHT))
+    assert "12 of 24 heads and 60 of 600 neurons" in said
+    assert "987,400 of 1,000,000 parameters would be left (1.3% saved)" in said
+    assert "being measured" in said
+    found = tell.Previewed(draft.heads, draft.head_counts, draft.neuron_counts, 1, 1, 50.0, 10, 256)
+    assert "would be 50.0 (now 40.0 unpruned)" in words.draft_words(View(replace(state, preview=found), draft, LIGHT))
+    assert words.draft_words(View(state, None, LIGHT)) == ""
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(3.4, "3 s"), (200, "3 min"), (7200, "2.0 h")])
+def test_a_length_of_time_has_its_unit(seconds: float, said: str) -> None:
+    """Seconds, minutes, hours."""
+    assert words.duration(seconds) == said
+
+
+@pytest.mark.parametrize(("count", "said"), [(512, "0.5 kB"), (2_500_000, "2.5 MB"), (3 * 10**9, "3.00 GB")])
+def test_a_number_of_bytes_has_its_unit(count: int, said: str) -> None:
+    """Decimal units, as disks have them."""
+    assert words.size(count) == said
