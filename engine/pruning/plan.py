@@ -23,7 +23,8 @@ Unit = tuple[int, int]
 class Scores:
     """How much each unit is worth to the model: a tuple of scores for every layer, high = keep.
 
-    Only the order inside one layer and one kind of unit has a meaning; heads and neurons are never compared.
+    Only the order inside one layer and one kind of unit has a meaning; heads and neurons are never compared. A kind that
+    the criterion does not score is an empty tuple, without layers.
     """
 
     heads: tuple[tuple[float, ...], ...]
@@ -55,7 +56,7 @@ def make_plan(scores: Scores, head_shares: Sequence[float], neuron_shares: Seque
 
     A share is between 0 and 1, one for each layer; how many units it makes is `engine.record.schedules.count` (half
     rounds up), the very function from which the page announces them. Raises `BadInput` for a score or a share that is
-    not finite, for a share outside 0 to 1 and for the wrong number of shares.
+    not finite, for a share outside 0 to 1, for the wrong number of shares and for a share of units that have no scores.
     """
     return Plan(
         heads=_lowest_of("head", scores.heads, head_shares),
@@ -81,6 +82,12 @@ def check(plan: Plan, anatomy: "Anatomy") -> None:
 
 
 def _lowest_of(kind: str, scores: Sequence[Sequence[float]], shares: Sequence[float]) -> Iterable[Unit]:
+    if not scores:
+        if any(shares):
+            raise BadInput(
+                f"The criterion does not score {kind}s, so none can go; set their level to 0 or choose another criterion."
+            )
+        return
     if len(shares) != len(scores):
         raise BadInput(f"There are {len(shares)} {kind} shares for {len(scores)} layers; give one share for each layer.")
     for layer, (of_layer, share) in enumerate(zip(scores, shares, strict=True)):

@@ -16,8 +16,8 @@ and one function:
 empty; `seed` matters only to what draws numbers. The scores are finite, one for each unit, the same for the same
 arguments. Scores of different layers, and of heads and neurons, are not made comparable here. A criterion changes
 neither weights nor mode nor hooks nor the global random state, and it runs as named or raises `BadInput`: there is no
-falling back from one to another. What is not in UNITS gets no scores (an empty tuple for every layer), and whoever asks
-for a plan refuses a level for it first.
+falling back from one to another. What is not in UNITS is an empty tuple in the scores, and a plan that would take any of it
+is refused.
 """
 
 from engine.record.catalogue import CRITERIA

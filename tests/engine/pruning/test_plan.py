@@ -66,6 +66,14 @@ def test_a_share_for_each_layer_is_asked_for():
         make_plan(SCORES, (0.5,), (0.5, 0.5))
 
 
+def test_units_without_scores_do_not_go_silently():
+    """A criterion that scores heads alone plans heads alone, and is refused where neurons are to go as well."""
+    scores = Scores(heads=SCORES.heads, neurons=())
+    assert make_plan(scores, (0.25, 0.25), (0, 0)) == Plan(heads={(0, 1), (1, 3)})
+    with pytest.raises(BadInput, match="does not score neurons"):
+        make_plan(scores, (0.25, 0.25), (0, 0.1))
+
+
 def test_a_plan_is_made_from_any_pairs():
     """Lists from JSON, numbers from tensors and repeated units make the same plan, which is hashable."""
     plan = Plan(heads=[[1, 2], (0, 3), [1, 2]], neurons=torch.tensor([[2, 7]]).numpy())

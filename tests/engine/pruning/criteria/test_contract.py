@@ -53,7 +53,7 @@ def test_every_unit_gets_a_finite_score(name, family):
     """Plain numbers, one for each head and each neuron that the criterion scores, and not all the same."""
     scores, units = scored(name, small(family)), CRITERIA.load(name).UNITS
     for kind, of_layers, width in (("heads", scores.heads, HEADS), ("neurons", scores.neurons, NEURONS)):
-        assert [len(one) for one in of_layers] == [width if kind in units else 0] * 3
+        assert [len(one) for one in of_layers] == ([width] * 3 if kind in units else [])
         for of_layer in of_layers:
             assert all(type(score) is float and math.isfinite(score) for score in of_layer)
             assert len(set(of_layer)) > len(of_layer) // 2  # not all: two ReLU neurons may both be silent
