@@ -29,9 +29,10 @@ hundred encyclopedia articles and is good for nothing else: its sentences look l
   excerpt that the library gensim ships. Licence of the text: {licence}.
 - **Tokenizer**: byte-level BPE, {vocabulary} tokens, trained on the same part.
 - **Training**: {steps:,} steps of {batch_size} blocks of {context} tokens ({tokens_seen:,} tokens, {epochs} epochs),
-  AdamW, learning rate {learning_rate} with warm-up and cosine decay, weight decay {weight_decay}, dropout {dropout},
-  seed {seed}, bf16 autocast on the CPU, {minutes} minutes of wall clock. Finished on {date}.
-  The weights are those of step {best_step:,}, which had the lowest loss on the calibration part.
+  Muon on the matrices of the layers (learning rate {learning_rate}, weight decay {weight_decay}), AdamW on the rest
+  ({learning_rate_outside}), warm-up and cosine decay, dropout {dropout}, seed {seed}, bf16 autocast on the CPU,
+  {minutes} minutes of wall clock. Finished on {date}. The weights are those of step {best_step:,}, which had the lowest
+  loss on the calibration part.
 - **Weights**: float16, one safetensors file of {bytes:,} bytes.
 - **Perplexity**: {perplexity} a token on the evaluation part ({bits_per_byte} bits a byte). Protocol: packed blocks of
   {context} tokens, no padding, {evaluation_tokens:,} predicted tokens, exp(sum of negative log-likelihoods / tokens),

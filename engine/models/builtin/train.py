@@ -7,6 +7,7 @@ twenty minutes. Each improvement is saved as it comes, so that an interrupted tr
 import argparse
 import datetime
 import math
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,17 +28,33 @@ from engine.text.corpora import Splits, read_corpus
 HERE = Path(__file__).parent
 CORPUS = "wikipedia-sample"
 SEED = 0
-STEPS, WARM_UP, LOOK_EVERY = 2800, 150, 200
+STEPS, WARM_UP, LOOK_EVERY = 2000, 150, 200
 BATCH = 8  # blocks a step; 16 gave half as many updates for the same tokens
-LEARNING_RATE, WEIGHT_DECAY, CLIP = 2e-3, 0.1, 1.0
+# Muon (Jordan et al. 2024) on the matrices inside the layers needed two thirds of AdamW's steps to the same loss here.
+LEARNING_RATE, LEARNING_RATE_OUTSIDE, WEIGHT_DECAY, CLIP = 1e-2, 6e-3, 0.1, 1.0
+INSIDE = re.compile(r"\.(h|layers)\.\d+\.")
 
 
-def learning_rate(step: int, steps: int) -> float:
-    """The rate of one step (from 0 to steps - 1): a linear warm-up, then a cosine down to a twentieth of the peak."""
+def schedule(step: int, steps: int) -> float:
+    """The share of the peak learning rate at one step (from 0): a linear warm-up, then a cosine down to a twentieth."""
     if step < WARM_UP:
-        return LEARNING_RATE * (step + 1) / WARM_UP
+        return (step + 1) / WARM_UP
     done = (step - WARM_UP) / max(1, steps - WARM_UP)
-    return LEARNING_RATE * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
+    return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def optimizers(model: torch.nn.Module) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the matrices of the layers; AdamW for embeddings, head, norms and biases. Each group keeps its peak rate."""
+    inside = [p for path, p in model.named_parameters() if p.dim() == 2 and INSIDE.search(path)]
+    chosen = set(map(id, inside))
+    outside = [p for p in model.parameters() if id(p) not in chosen]
+    made = (
+        torch.optim.Muon(inside, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(outside, lr=LEARNING_RATE_OUTSIDE, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
+    )
+    for group in (group for optimizer in made for group in optimizer.param_groups):
+        group["peak"] = group["lr"]
+    return made
 
 
 def epochs(stream: torch.Tensor, seed: int) -> Iterator[torch.Tensor]:
@@ -70,23 +87,22 @@ def train(name: str, splits: Splits, folder: Path, steps: int = STEPS, seed: int
     tokenizer = train_tokenizer(splits.train, VOCABULARY, CONTEXT)
     stream = pack(splits.train, tokenizer, CONTEXT).flatten()  # [tokens]
     watched = pack(splits.calibration, tokenizer, CONTEXT)  # [n, CONTEXT]
-    model = AutoModelForCausalLM.from_config(CONFIGS[name]())
-    matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
-    vectors = [parameter for parameter in model.parameters() if parameter.dim() == 1]
-    groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True)
+    # Eager: at a head width of 24 the backward pass of the CPU's fused attention took a third of each step.
+    model = AutoModelForCausalLM.from_config(CONFIGS[name](), attn_implementation="eager")
+    chain = optimizers(model)
     model.train()
     best, best_step, losses = math.inf, 0, []
     for step, batch in zip(range(steps), epochs(stream, seed), strict=False):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps)
+        for group in (group for optimizer in chain for group in optimizer.param_groups):
+            group["lr"] = group["peak"] * schedule(step, steps)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = model(input_ids=batch, use_cache=False).logits  # [BATCH, CONTEXT, VOCABULARY]
         loss = functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), batch[:, 1:].flatten())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-        optimizer.step()
-        optimizer.zero_grad()
+        for optimizer in chain:
+            optimizer.step()
+            optimizer.zero_grad()
         losses.append(loss.item())
         if (step + 1) % LOOK_EVERY == 0 or step + 1 == steps:
             seen = evaluate(model, watched)
@@ -104,6 +120,7 @@ def train(name: str, splits: Splits, folder: Path, steps: int = STEPS, seed: int
         "tokens_seen": tokens,
         "epochs": round(tokens / len(stream), 1),
         "learning_rate": LEARNING_RATE,
+        "learning_rate_outside": LEARNING_RATE_OUTSIDE,
         "weight_decay": WEIGHT_DECAY,
         "dropout": DROPOUT,
         "seed": seed,
