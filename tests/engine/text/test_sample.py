@@ -6,7 +6,7 @@ import torch
 from engine.record.errors import BadInput
 from engine.text.sample import pieces, sample
 from tests.engine.text.alphabet import tokenizer
-from tests.families import CLASSES, FAMILIES, make
+from tests.families import CLASSES, FAMILIES
 from tests.families import CONFIGS as SMALL
 
 PROMPT = "the tree"
@@ -115,6 +115,12 @@ def test_pieces_join_to_the_whole(text):
     assert not any("\N{REPLACEMENT CHARACTER}" in part for part in parts)
 
 
+def test_a_character_appears_with_its_last_byte():
+    """Not with its first, when it could still have become another."""
+    reader = tokenizer()
+    assert pieces(reader, reader("🌳é")["input_ids"]) == ["", "", "", "🌳", "", "é"]
+
+
 def test_pieces_of_broken_bytes_join_to_what_is_decoded():
     """A model may emit bytes that are no character; the text then shows what the tokenizer shows."""
     reader = tokenizer()
@@ -142,7 +148,6 @@ def test_what_cannot_be_sampled_is_refused(prompt, options, words):
 
 def test_the_whole_context_can_be_used():
     """Prompt and new tokens together may fill the model's context to the last place."""
-    model, reader = make("gpt2"), tokenizer()
-    model = small_model("gpt2")
+    model, reader = small_model("gpt2"), tokenizer()
     count = model.config.max_position_embeddings - len(reader(PROMPT)["input_ids"])
     assert sample(model, reader, PROMPT, tokens=count)
