@@ -5,12 +5,9 @@ where the text comes from ("built in", "needs the network" or "your file"), and 
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from engine.record.catalogue import CORPORA
 from engine.record.errors import BadInput, shorten
-from engine.record.registry import Registry
-
-CORPORA = Registry("Corpus", "engine.text.corpora", Path(__file__).parent)
 
 
 @dataclass(frozen=True)

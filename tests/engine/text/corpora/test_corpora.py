@@ -2,8 +2,9 @@
 
 import pytest
 
+from engine.record.catalogue import CORPORA
 from engine.record.errors import BadInput, UnknownName
-from engine.text.corpora import CORPORA, Splits, read_corpus
+from engine.text.corpora import Splits, read_corpus
 
 PARTS = ("train", "calibration", "evaluation")
 
