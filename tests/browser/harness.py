@@ -19,6 +19,7 @@ import psutil
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 120_000  # milliseconds for anything on a page: long for a machine that trains a model beside the tests
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 # What Chromium says of a page that works: JupyterLab's parts are of two releases inside Voilà (a warning), and bqplot
 # draws one rectangle before its figure has a size.
@@ -105,8 +106,9 @@ def visit(browser: Browser, address: str, width: int = 1440, height: int = 900) 
         seen.page.on("websocket", lambda socket: seen.requests.append(socket.url))
         seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
         seen.page.on("console", lambda message: _note(seen, message))
-        seen.page.goto(address)
-        seen.page.locator("#rendered_cells").wait_for(state="visible", timeout=60_000)
+        seen.page.set_default_timeout(PATIENCE)
+        seen.page.goto(address, timeout=PATIENCE)
+        seen.page.locator("#rendered_cells").wait_for(state="visible")
         yield seen
 
 
