@@ -28,7 +28,7 @@ class Model:
     size: int | None
 
 
-# Parameter counts and float32 weight files as their model cards on the hub give them (bytes of model.safetensors).
+# Parameter counts, and bytes of the weights as the hub stores them: facebook's and EleutherAI's in float16, the others in float32
 HUB = (
     ("distilgpt2", "gpt2", 81_912_576, 352_824_413),
     ("gpt2", "gpt2", 124_439_808, 548_105_171),
@@ -64,9 +64,15 @@ def model_names() -> tuple[str, ...]:
 
 def check_model(name: str) -> str:
     """Return a name that could be a model; raise `UnknownName` for one that is neither listed, a path, nor a hub id."""
-    if name in model_names() or "/" in name or Path(name).is_dir():
+    if name in model_names() or (is_path(name) and ("/" in name or Path(name).is_dir())):
         return name
     raise UnknownName("model", name, model_names())
+
+
+def is_path(text: str) -> bool:
+    """Whether a file system can be asked about this text at all: it names something, is printable, and is not too long."""
+    fits = text.isprintable() and len(text.encode()) < 4096 and all(len(part.encode()) < 256 for part in text.split("/"))
+    return fits and bool(text.strip())
 
 
 def on_disk(hub_id: str) -> bool:

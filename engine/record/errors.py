@@ -15,11 +15,11 @@ class BadInput(ValueError):
 
 
 class UnknownName(BadInput):
-    """A name that is in no list; the message offers the nearest known name, then all of them."""
+    """A name that is in no list; the message offers the nearest one, of `known` and of `besides`, then all that are known."""
 
-    def __init__(self, kind: str, name: object, known: Iterable[str]):
+    def __init__(self, kind: str, name: object, known: Iterable[str], besides: Iterable[str] = ()):
         names = list(known)
-        near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(str(name), [*names, *besides], n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         super().__init__(f"{kind} {shorten(name)} is not known.{hint} Known: {', '.join(names)}.")
 
