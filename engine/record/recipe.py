@@ -5,14 +5,16 @@ with `commands_of(recipe)`. Every field has a default. What a field may hold is 
 and the engine refuse the same values with the same sentence, which `explain` makes of pydantic's errors.
 """
 
-import math
+import copy
+import json
 import unicodedata
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from engine.record.catalogue import CORPORA, CRITERIA, check_model
+from engine.record.catalogue import CORPORA, CRITERIA, check_model, is_path
 from engine.record.errors import BadInput, UnknownName, shorten
 from engine.record.knobs import Knob, knob, knobs_of
 from engine.record.schedules import shares
@@ -21,11 +23,15 @@ PROMPT_LIMIT = 2000
 
 Shape = Literal["uniform", "linear", "exponential", "custom"]
 Compensation = Literal["none", "bias", "least-squares"]
-Share = float
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+
+def _impossible(field: str, value: object, why: str) -> PydanticCustomError:
+    """What a validator raises where `field` has a value that other fields forbid; `explain` makes the sentence of it."""
+    return PydanticCustomError("impossible", "{why}", {"field": field, "value": value, "why": why})
 
 
 class Schedule(_Frozen):
@@ -34,8 +40,8 @@ class Schedule(_Frozen):
     level: float = knob(0.3, 0, 1, reason="The mean share of units to remove, over all layers.")
     shape: Shape = knob("uniform", reason="How the share grows from the front layers to the back ones.")
     steepness: float = knob(2.0, 0.05, 20, reason="The back block's share over the front's; below 1 the front loses more.")
-    blocks: tuple[Share, ...] | None = knob(None, reason="Custom shares of the front, middle and back block.")
-    layers: tuple[Share, ...] | None = knob(None, reason="Custom shares, one for each layer.")
+    blocks: tuple[float, ...] | None = knob(None, reason="Custom shares of the front, middle and back block.")
+    layers: tuple[float, ...] | None = knob(None, reason="Custom shares, one for each layer.")
     cap: float = knob(1.0, 0.05, 1, reason="No layer loses more than this share; what is over goes to the other layers.")
 
     @field_validator("blocks", "layers", mode="before")
@@ -44,24 +50,31 @@ class Schedule(_Frozen):
         if value is None:
             return None
         if not isinstance(value, list | tuple) or not value:
-            raise ValueError("must be a list of shares from 0 to 1")
+            raise _impossible("", value, "must be a list of shares from 0 to 1")
         for share in value:
-            number = isinstance(share, int | float) and not isinstance(share, bool)
-            if not number or not math.isfinite(share) or not 0 <= share <= 1:
-                raise ValueError("must hold shares from 0 to 1 only")
-        return tuple(float(share) for share in value)
+            if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:  # NaN is not either
+                raise _impossible("", value, f"holds {shorten(share, 20)}, which is no share from 0 to 1")
+        return tuple(map(float, value))
 
     @model_validator(mode="after")
     def _custom_brings_its_shares(self) -> "Schedule":
         given = [name for name in ("blocks", "layers") if getattr(self, name) is not None]
-        if self.shape == "custom" and len(given) != 1:
-            raise ValueError('shape "custom" takes either "blocks" (three shares) or "layers" (one share for each layer)')
-        if self.shape != "custom" and given:
-            raise ValueError(f'"{given[0]}" goes with shape "custom", not with "{self.shape}"')
+        if self.shape != "custom":
+            if given:
+                shares = getattr(self, given[0])
+                raise _impossible(given[0], list(shares), f'goes with shape "custom" only, not with "{self.shape}"')
+            if self.level > self.cap:
+                raise _impossible("level", self.level, f"cannot be reached under a cap of {self.cap}")
+            return self
+        if len(given) != 1:
+            found = "both are" if given else "neither is"
+            choice = "blocks (front, middle, back) or layers (one share for each layer)"
+            raise _impossible("shape", self.shape, f"takes either {choice}, and {found} given")
+        custom = getattr(self, given[0])
         if self.blocks is not None and len(self.blocks) != 3:
-            raise ValueError(f'"blocks" takes three shares (front, middle, back), not {len(self.blocks)}')
-        if self.shape != "custom" and self.level > self.cap:
-            raise ValueError(f"level {self.level} cannot be reached under a cap of {self.cap}")
+            raise _impossible("blocks", list(custom), f"has {len(custom)} shares; it takes three: front, middle and back")
+        if max(custom) > self.cap:
+            raise _impossible(given[0], list(custom), f"goes over the cap of {self.cap}")
         return self
 
     def shares(self, layers: int) -> tuple[float, ...]:
@@ -83,11 +96,21 @@ class Tuning(_Frozen):
     control: bool = knob(True, reason="Train the unpruned model just the same, for comparison.")
 
 
+def _check_tokens(tokens: int, sequence_length: int) -> None:
+    if tokens < sequence_length:
+        raise _impossible("tokens", tokens, f"does not fill one sequence of {sequence_length}")
+
+
 class Calibration(_Frozen):
     """The text on which criteria and compensation are measured."""
 
     tokens: int = knob(16384, 256, 100_000_000, reason="Tokens of the calibration split to read.")
     sequence_length: int = knob(256, 8, 65536, reason="Tokens in a sequence.")
+
+    @model_validator(mode="after")
+    def _a_sequence_fits(self) -> "Calibration":
+        _check_tokens(self.tokens, self.sequence_length)
+        return self
 
 
 class Measuring(_Frozen):
@@ -95,6 +118,11 @@ class Measuring(_Frozen):
 
     tokens: int = knob(16384, 64, 100_000_000, reason="Tokens of the evaluation split to read.")
     sequence_length: int = knob(256, 8, 65536, reason="Tokens in a sequence.")
+
+    @model_validator(mode="after")
+    def _a_sequence_fits(self) -> "Measuring":
+        _check_tokens(self.tokens, self.sequence_length)
+        return self
 
 
 class Recipe(_Frozen):
@@ -104,7 +132,7 @@ class Recipe(_Frozen):
     corpus: str | dict[str, str] = knob("wikipedia-sample", reason="A catalogue name, file:PATH, or paths for the three splits.")
     criterion: str = knob("activation", reason="What tells an important unit; the lowest scores go.")
     heads: Schedule = knob(make=Schedule, reason="Which share of the attention heads goes.")
-    neurons: Schedule = knob(make=Schedule, reason="Which share of the MLP neurons goes.")
+    neurons: Schedule = knob(make=lambda: Schedule(shape="linear"), reason="Which share of the MLP neurons goes.")
     allocation: Literal["schedule"] = knob("schedule", reason="schedule: the shares above, layer by layer.")
     compensation: Compensation = knob("least-squares", reason="How what is left makes up for what went.")
     rounds: int = knob(1, 1, 1, reason="How often to score and prune; more than one is not built yet.")
@@ -127,9 +155,9 @@ class Recipe(_Frozen):
     def _a_criterion(cls, name: str) -> str:
         return CRITERIA.entry(name).name
 
-    @field_validator("corpus")
+    @field_validator("corpus", mode="before")
     @classmethod
-    def _a_corpus(cls, spec: str | dict[str, str]) -> str | dict[str, str]:
+    def _a_corpus(cls, spec: Any) -> str | dict[str, str]:
         return check_corpus(spec)
 
     @field_validator("prompt")
@@ -138,13 +166,18 @@ class Recipe(_Frozen):
         return check_prompt(prompt)
 
 
-def check_corpus(spec: str | dict[str, str]) -> str | dict[str, str]:
+def check_corpus(spec: Any) -> str | dict[str, str]:
     """Return a corpus that could exist; raise `BadInput` for a wrong set of paths and `UnknownName` for an unknown name."""
     if isinstance(spec, dict):
         if set(spec) != {"train", "calibration", "evaluation"}:
             raise BadInput(f"corpus {shorten(spec)} must name exactly three paths: train, calibration and evaluation.")
+        for split, path in spec.items():
+            if not isinstance(path, str) or not is_path(path):
+                raise BadInput(f"corpus.{split} {shorten(path)} is no path; give that of a text file or of a folder of them.")
         return spec
-    if spec.startswith("file:") and len(spec) > len("file:"):
+    if not isinstance(spec, str):
+        raise BadInput(f"corpus {shorten(spec)} is no text; give a name, file:PATH, or three paths.")
+    if spec.startswith("file:") and is_path(spec.removeprefix("file:")):
         return spec
     named = tuple(name for name in CORPORA.names() if name not in ("file", "paths"))
     if spec not in named:
@@ -154,37 +187,69 @@ def check_corpus(spec: str | dict[str, str]) -> str | dict[str, str]:
 
 def check_prompt(prompt: str) -> str:
     """Return a prompt that a tokenizer can take; raise `BadInput` for an empty, endless or unprintable one."""
-    if not prompt.strip():
-        raise BadInput(f"prompt {shorten(prompt)} is empty; write at least one word.")
     if len(prompt) > PROMPT_LIMIT:
         raise BadInput(f"prompt {shorten(prompt)} has {len(prompt):,} characters; at most {PROMPT_LIMIT:,} are allowed.")
     odd = next((char for char in prompt if unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t"), None)
     if odd is not None:
         raise BadInput(f"prompt {shorten(prompt)} holds the control character U+{ord(odd):04X}; take it out.")
+    if not prompt.strip():
+        raise BadInput(f"prompt {shorten(prompt)} is empty; write at least one word.")
     return prompt
 
 
 def explain(error: ValidationError) -> tuple[str, str]:
     """The first of pydantic's errors as (dotted field, one sentence naming field, value and what is allowed)."""
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("function-", "str", "dict[")))
     context, value = first.get("ctx", {}), first.get("input")
-    if first["type"] == "value_error" and isinstance(context["error"], BadInput):
-        return field, str(context["error"])
-    if first["type"] == "extra_forbidden":
-        return field, str(UnknownName("field", field, fields_beside(field)))
-    if first["type"] == "literal_error":
-        allowed = [part.strip(" '") for part in context["expected"].replace(" or ", ", ").split(",")]
-        return field, str(UnknownName(field, value, allowed))
-    kind = model_field(field)
-    if kind is not None and kind.low is not None and first["type"] != "value_error":
-        whole = "whole number" if isinstance(kind.default, int) and not isinstance(kind.default, bool) else "number"
-        return field, f"{field} {shorten(value)} is not allowed; it takes a {whole} from {kind.low:g} to {kind.high:,g}."
-    if first["type"] == "json_invalid":
-        return field, f"The recipe is not JSON: {context['error']}."
-    said = str(context["error"]) if first["type"] == "value_error" else first["msg"]
-    said = said[0].lower() + said[1:]
-    return field, f"{field or 'recipe'} {shorten(value)}: {said}."
+    path = [str(part) for part in first["loc"]]
+    if path[:1] == ["corpus"]:
+        path = path[:1]  # pydantic goes on with the branch of the union that it tried
+    field = ".".join(path)
+    match first["type"]:
+        case "json_invalid":
+            return field, f"The recipe is not JSON: {context['error']}."
+        case "value_error":  # a BadInput, which names its field
+            return field, str(context["error"])
+        case "impossible":
+            field = ".".join(filter(None, [field, context["field"]]))
+            return field, f"{field} {shorten(context['value'])} {context['why']}."
+        case "literal_error":
+            allowed = get_args(_model_at(path[:-1]).model_fields[path[-1]].annotation)
+            return field, str(UnknownName(field, value, allowed))
+        case "extra_forbidden":
+            known = [".".join([*path[:-1], name]) for name in _model_at(path[:-1]).model_fields]
+            return field, str(UnknownName("field", field, known, besides=_all_fields()))
+    return field, f"{field or 'The recipe'} {shorten(value)} is not allowed; it takes {_takes(path)}."
+
+
+def _takes(path: list[str]) -> str:
+    knob = model_field(".".join(path)) if path else None
+    if knob is None or isinstance(knob.default, BaseModel):
+        return f"an object with the fields {', '.join(_model_at(path).model_fields)}"
+    if isinstance(knob.default, bool):
+        return "true or false"
+    if knob.low is None:
+        return "a text"
+    if knob.low == knob.high:
+        return f"only {_number(knob.low)}"
+    kind = "whole number" if isinstance(knob.default, int) else "number"
+    return f"a {kind} from {_number(knob.low)} to {_number(knob.high)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.9f}".rstrip("0").rstrip(".")
+
+
+def _model_at(path: list[str]) -> type[BaseModel]:
+    at: type[BaseModel] = Recipe
+    for part in path:
+        at = at.model_fields[part].annotation
+    return at
+
+
+def _all_fields() -> list[str]:
+    parts = {name: type(knob.default) for name, knob in knobs_of(Recipe).items() if isinstance(knob.default, BaseModel)}
+    return [*Recipe.model_fields, *(f"{name}.{inner}" for name, part in parts.items() for inner in part.model_fields)]
 
 
 def model_field(dotted: str) -> Knob | None:
@@ -199,20 +264,13 @@ def model_field(dotted: str) -> Knob | None:
     return knobs_of(at).get(last)
 
 
-def fields_beside(dotted: str) -> tuple[str, ...]:
-    """The known fields at the place where `dotted` would stand: for "heads.levle", the fields of a schedule."""
-    at: type[BaseModel] = Recipe
-    for part in dotted.split(".")[:-1]:
-        at = at.model_fields[part].annotation
-    nested = [name for name, field in at.model_fields.items() if isinstance(field.default_factory, type)]
-    return (*at.model_fields, *(f"{name}.{inner}" for name in nested for inner in at.model_fields[name].annotation.model_fields))
+def assign(recipe: Any, changes: Iterable[str]) -> Any:
+    """Apply "dotted.field=JSON value" texts to a recipe's plain form, as `json.loads` gives it, and return the changed copy.
 
-
-def assign(recipe: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:
-    """Apply "dotted.field=JSON value" texts to a recipe's plain form; a value that is not JSON counts as a string."""
-    import json
-
-    result = json.loads(json.dumps(recipe))
+    A value that is not JSON counts as a string, an element of a list is named by its index. Raises `BadInput` for a text
+    without "=", and for a field inside of something that has none.
+    """
+    result = copy.deepcopy(recipe)
     for change in changes:
         dotted, equals, text = change.partition("=")
         if not equals:
@@ -223,10 +281,10 @@ def assign(recipe: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:
             value = text
         *path, last = dotted.split(".")
         at = result
-        for part in path:
-            at = at[int(part)] if isinstance(at, list) else at.setdefault(part, {})
-        if isinstance(at, list):
-            at[int(last)] = value
-        else:
-            at[last] = value
+        try:
+            for part in path:
+                at = at[int(part)] if isinstance(at, list) else at.setdefault(part, {})
+            at[int(last) if isinstance(at, list) else last] = value
+        except (AttributeError, IndexError, TypeError, ValueError):
+            raise BadInput(f"{shorten(change)} cannot be set: the recipe has no place for a field {shorten(dotted)}.") from None
     return result
