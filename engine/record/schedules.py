@@ -9,8 +9,8 @@ profiles are
     linear        1, (1 + s) / 2, s
     exponential   1, sqrt(s), s
 
-scaled so that the mean over the layers is m. Linear and exponential with the same m and s therefore meet at both ends of
-the model and differ only in the middle, which is what makes them comparable.
+scaled so that the mean over the layers is m. Linear and exponential with the same m and s take equally many units and have
+the same ratio between the ends of the model: they differ in the middle alone, which is what makes them comparable.
 """
 
 import math
@@ -37,11 +37,11 @@ def shares(
     layer_shares: Sequence[float] | None = None,
     cap: float = 1.0,
 ) -> tuple[float, ...]:
-    """The share of units that goes from each of `layers` layers, each in [0, cap].
+    """The share of units that goes from each of `layers` layers.
 
     `custom` takes the shares as they are, three by block or one by layer, and raises `BadInput` where their number does not
-    fit the model; `level` is then not used. For the other shapes a share over the cap is clipped and the rest is spread over
-    the other layers in proportion to their profile, so that the mean stays `level`.
+    fit the model; `level` and `cap` are then not used. For the other shapes a share over the cap is clipped and the rest is
+    spread over the other layers in proportion to their profile, so that the mean stays `level` (which is at most `cap`).
     """
     of_layer = block_of_layers(layers)
     if shape == "custom":
