@@ -32,7 +32,8 @@ def recipe_json(recipe: Recipe) -> bytes:
 
 def command_line(recipe: Recipe) -> str:
     """A line for the shell that carries the recipe out, with nothing else at hand."""
-    return f"echo {shlex.quote(json.dumps(_changed(recipe)))} | python -m engine run -"
+    # printf, since some shells' echo reads the backslashes of JSON
+    return f"printf %s {shlex.quote(json.dumps(_changed(recipe)))} | python -m engine run -"
 
 
 def python_line(recipe: Recipe) -> str:

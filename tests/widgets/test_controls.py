@@ -1,0 +1,102 @@
+"""The form without a browser: labels, help, what it shows, and how it says that something is wrong."""
+
+import pytest
+
+from engine.record.recipe import Recipe, Schedule
+from widgets.choices import choices_of
+from widgets.controls import HELP, LABELS, OTHER, Controls
+
+WORDS = ("Model", "Text", "Criterion", "Heads", "Neurons", "Shape", "Steepness", "Apply to", "Front", "Middle", "Back",
+         "Recovery steps", "Prompt")  # fmt: skip
+
+
+@pytest.fixture
+def touched() -> list[None]:
+    """One entry for each time that the form said something was moved."""
+    return []
+
+
+@pytest.fixture
+def controls(touched: list[None]) -> Controls:
+    """The form of the default recipe."""
+    return Controls(choices_of(Recipe(), 6), lambda: touched.append(None))
+
+
+def test_every_control_carries_its_label_and_its_help(controls: Controls) -> None:
+    """The words by which people, and acceptance tests, find them."""
+    assert set(WORDS) <= set(LABELS.values())
+    for name, widget in controls._each.items():
+        assert widget.description == LABELS[name]
+        assert widget.tooltip == HELP[name] and len(HELP[name]) > 20
+
+
+def test_the_models_that_need_no_network_come_first(controls: Controls) -> None:
+    """The others say what they need, and how much it is; the names of the built-in ones stand alone."""
+    labels = [label for label, _ in controls._each["model"].options]
+    needs = [index for index, label in enumerate(labels) if "(" in label]
+    built_in = [index for index, label in enumerate(labels) if "(" not in label and label != OTHER]
+    assert max(built_in) < min(needs)
+    assert any("needs the network" in labels[index] and "MB" in labels[index] for index in needs)
+    assert dict(controls._each["model"].options)["gpt2-tiny"] == "gpt2-tiny"
+
+
+def test_what_is_shown_is_what_is_read(controls: Controls) -> None:
+    """A recipe set and read comes back, and counts as nobody's movement."""
+    for recipe in (
+        Recipe(neurons=Schedule(level=0.5, shape="linear", steepness=4.0), prompt="Two"),
+        Recipe(model="some/model", corpus="file:/tmp/x.txt"),
+        Recipe(corpus="wikitext-2", criterion="magnitude"),
+    ):
+        choices = choices_of(recipe, 6)
+        controls.show(choices)
+        assert controls.read() == choices
+    assert controls.drain() == []
+
+
+def test_a_movement_by_hand_is_noted_and_told(controls: Controls, touched: list[None]) -> None:
+    """In the order in which it came; a second look finds nothing."""
+    controls._each["heads"].value = 0.7
+    controls._each["shape"].value = "exponential"
+    assert len(touched) == 2
+    assert controls.drain() == ["heads", "shape"]
+    assert controls.drain() == []
+
+
+def test_fields_for_a_name_and_a_path_are_there_when_they_are_needed(controls: Controls) -> None:
+    """And until they are filled in, the form says what is missing."""
+    assert controls._each["model_name"].layout.display == "none" == controls._each["corpus_path"].layout.display
+    controls._each["model"].value = OTHER
+    controls.unfold()
+    assert controls._each["model_name"].layout.display is None
+    assert controls.incomplete()[0] == "model"
+    controls._each["model_name"].value = "some/model"
+    assert controls.incomplete() is None and controls.read().model == "some/model"
+
+
+@pytest.mark.parametrize(
+    ("field", "control"),
+    [("heads.level", "heads"), ("neurons.blocks", "front"), ("tuning.steps", "steps"), ("prompt", "prompt"),
+     ("corpus", "corpus_path"), ("model", "model_name"), ("criterion", "criterion"), ("heads", "heads")],
+)  # fmt: skip
+def test_a_sentence_stands_right_below_its_control(controls: Controls, field: str, control: str) -> None:
+    """By its place in the column, escaped, and announced as an alert."""
+    assert controls.refuse(field, "No <b>!")
+    assert int(controls._error.layout.order) == int(controls._each[control].layout.order) + 1
+    assert 'role="alert"' in controls._error.value and "&lt;b&gt;" in controls._error.value
+    controls.refuse("", "")
+    assert controls._error.value == "" and controls._error.layout.display == "none"
+
+
+def test_a_field_without_a_control_is_left_to_others(controls: Controls) -> None:
+    """The status line says it instead."""
+    assert not controls.refuse("device", "There is no such device.")
+    assert controls._error.value == ""
+
+
+def test_a_held_form_says_why(controls: Controls) -> None:
+    """Model and text alone are held, and given back with their help."""
+    controls.hold("Wait.")
+    assert controls._each["model"].disabled and controls._each["model"].tooltip == "Wait."
+    assert not controls._each["heads"].disabled
+    controls.hold("")
+    assert not controls._each["corpus"].disabled and controls._each["corpus"].tooltip == HELP["corpus"]
