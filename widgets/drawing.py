@@ -120,7 +120,7 @@ def notice(theme: Theme) -> Label:
     """A place for words in the middle of a chart that has nothing to show yet; see `say`."""
     scales = {"x": LinearScale(min=0, max=1), "y": LinearScale(min=0, max=1)}
     return Label(
-        x=np.array([0.5, 0.5]), y=np.array([0.56, 0.44]), text=np.array(["", ""]), scales=scales, colors=[theme.muted],
+        x=np.array([0.5, 0.5]), y=np.array([0.66, 0.57]), text=np.array(["", ""]), scales=scales, colors=[theme.muted],
         align="middle", default_size=12, font_weight="normal",
     )  # fmt: skip
 

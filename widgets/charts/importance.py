@@ -81,7 +81,7 @@ class _Importance:
         box = {"style": {"description_width": "initial"}, "layout": {"width": "96px"}, "disabled": True}
         self.layer = ipywidgets.BoundedIntText(value=0, min=0, max=0, description="Layer", **box)
         self.head = ipywidgets.BoundedIntText(value=0, min=0, max=0, description="Head", **box)
-        self.button = ipywidgets.Button(description="Open or close", layout={"width": "112px"}, disabled=True)
+        self.button = ipywidgets.Button(description="Open or close", layout={"width": "auto"}, disabled=True)
         self.told = ipywidgets.HTML()
         self.layer.observe(self._pointed, "value")
         self.head.observe(self._pointed, "value")
@@ -118,7 +118,7 @@ class _Importance:
         self._mark(closed, draft, crowded=rows > 8 or across > 16)
         put(self.layer, max=rows - 1)
         put(self.head, max=across - 1)
-        put(self.legend, value=self._legend(low, high, scores is not None))
+        put(self.legend, value=self._legend(low, high, scores.criterion if scores else ""))
         put(self.says, value=line(self._summary(closed, draft), "says"))
         self._tell()
 
@@ -139,19 +139,20 @@ class _Importance:
         put(self.cross_casing, **crosses, stroke_width=2.5 if crowded else 5.0)
         put(self.crosses, **crosses, stroke_width=1.2 if crowded else 2.5)
 
-    def _legend(self, low: float, high: float, scored: bool) -> str:
+    def _legend(self, low: float, high: float, criterion: str) -> str:
         least, most = ("pale", "dark") if self.theme.name == "light" else ("dark", "bright")
         ramp = f'<span class="esp-ramp" style="background:linear-gradient(to right,{",".join(self.theme.ramp)})"></span>'
         frame = icon("M1 1H11V11H1Z", self.theme.gone, dash="3 2")
         cross = icon("M2 2L10 10M2 10L10 2", self.theme.gone, width=2.5)
-        scores = [(ramp, f"{least} {short(low)} or less, goes first; {most} {short(high)} or more")] if scored else []
-        return legend([*scores, (cross, "closed"), (frame, "would go")])
+        scores = [(ramp, f"{least} ≤ {short(low)}, goes first; {most} ≥ {short(high)}")] if criterion else []
+        by = [("", f"scored by {criterion}")] if criterion else []
+        return legend([*scores, (cross, "closed"), (frame, "would go"), *by])
 
     def _summary(self, closed: Sequence, draft: Sequence) -> str:
         state = self.shown.state
-        scored = f"Scored by {state.scores.criterion}." if state.scores else "Not scored yet."
-        would = f", {len(set(draft) - set(closed))} more would go" if draft else ""
-        return f"{len(closed)} of {sum(state.model.heads)} heads closed{would}. {scored}"
+        scored = "" if state.scores else " Not scored yet."
+        would = f", {len(set(draft) - set(closed))}{' more' if closed else ''} would go" if draft else ""
+        return f"{len(closed)} of {sum(state.model.heads)} heads closed{would}.{scored}"
 
     def _closed(self) -> tuple[tuple[int, int], ...]:
         gates = self.shown.state.standing.gates if self.shown else None

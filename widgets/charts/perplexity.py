@@ -12,7 +12,7 @@ import numpy as np
 from bqplot import Label, LinearScale, Lines, LogScale, Scatter
 
 from engine.record.events import Evaluated, Previewed
-from widgets.drawing import axis, columns, figure, line, notice, put, say, short, ticks
+from widgets.drawing import axis, columns, figure, icon, legend, line, notice, put, say, short, ticks
 from widgets.theme import Theme
 from widgets.view import Act, Drawn, View
 
@@ -35,9 +35,8 @@ def span(values: list[float]) -> tuple[float, float, list[float]]:
     """The ends of a logarithmic axis for these values, never zero, at least a factor of two apart, and its ticks."""
     low, most = (min(values) / 1.1, max(values)) if values else (10.0, 1000.0)
     decades = max(math.log10(2), math.log10(most) - math.log10(low))
-    high = 10 ** min(
-        300.0, math.log10(low) + decades / ROOM
-    )  # a model that was broken altogether can come near the largest float
+    end = math.log10(low) + decades / ROOM
+    high = 10 ** min(end, 300.0)  # what a broken model scores can come near the largest float
     powers = [10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
     for choice in ((1, 2, 5), (1,)):
         marks = [mark for mark in (power * digit for power in powers for digit in choice) if low <= mark <= high]
@@ -73,6 +72,7 @@ class _Perplexity:
         self.rows = axis(theme, self.down, "", "left")
         marks = [self.still, *self.stems.values(), *self.points.values(), self.preview, self.values, self.missing, self.words]
         self.figure = figure(theme, marks, [self.along, self.rows], left=70)
+        self.hollow = (icon("M2 2H10V10H2Z", colours["pruned"]), "what the controls ask for, in brackets")
         self.protocol = ipywidgets.HTML()
         self.says = ipywidgets.HTML()
         self.widget = ipywidgets.VBox([self.figure, self.protocol, self.says])
@@ -99,12 +99,13 @@ class _Perplexity:
         put(self.still, **columns([(baseline, -0.5), (baseline, len(stages) - 0.5)] if baseline else []))
         written = [(found[stage].perplexity, row[stage], short(found[stage].perplexity)) for stage in stages if stage in found]
         if preview:
-            written.append((preview.perplexity, row["pruned"] - 0.38, f"{short(preview.perplexity)} previewed"))
-        absent = [(low, row[stage], "not measured") for stage in stages if stage not in found] if values else []
+            written.append((preview.perplexity, row["pruned"] - 0.38, f"({short(preview.perplexity)})"))
+        clear = low * (high / low) ** 0.1  # of the line of the baseline
+        absent = [(clear, row[stage], "not measured") for stage in stages if stage not in found] if values else []
         for label, texts in ((self.values, written), (self.missing, absent)):
             put(label, **columns([(x, y) for x, y, _ in texts]), text=np.array([text for *_, text in texts], dtype="U40"))
         say(self.words, *(() if values else ("No data yet", "Nothing has been measured so far")))
-        put(self.protocol, value=line(_protocol(found), "legend"))
+        put(self.protocol, value=legend([self.hollow] if preview else []) + line(_protocol(found), "legend"))
         put(self.says, value=line(_summary(found, preview), "says"))
 
 
@@ -127,4 +128,5 @@ def _summary(found: Mapping[str, Evaluated], preview: Previewed | None) -> str:
     said = [f"{STAGES[stage]} {short(found[stage].perplexity) if stage in found else 'not measured'}" for stage in STAGES
             if stage in ALWAYS or stage in found]  # fmt: skip
     hollow = f" The controls would make it {short(preview.perplexity)} (preview on {preview.tokens:,} tokens)." if preview else ""
-    return f"Perplexity: {', '.join(said)}.{hollow}"
+    words = ", ".join(said)
+    return f"{words[0].upper()}{words[1:]}.{hollow}"

@@ -29,7 +29,7 @@ def test_a_stage_that_was_not_measured_has_no_point():
     assert marks["baseline"].x.tolist() == [31.4] and marks["pruned"].x.tolist() == [118.2]
     assert not any(marks[stage].x.size for stage in ("tuned", "control", "cut", "preview"))
     assert sorted(written(drawn)) == ["118", "31.4", "not measured", "not measured"]
-    assert "baseline 31.4, pruned 118, recovered not measured, control not measured." in words(drawn)
+    assert "Baseline 31.4, pruned 118, recovered not measured, control not measured." in words(drawn)
 
 
 def test_cut_has_a_row_only_once_it_is_measured():
@@ -49,9 +49,9 @@ def test_a_preview_is_hollow_and_only_that_of_this_draft():
     drawn = built("perplexity")
     drawn.draw(View(state, draft, LIGHT))
     hollow = points(drawn)["preview"]
-    assert hollow.x.tolist() == [87.0] and not hollow.fill and "87 previewed" in written(drawn)
+    assert hollow.x.tolist() == [87.0] and not hollow.fill and "(87)" in written(drawn)
     drawn.draw(View(state, drafted(neurons=10), LIGHT))
-    assert hollow.x.size == 0 and "previewed" not in " ".join(written(drawn))
+    assert hollow.x.size == 0 and "(" not in " ".join(written(drawn))
     drawn.draw(View(state, None, LIGHT))
     assert hollow.x.size == 0
 
