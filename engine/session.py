@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.record import commands as ask
 from engine.record.catalogue import version
 from engine.record.errors import BadInput
-from engine.record.events import Event
+from engine.record.events import ENDS, Event
 from engine.record.folder import Tail, Writer, create, post
 from engine.record.lifecycle import (
     CommandFinished,
@@ -26,7 +26,7 @@ from engine.record.lifecycle import (
     RunStarted,
     RunStopped,
 )
-from engine.record.line import Stamped
+from engine.record.line import Stamped, Unreadable
 from engine.record.recipe import Recipe
 from engine.workbench import Workbench
 
@@ -138,6 +138,9 @@ def serve(
                 return
             nap(NAP)
             continue
+        if isinstance(stamped.fact, Unreadable):
+            yield CommandRefused(stamped.seq, stamped.fact.name, stamped.fact.field, stamped.fact.reason)
+            continue
         if isinstance(stamped.fact, ask.Finish):
             yield RunFinished()
             return
@@ -182,11 +185,13 @@ def _run(recipe: Recipe, bench: Workbench, inbox: Inbox) -> Iterator[Event]:
 
 
 def _written(folder: Path, events: Iterator[Event]) -> Iterator[Event]:
-    writer = Writer(folder / "events.jsonl")
+    writer, last = Writer(folder / "events.jsonl"), None
     try:
-        for event in events:
-            writer.append(event)
-            yield event
+        for last in events:
+            writer.append(last)
+            yield last
     finally:
         events.close()
+        if not isinstance(last, ENDS):  # whoever asked for the events asks no more, by Ctrl-C or by leaving the loop
+            writer.append(RunStopped())
         writer.close()

@@ -6,7 +6,9 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from engine.record.recipe import explain
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,15 @@ class Stamped:
     seq: int
     at: float
     fact: Any
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A line whose class `name` is known and whose fields do not fit it: which field, and one sentence why."""
+
+    name: str
+    field: str
+    reason: str
 
 
 def encode(fact: Any, kind: str, seq: int, at: float) -> bytes:
@@ -29,19 +40,19 @@ def encode(fact: Any, kind: str, seq: int, at: float) -> bytes:
 
 
 def decode(line: bytes, kind: str, classes: Mapping[str, type]) -> Stamped | None:
-    """Read one line back; None for a line that is torn or whose class is not in `classes` (a newer writer's).
-
-    Raises pydantic's `ValidationError` where the class is known and a field does not fit it.
-    """
+    """Read one line back; None for a line that is torn, or no line of ours, or whose class is not in `classes` (a newer
+    writer's). Where the class is known and a field does not fit it, what the line says is `Unreadable`."""
     try:
         record = json.loads(line)
-    except ValueError:  # json's and Unicode's errors are both ValueErrors
+    except (ValueError, RecursionError):  # json's and Unicode's errors are both ValueErrors
         return None
-    if not isinstance(record, dict) or record.get(kind) not in classes:
+    if not isinstance(record, dict) or not {kind, "seq", "at"} <= set(record) or str(record[kind]) not in classes:
         return None
-    fact = _adapter(classes[record.pop(kind)])
-    seq, at = record.pop("seq"), record.pop("at")
-    return Stamped(seq, at, fact.validate_python(record))
+    name, seq, at = (record.pop(key) for key in (kind, "seq", "at"))
+    try:
+        return Stamped(seq, at, _adapter(classes[name]).validate_python(record))
+    except ValidationError as error:
+        return Stamped(seq, at, Unreadable(name, *explain(error)))
 
 
 @cache

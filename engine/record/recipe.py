@@ -213,12 +213,14 @@ def explain(error: ValidationError) -> tuple[str, str]:
         case "impossible":
             field = ".".join(filter(None, [field, context["field"]]))
             return field, f"{field} {shorten(context['value'])} {context['why']}."
-        case "literal_error":
+        case "literal_error" if model_field(field) is not None:
             allowed = get_args(_model_at(path[:-1]).model_fields[path[-1]].annotation)
             return field, str(UnknownName(field, value, allowed))
         case "extra_forbidden":
             known = [".".join([*path[:-1], name]) for name in _model_at(path[:-1]).model_fields]
             return field, str(UnknownName("field", field, known, besides=_all_fields()))
+    if field and model_field(field) is None:  # of a command or an event, which bring fields of their own
+        return field, f"{field} {shorten(value)} does not fit: {first['msg'].lower()}."
     return field, f"{field or 'The recipe'} {shorten(value)} is not allowed; it takes {_takes(path)}."
 
 
