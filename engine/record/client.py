@@ -20,9 +20,11 @@ ANSWERS = (CommandFinished, CommandRefused, CommandStopped)
 
 
 def open_run(folder: Path | str) -> RunState:
-    """Replay what happened in a run folder; raises `BadInput` for a folder that holds no run."""
-    files.read_recipe(Path(folder))
-    return fold(RunState(), files.read_events(Path(folder)))
+    """Replay what happened in a run folder; raises `BadInput` for a folder that holds no run.
+
+    Nothing else is needed for it: a run can be shown where its model, its text or its recipe's words are no longer known.
+    """
+    return fold(RunState(recipe=files.plain_recipe(Path(folder))), files.read_events(Path(folder)))
 
 
 class Client:

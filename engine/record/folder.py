@@ -7,6 +7,8 @@ A line is one `write` in append mode, so two pages may post to one run. A torn l
 ignored by readers; the next writer closes it off with a newline before its own line.
 """
 
+import errno
+import json
 import os
 import re
 import secrets
@@ -15,12 +17,15 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from engine.record.commands import COMMANDS
 from engine.record.errors import BadInput, shorten
 from engine.record.events import ENDS, EVENTS
 from engine.record.line import Stamped, decode, encode
-from engine.record.recipe import Recipe
+from engine.record.recipe import Recipe, explain
 
 KINDS = {"events.jsonl": ("event", EVENTS), "commands.jsonl": ("command", COMMANDS)}
 
@@ -38,35 +43,53 @@ def cache_home() -> Path:
 
 
 def create(recipe: Recipe, folder: Path | None = None) -> Path:
-    """Make a run folder with its recipe in it; raises `BadInput` for a given folder that holds a run already."""
+    """Make a run folder with its recipe in it; raises `BadInput` for a folder that holds a run already or cannot be made."""
     folder = home() / name_for(recipe) if folder is None else Path(folder)
-    if (folder / "recipe.json").exists():
-        raise BadInput(f"folder {shorten(str(folder))} holds a run already; name another one.")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_atomic(folder / "recipe.json", recipe.model_dump_json(indent=2) + "\n")
+    try:
+        if (folder / "recipe.json").exists():
+            raise BadInput(f"folder {shorten(str(folder))} holds a run already; name another one.")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomic(folder / "recipe.json", recipe.model_dump_json(indent=2) + "\n")
+    except OSError as error:
+        raise BadInput(f"folder {shorten(str(folder))} cannot be made ({error.strerror}); name another one.") from error
     return folder
 
 
 def name_for(recipe: Recipe) -> str:
     """A name for a new run of a recipe: the time in UTC, the model, and six characters that make it the only one."""
-    model = re.sub(r"[^A-Za-z0-9.]+", "-", recipe.model).strip("-.")[-40:]
+    model = re.sub(r"[^A-Za-z0-9.]+", "-", recipe.model)[-40:].strip("-.") or "model"
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{model}-{secrets.token_hex(3)}"
 
 
 def read_recipe(folder: Path) -> Recipe:
-    """The recipe of a run; raises `BadInput` for a folder that holds no run."""
-    path = Path(folder) / "recipe.json"
-    if not path.is_file():
-        raise BadInput(f"folder {shorten(str(folder))} holds no run: there is no recipe.json in it.")
-    return Recipe.model_validate_json(path.read_text(encoding="utf-8"))
+    """The recipe of a run; raises `BadInput` for a folder that holds no run, and for a recipe that cannot be used here."""
+    try:
+        return Recipe.model_validate(plain_recipe(folder))
+    except ValidationError as error:
+        raise BadInput(f"The recipe of run {shorten(Path(folder).name)} cannot be used here: {explain(error)[1]}") from error
+
+
+def plain_recipe(folder: Path) -> dict[str, Any]:
+    """The recipe of a run as it was written, good for today or not; raises `BadInput` for a folder that holds no run."""
+    try:
+        return json.loads((Path(folder) / "recipe.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        why = "there is no recipe.json in it" if isinstance(error, FileNotFoundError) else error.strerror
+        raise BadInput(f"folder {shorten(str(folder))} holds no run: {why}.") from error
+    except ValueError as error:
+        raise BadInput(f"folder {shorten(str(folder))} holds no run: its recipe.json is not JSON.") from error
 
 
 def write_atomic(path: Path, text: str) -> None:
     """Write a whole file beside its place and rename it, so that a reader sees the old text or the new, never half of one."""
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(beside, path)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(beside, path)
+    except (OSError, ValueError):  # a full disk, or text that cannot be encoded
+        os.unlink(beside)
+        raise
 
 
 class Writer:
@@ -75,19 +98,23 @@ class Writer:
     def __init__(self, path: Path, clock: Callable[[], float] = time.time):
         self.kind = KINDS[path.name][0]
         self.clock = clock
-        self.handle = os.open(path, os.O_APPEND | os.O_CREAT | os.O_RDWR, 0o600)
-        text = path.read_bytes()
-        self.seq = text.count(b"\n")
-        self.mend = b"\n" if text and not text.endswith(b"\n") else b""
-        self.seq += len(self.mend)
+        self.handle: int | None = os.open(path, os.O_APPEND | os.O_CREAT | os.O_RDWR, 0o600)
+        self.seq = path.read_bytes().count(b"\n")
 
     def append(self, fact: object) -> Stamped:
-        """Stamp a fact with its line number and the time, and write it."""
-        stamped = Stamped(self.seq, self.clock(), fact)
-        os.write(self.handle, self.mend + encode(fact, self.kind, stamped.seq, stamped.at))
-        self.mend = b""
-        self.seq += 1
+        """Stamp a fact with its line number and the time, and write it. Raises `ValueError` for NaN and infinity."""
+        mend = b"\n" if self._is_torn() else b""
+        stamped = Stamped(self.seq + len(mend), self.clock(), fact)
+        line = mend + encode(fact, self.kind, stamped.seq, stamped.at)
+        if os.write(self.handle, line) < len(line):
+            raise OSError(errno.ENOSPC, "the disk is full; the line is torn and does not count")
+        self.seq = stamped.seq + 1
         return stamped
+
+    def _is_torn(self) -> bool:
+        # At every line, not only at the first: another writer may have died halfway since.
+        size = os.fstat(self.handle).st_size
+        return size > 0 and os.pread(self.handle, 1, size - 1) != b"\n"
 
     def close(self) -> None:
         """Give the file back; harmless a second time."""
@@ -116,7 +143,7 @@ class Tail:
         whole = text[: text.rfind(b"\n") + 1]
         self.offset += len(whole)
         found = []
-        for line in whole.splitlines():
+        for line in whole.split(b"\n")[:-1]:
             read = decode(line, self.kind, self.classes)
             # Two writers may have stamped the same number: the place in the file is what tells lines apart.
             if read is not None:
@@ -158,7 +185,9 @@ def list_runs(where: Path | None = None) -> list[Path]:
 
 def find_run(name: str, where: Path | None = None) -> Path:
     """The folder of a run by its name, as an address gives it; raises `BadInput` for a path or a run that is not there."""
-    folder = (home() if where is None else where) / name
-    if Path(name).name != name or not (folder / "recipe.json").is_file():
-        raise BadInput(f"run {shorten(name)} is not in {home() if where is None else where}.")
-    return folder
+    where = home() if where is None else where
+    # Looked for among what is there: a name that goes up, is too long or holds a zero byte never reaches the file system.
+    for folder in list_runs(where):
+        if folder.name == name:
+            return folder
+    raise BadInput(f"run {shorten(name)} is not in {where}.")
