@@ -1,5 +1,6 @@
 """Who holds a run and who looks at it: claims of living processes, and marks of viewers; knows nothing of what they do."""
 
+import fcntl
 import json
 import os
 import time
@@ -14,26 +15,26 @@ STALE = 30.0  # seconds without a mark after which a viewer counts as gone
 
 def take_lock(folder: Path) -> bool:
     """Claim a run for this process; False where another living process holds it. A dead one's claim is taken over."""
-    path = Path(folder) / "lock.json"
-    holder = read_lock(folder)
-    if holder is not None and is_alive(holder):
-        return False
-    if holder is not None:
-        path.unlink(missing_ok=True)
-    claim = {"pid": os.getpid(), "born": psutil.Process().create_time(), "worker": None, "started": time.time()}
+    at = os.open(folder, os.O_RDONLY)
     try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return False  # another process was quicker
-    with os.fdopen(handle, "w") as file:
-        file.write(json.dumps(claim | {"heartbeat": time.time()}))
-    return True
+        # Without it two processes that find a dead claim at once can each remove it, the second one the first one's new claim.
+        fcntl.flock(at, fcntl.LOCK_EX)
+        holder = read_lock(folder)
+        if holder is not None and is_alive(holder):
+            return False
+        now = time.time()
+        claim = {"pid": os.getpid(), "born": psutil.Process().create_time(), "worker": None, "started": now, "heartbeat": now}
+        write_atomic(Path(folder) / "lock.json", json.dumps(claim))
+        return True
+    finally:
+        os.close(at)
 
 
 def beat(folder: Path, **facts: object) -> None:
-    """Renew this process's claim, adding facts such as the worker's process id."""
-    holder = read_lock(folder) or {}
-    write_atomic(Path(folder) / "lock.json", json.dumps(holder | facts | {"heartbeat": time.time()}))
+    """Renew this process's claim, adding facts such as the worker's process id; nothing where another one holds the run."""
+    holder = read_lock(folder)
+    if holder is not None and holder["pid"] == os.getpid():
+        write_atomic(Path(folder) / "lock.json", json.dumps(holder | facts | {"heartbeat": time.time()}))
 
 
 def release_lock(folder: Path) -> None:
@@ -44,13 +45,15 @@ def release_lock(folder: Path) -> None:
 
 
 def read_lock(folder: Path) -> dict | None:
-    """Who holds a run, or None. A lock that is half written counts as held by nobody alive."""
+    """Who holds a run, or None. A lock that cannot be read counts as held by nobody alive."""
+    nobody = {"pid": -1, "born": 0.0, "worker": None, "started": 0.0, "heartbeat": 0.0}
     try:
-        return json.loads((Path(folder) / "lock.json").read_text(encoding="utf-8"))
+        holder = json.loads((Path(folder) / "lock.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError:
-        return {"pid": -1, "born": 0.0, "heartbeat": 0.0}
+        return nobody
+    return holder if isinstance(holder, dict) and set(nobody) <= set(holder) else nobody
 
 
 def is_alive(holder: dict) -> bool:
@@ -73,4 +76,10 @@ def watch(folder: Path, viewer: str) -> None:
 def is_watched(folder: Path) -> bool:
     """Whether any viewer has left word in the last half minute."""
     now = time.time()
-    return any(now - mark.stat().st_mtime < STALE for mark in (Path(folder) / "viewers").glob("*"))
+    for mark in (Path(folder) / "viewers").glob("*"):
+        try:
+            if now - mark.stat().st_mtime < STALE:
+                return True
+        except FileNotFoundError:
+            continue  # it has just left
+    return False
