@@ -164,7 +164,7 @@ def _narrow(model: nn.Module, family: Family, layer: Layer, heads: Sequence[int]
         return
     numbers = dict.fromkeys(family.head_counts, len(heads))
     numbers |= dict.fromkeys(family.head_features, len(heads) * layer.head_width)
-    numbers |= dict.fromkeys(family.group_counts, len(set(served)))
+    numbers |= dict.fromkeys(family.group_sizes, counts.pop())
     for name, number in numbers.items():
         setattr(attention, name, number)
 

@@ -30,9 +30,9 @@ class Family:
     """Where one architecture keeps its units. Paths are dotted: `layers` from the model's root, the others from a layer.
 
     `mlp` is the module that holds the MLP, and "" where the layer itself does. `head_width` names the entry of the config
-    that holds the width of a head, "" where it is the hidden size divided by the number of heads. `head_counts` and
-    `head_features` name the attributes of the attention module that hold the number of heads and heads × head width,
-    `group_counts` those for key-value groups; a cut rewrites them. `after_output` names the modules that attention applies
+    that holds the width of a head, "" where it is the hidden size divided by the number of heads. `head_counts`,
+    `head_features` and `group_sizes` name the attributes of the attention module that hold the number of heads, heads × head
+    width and the heads per key-value group; a cut rewrites them. `after_output` names the modules that attention applies
     after its output projection, `cache_argument` the argument in which it receives the key-value cache; a layer that lost
     every head needs both.
     """
@@ -47,7 +47,7 @@ class Family:
     mlp_output: str
     head_counts: tuple[str, ...] = ()
     head_features: tuple[str, ...] = ()
-    group_counts: tuple[str, ...] = ()
+    group_sizes: tuple[str, ...] = ()
     head_width: str = ""
     after_output: tuple[str, ...] = ()
     cache_argument: str = "past_key_values"

@@ -13,7 +13,7 @@ from engine.pruning.gates import Gates
 from engine.pruning.kept import present
 from engine.pruning.plan import Plan, parameters_removed
 from engine.record.errors import BadInput
-from tests.families import FAMILIES, NAMES, gpt2, logits, make, tokens
+from tests.families import CLASSES, FAMILIES, NAMES, gpt2, gpt_neox, logits, make, opt, tokens
 
 
 def ragged(layers):
@@ -208,6 +208,21 @@ def test_a_cut_model_trains(name):
     idle = {path.rpartition(".")[0] for path, parameter in smaller.named_parameters() if parameter.grad is None}
     norm = {"gpt2": "ln_1", "opt": "self_attn_layer_norm", "gpt_neox": "input_layernorm"}[name]
     assert {path.rpartition(".")[2] for path in idle} == {norm} and len(idle) == 1
+
+
+@pytest.mark.parametrize(
+    "config", [gpt2(resid_pdrop=0.5), opt(dropout=0.5), gpt_neox(hidden_dropout=0.5)], ids=lambda config: config.model_type
+)
+def test_dropout_falls_on_the_same_places(config):
+    """In training with one seed, a layer without heads drops the same entries of its output as the gated one."""
+    model = CLASSES[config.model_type](config).double().train()
+    plan = no_heads_first(dissect(model).layers)
+    with Gates(model) as gates:
+        gates.set(plan)
+        torch.manual_seed(0)
+        gated = logits(model)
+    torch.manual_seed(0)
+    assert torch.allclose(logits(cut(model, plan)), gated, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
