@@ -157,8 +157,8 @@ def legend(entries: Iterable[tuple[str, str]]) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in words: 0.254 is "25 %"."""
-    return f"{100 * share:.0f} %"
+    """A share in words: 0.254 is "25 %", with a space that no line breaks at."""
+    return f"{100 * share:.0f}\u00a0%"
 
 
 def short(value: float) -> str:

@@ -1,6 +1,7 @@
-"""Each cell is an attention head, each row a layer with the first on top, and the shade is the head's score: what scores low goes
-first. A crossed head is closed; a dashed frame marks a head that would go if you pruned now. Click a head, or name it below, to
-open or close it, and look for whole layers that score low. The map takes the scores as they come and knows no criterion."""
+"""Each cell is an attention head, each row a layer with the first on top, and the shade is the head's score: in each layer what
+scores low goes first. A crossed head is closed; a dashed frame marks a head that would go if you pruned now. Click a head, or name
+it below, to open or close it, and look for whole layers that score low. The map takes scores as they come and knows no
+criterion."""
 
 from collections.abc import Sequence
 
@@ -99,7 +100,7 @@ class _Importance:
             put(each, disabled=model is None)
         put(self.cells, visible=model is not None)
         if model is None:
-            say(self.words, "No data yet", "Choose a model to see its heads")
+            say(self.words, "No data yet", "Heads are shown once a model is loaded")
             for each in (self.nowhere, self.frame_casing, self.frames, self.cross_casing, self.crosses):
                 put(each, **strokes([]))
             put(self.legend, value="")
@@ -144,8 +145,8 @@ class _Importance:
         ramp = f'<span class="esp-ramp" style="background:linear-gradient(to right,{",".join(self.theme.ramp)})"></span>'
         frame = icon("M1 1H11V11H1Z", self.theme.gone, dash="3 2")
         cross = icon("M2 2L10 10M2 10L10 2", self.theme.gone, width=2.5)
-        scores = [(ramp, f"{least} ≤ {short(low)}, goes first; {most} ≥ {short(high)}")] if criterion else []
-        by = [("", f"scored by {criterion}")] if criterion else []
+        scores = [(ramp, f"score: {least} ≤ {short(low)}, {most} ≥ {short(high)}")] if criterion else []
+        by = [("", f"scored by {criterion}, low goes first")] if criterion else []
         return legend([*scores, (cross, "closed"), (frame, "would go"), *by])
 
     def _summary(self, closed: Sequence, draft: Sequence) -> str:

@@ -72,7 +72,7 @@ class _Memory:
         there = [each for each in self.lines if last and getattr(last, each) is not None]
         put(self.legend, value=legend([*(self.entries[each] for each in there), *([self.limit] if last else [])]))
         put(self.gauge, value=_gauge(last) if last else line("Memory has not been measured yet.", "says"))
-        say(self.words, *(() if last else ("No data yet", "Memory is measured once a run works")))
+        say(self.words, *(() if last else ("No data yet", "Measured while a worker runs")))
 
 
 NAMES = {"process": "process", "system": "machine", "accelerator": "accelerator"}

@@ -104,7 +104,7 @@ class _Perplexity:
         absent = [(clear, row[stage], "not measured") for stage in stages if stage not in found] if values else []
         for label, texts in ((self.values, written), (self.missing, absent)):
             put(label, **columns([(x, y) for x, y, _ in texts]), text=np.array([text for *_, text in texts], dtype="U40"))
-        say(self.words, *(() if values else ("No data yet", "Nothing has been measured so far")))
+        say(self.words, *(() if values else ("No data yet", "The baseline is measured first")))
         put(self.protocol, value=legend([self.hollow] if preview else []) + line(_protocol(found), "legend"))
         put(self.says, value=line(_summary(found, preview), "says"))
 

@@ -60,7 +60,7 @@ class _Shares:
         put(self.bars, visible=model is not None)
         put(self.hollow, visible=view.draft is not None)
         if model is None:
-            say(self.words, "No data yet", "Choose a model to see its layers")
+            say(self.words, "No data yet", "Layers are shown once a model is loaded")
             put(self.says, value=line("No model is loaded.", "says"))
             return
         say(self.words)

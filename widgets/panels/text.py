@@ -17,8 +17,8 @@ STAGES = {"baseline": "baseline", "pruned": "pruned", "tuned": "recovered", "con
 NEWEST = ("tuned", "cut", "pruned")  # the first of these that there is stands for "after"
 AUTOMATIC = "automatic"
 # A token's surprise in nats is −log of its probability: each level is a range of probabilities that can be said in words.
-LEVELS = ((0.693, "expected: 1 in 2 or likelier"), (2.303, "down to 1 in 10"), (4.605, "1 in 100"), (6.908, "1 in 1,000"),
-          (float("inf"), "surprising: rarer"))  # fmt: skip
+LEVELS = ((0.693, "expected: 1 in 2 or likelier"), (2.303, "to 1 in 10"), (4.605, "to 1 in 100"),
+          (6.908, "to 1 in 1,000"), (float("inf"), "surprising: rarer"))  # fmt: skip
 
 
 def build(theme: Theme, act: Act) -> Drawn:
@@ -40,7 +40,7 @@ class _Text:
         for each in (self.before, self.after):
             each.observe(lambda _: self._show(), "value")
         sides = [
-            ipywidgets.VBox([choice, text], layout={"flex": "1 1 0", "min_width": "0"})
+            ipywidgets.VBox([choice, text], layout={"flex": "1 1 0", "min_width": "0", "padding": "0 8px 0 0"})
             for choice, text in ((self.before, self.left), (self.after, self.right))
         ]
         self.widget = ipywidgets.VBox([ipywidgets.HBox(sides), ipywidgets.HTML(_legend(theme)), self.says])

@@ -133,4 +133,5 @@ def test_the_legend_says_in_words_what_a_shade_means(drawn):
     """Which end of the ramp goes first is said, with the scores at its ends."""
     flat = UnitsScored("magnitude", ((1.0, 2.0, 3.0, 4.0), (5.0, 6.0), (7.0, 8.0, 9.0, 10.0)), 0, None)
     drawn.draw(View(folded(loaded(HEADS), flat), None, LIGHT))
-    assert "pale ≤ 1.45, goes first; dark ≥ 9.55" in words(drawn)
+    assert "score: pale ≤ 1.45, dark ≥ 9.55" in words(drawn)
+    assert "scored by magnitude, low goes first" in words(drawn)

@@ -49,7 +49,7 @@ def test_words_name_the_blocks():
     """A single layer is the middle block, and only blocks that exist are named."""
     drawn = built("shares")
     drawn.draw(View(folded(loaded((4,)), gates((4,), ((0, 0),), neurons=256)), None, LIGHT))
-    assert "middle 25 % of heads, 50 % of neurons" in words(drawn) and "front 2" not in words(drawn)
+    assert "middle 25\u00a0% of heads, 50\u00a0% of neurons" in words(drawn) and "front 2" not in words(drawn)
 
 
 def test_the_axis_runs_from_nothing_to_all():
