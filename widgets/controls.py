@@ -55,6 +55,7 @@ class Controls:
         self._changed = changed
         self._silent = False
         self._rest: Choices = choices
+        self._set: dict[str, float] = {}  # what each slider was last set to from here
         self._each = _build(choices)
         self._error = ipywidgets.HTML()
         self._error.layout.display = "none"
@@ -74,7 +75,7 @@ class Controls:
 
     def read(self) -> Choices:
         """What the controls say now."""
-        value = {name: widget.value for name, widget in self._each.items()}
+        value = {name: self._set[name] if self._is_as_set(name) else widget.value for name, widget in self._each.items()}
         corpus = OWN_FILE + value["corpus_path"].strip() if value["corpus"] == OWN_FILE else value["corpus"]
         return Choices(
             model=value["model_name"].strip() if value["model"] == OTHER else value["model"],
@@ -117,10 +118,10 @@ class Controls:
             wanted |= {"corpus": OWN_FILE, "corpus_path": choices.corpus.removeprefix(OWN_FILE)}
         else:
             wanted["corpus"] = choices.corpus
+        self._set = {each: value for each, value in wanted.items() if isinstance(value, float)}
         for each, value in wanted.items():
             # A hand on a slider sends values while this runs; one that is as wanted to its last shown digit is left alone.
-            now = self._each[each].value
-            if abs(now - value) > 1e-3 if isinstance(value, float) else now != value:
+            if self._each[each].value != value and not self._is_as_set(each):
                 self._each[each].value = value
         self.unfold()
         self._silent = False
@@ -153,8 +154,14 @@ class Controls:
                 widget.disabled = bool(reason)
                 widget.tooltip = reason or HELP[name]
 
+    def _is_as_set(self, name: str) -> bool:
+        """Whether a slider stands where it was set. The browser rounds what it is sent to a step, and sends that back: it is not
+        a movement, and what was set is what counts."""
+        widget = self._each[name]
+        return name in self._set and abs(widget.value - self._set[name]) <= 0.51 * widget.step
+
     def _note(self, name: str) -> None:
-        if not self._silent:
+        if not self._silent and not self._is_as_set(name):
             self._touched.append(name)
             self._changed()
 

@@ -100,3 +100,17 @@ def test_a_held_form_says_why(controls: Controls) -> None:
     assert not controls._each["heads"].disabled
     controls.hold("")
     assert not controls._each["corpus"].disabled and controls._each["corpus"].tooltip == HELP["corpus"]
+
+
+def test_what_a_browser_rounds_to_a_step_is_no_movement(controls: Controls, touched: list[None]) -> None:
+    """A slider snaps what it is sent to its step and sends that back: nothing was moved, and what was set still counts."""
+    choices = choices_of(Recipe(neurons=Schedule(level=0.34, shape="linear", steepness=4.0)), 6)
+    assert choices.blocks == (0.136, 0.34, 0.544)
+    controls.show(choices)
+    for block, snapped in (("front", 0.14), ("back", 0.54)):
+        controls._each[block].value = snapped
+    assert controls.drain() == touched == []
+    assert controls.read() == choices
+    controls._each["front"].value = 0.15
+    assert controls.drain() == ["front"]
+    assert controls.read().blocks == (0.15, 0.34, 0.544)
