@@ -13,7 +13,10 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 
@@ -37,7 +40,11 @@ from engine.record.lock import beat, is_watched, release_lock, take_lock
 from engine.record.state import RunState, fold
 
 BEAT = 1.0  # seconds between heartbeats of the supervisor and between memory samples of the worker
+SELDOM = 5  # beats between memory samples of a worker that has nothing to do
 RESTARTS = 5  # deaths in a row, without a command done in between, after which the run is given up
+# OpenMP's threads wait for one another by spinning, unless told otherwise. Beside a browser on two cores that made a training
+# step take ten times as long: the spinning thread keeps the core from the one that it waits for.
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 NO_STANDING_START = (ask.Undo, ask.Reset)  # not done again after a death: they may have taken effect before it
 
 
@@ -49,7 +56,11 @@ def supervise(folder: Path) -> int:
     try:
         while True:
             done = fold(RunState(), read_events(folder)).commands_done
-            worker = subprocess.Popen([sys.executable, "-m", "engine.worker", str(folder), "--serve"], stdin=subprocess.DEVNULL)
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "engine.worker", str(folder), "--serve"],
+                stdin=subprocess.DEVNULL,
+                env=PATIENT | os.environ,
+            )
             while worker.poll() is None:
                 beat(folder, worker=worker.pid)
                 try:
@@ -86,16 +97,17 @@ def work(folder: Path) -> int:
     parent = os.getppid()
     if not events:
         log.append(RunStarted(recipe.model_dump(mode="json"), version()))
-    with _Sampler(log):
+    with _Sampler(log) as sampler:
         import torch  # after the first lines are written: the page shows them while this takes its seconds
 
         from engine.session import Inbox, serve
         from engine.workbench import Workbench
 
+        sampler.accelerator = partial(_accelerator, torch)
         log.append(WorkerStarted(os.getpid(), torch.get_num_threads()))
         bench = Workbench(folder, recipe)
         done = _see_to_interrupted(folder, events, log)
-        _catch_up(folder, bench, state, done)
+        _catch_up(folder, bench, state, events)
         inbox = Inbox(folder=folder, done=done)
         try:
             for event in serve(bench, inbox, lambda: is_watched(folder) and os.getppid() == parent):
@@ -126,10 +138,12 @@ def _see_to_interrupted(folder: Path, events: list[Stamped], log: "_Log") -> int
     return last.command
 
 
-def _catch_up(folder: Path, bench, state: RunState, done: int) -> None:
+def _catch_up(folder: Path, bench, state: RunState, events: list[Stamped]) -> None:
     """Bring a new workbench to where the run stood: the last model that was loaded, at the last checkpoint. Says nothing."""
-    loads = [s.fact for s in Tail(folder / "commands.jsonl").read() if isinstance(s.fact, ask.Load) and s.seq < done]
-    if loads and state.model is not None:
+    done = {stamped.fact.command for stamped in events if isinstance(stamped.fact, CommandFinished)}
+    asked = Tail(folder / "commands.jsonl").read()
+    loads = [stamped.fact for stamped in asked if isinstance(stamped.fact, ask.Load) and stamped.seq in done]
+    if loads:
         bench.catch_up(loads[-1], state.checkpoint)
 
 
@@ -140,21 +154,26 @@ class _Log:
         self._writer = writer
         self._lock = threading.Lock()
         self._over = False
+        self.busy = False  # whether a command is being carried out
 
     def append(self, fact: object) -> None:
         with self._lock:
             if not self._over:
                 self._writer.append(fact)
             self._over = self._over or isinstance(fact, ENDS)
+        if isinstance(fact, CommandStarted | CommandFinished | CommandRefused | CommandStopped):
+            self.busy = isinstance(fact, CommandStarted)
 
 
 class _Sampler:
-    """Writes how much memory is in use, once a second, from a thread of its own."""
+    """Writes how much memory is in use, from a thread of its own: every second while something is done, seldom while not."""
 
     def __init__(self, log: _Log):
         self._log = log
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="memory", daemon=True)
+        # Set once torch is there. The thread runs while torch is imported, and a module that is half imported must be left alone.
+        self.accelerator: Callable[[], tuple[int | None, int | None]] = lambda: (None, None)
 
     def __enter__(self) -> "_Sampler":
         self._thread.start()
@@ -165,16 +184,19 @@ class _Sampler:
         self._thread.join()
 
     def _sample(self) -> None:
-        process = psutil.Process()
+        process, beats = psutil.Process(), 0
         while not self._done.wait(BEAT):
-            system = psutil.virtual_memory()
-            used, total = _accelerator()
-            self._log.append(MemorySampled(process.memory_info().rss, system.total - system.available, system.total, used, total))
+            beats += 1
+            if self._log.busy or beats % SELDOM == 0:
+                system = psutil.virtual_memory()
+                used, total = self.accelerator()
+                used_here = process.memory_info().rss
+                self._log.append(MemorySampled(used_here, system.total - system.available, system.total, used, total))
 
 
-def _accelerator() -> tuple[int | None, int | None]:
-    torch = sys.modules.get("torch")  # the thread starts before torch is imported, and must not be what imports it
-    if torch is None or "torch.cuda" not in sys.modules or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+def _accelerator(torch: ModuleType) -> tuple[int | None, int | None]:
+    """The bytes in use on the CUDA device and its total; None and None where there is none, or none was used yet."""
+    if not torch.cuda.is_available() or not torch.cuda.is_initialized():
         return None, None
     free, total = torch.cuda.mem_get_info()
     return total - free, total
