@@ -90,6 +90,7 @@ class RunState:
     scores: UnitsScored | None = None
     preview: Previewed | None = None
     standing: Standing = Standing()
+    before: Standing | None = None  # what stood before the change in hand, until that is checkpointed or given up
     checkpoint: str | None = None
     parents: Mapping[str, str | None] = field(default_factory=dict)  # checkpoint → the one that an undo goes back to
     shelved: Mapping[str | None, Standing] = field(default_factory=dict)  # what stood at each checkpoint; None: as loaded
@@ -164,15 +165,17 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
         case RunStarted():
             return replace(state, recipe=fact.recipe, version=fact.version, started=at)
         case WorkerStarted():
-            return replace(state, worker=fact.pid, status="idle", doing="", progress=None)
+            return replace(_dropped(state), worker=fact.pid, status="idle")
         case CommandStarted():
             return replace(
                 state, status="busy", doing=fact.name, doing_line=fact.command, doing_since=at, progress=None, refused=None
             )
-        case CommandFinished() | CommandStopped():
+        case CommandFinished():
             return _done(state, at)
+        case CommandStopped():
+            return _done(_taken_back(state), at)
         case CommandRefused():
-            return replace(_done(state, at), refused=fact)
+            return replace(_done(_taken_back(state), at), refused=fact)
         case RunPaused():
             return replace(state, status="paused")
         case RunResumed():
@@ -186,9 +189,8 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
         case Progressed():
             return replace(state, progress=fact)
         case ModelLoaded():
-            return replace(
-                state, model=fact, scores=None, preview=None, standing=Standing(), checkpoint=None, shelved={}, parents={}
-            )
+            bare = {"scores": None, "preview": None, "standing": Standing(), "checkpoint": None, "shelved": {}, "parents": {}}
+            return replace(state, model=fact, step=None, arm="", **bare)
         case CorpusLoaded():
             return replace(state, corpus=fact)
         case UnitsScored():
@@ -198,10 +200,10 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
         case Degraded():
             return replace(state, degraded=(*state.degraded, fact))
         case WorkerRestarted():
-            return replace(state, status="new", doing="", progress=None, restarts=(*state.restarts, fact))
+            return replace(_dropped(state), status="new", restarts=(*state.restarts, fact))
         case CheckpointSaved():
             parents = {**state.parents, fact.checkpoint: fact.parent}
-            return replace(state, checkpoint=fact.checkpoint, parents=parents)
+            return replace(state, checkpoint=fact.checkpoint, parents=parents, before=None)
         case Undone():
             standing = state.shelved.get(fact.checkpoint, Standing())
             return replace(state, checkpoint=fact.checkpoint, standing=standing, step=None, arm="")
@@ -213,16 +215,12 @@ def _measured(state: RunState, fact: Any, at: float) -> RunState:
     match fact:
         case PlanMade():
             # A new plan starts from the model before it: what was measured since then no longer holds.
-            state = replace(state, shelved={**state.shelved, state.checkpoint: standing})
-            kept = {stage: found for stage, found in standing.perplexity.items() if stage == "baseline"}
-            texts = {stage: found for stage, found in standing.samples.items() if stage == "baseline"}
-            standing = Standing(plan=fact, gates=standing.gates, perplexity=kept, samples=texts, curves=standing.curves)
+            state = _shelve(state)
+            standing = replace(_keep(standing, "baseline"), plan=fact, compensated=None)
+        case GatesChanged(reason="by hand"):
+            state = _shelve(state)
+            standing = replace(_keep(standing, "baseline"), gates=fact)
         case GatesChanged():
-            if fact.reason == "by hand":
-                state = replace(state, shelved={**state.shelved, state.checkpoint: standing})
-                kept = {stage: found for stage, found in standing.perplexity.items() if stage == "baseline"}
-                texts = {stage: found for stage, found in standing.samples.items() if stage == "baseline"}
-                standing = replace(standing, perplexity=kept, samples=texts, cut=None, saved=None)
             standing = replace(standing, gates=fact)
         case Compensated():
             standing = replace(standing, compensated=fact)
@@ -231,9 +229,9 @@ def _measured(state: RunState, fact: Any, at: float) -> RunState:
         case TextSampled():
             standing = replace(standing, samples={**standing.samples, fact.stage: fact})
         case TuningStarted():
-            if fact.arm == "tuned":
-                state = replace(state, shelved={**state.shelved, state.checkpoint: standing})
-                standing = replace(standing, curves={}, cut=None, saved=None)
+            if fact.arm == "tuned":  # a control of an earlier recovery is none of this one
+                state = _shelve(state)
+                standing = replace(_keep(standing, "baseline", "pruned"), curves={})
             standing = replace(standing, curves={**standing.curves, fact.arm: Curve(fact.steps)})
             state = replace(state, arm=fact.arm, step=None, step_since=None)
         case ModelCut():
@@ -241,6 +239,28 @@ def _measured(state: RunState, fact: Any, at: float) -> RunState:
         case ModelSaved():
             standing = replace(standing, saved=fact)
     return replace(state, standing=standing)
+
+
+def _shelve(state: RunState) -> RunState:
+    """A change begins: what stands now is what an undo brings back."""
+    return replace(state, before=state.standing, shelved={**state.shelved, state.checkpoint: state.standing})
+
+
+def _keep(standing: Standing, *stages: str) -> Standing:
+    """Only what was measured at these stages; a smaller model that was cut is another model's by now."""
+    perplexity = {stage: found for stage, found in standing.perplexity.items() if stage in stages}
+    samples = {stage: found for stage, found in standing.samples.items() if stage in stages}
+    return replace(standing, perplexity=perplexity, samples=samples, cut=None, saved=None)
+
+
+def _taken_back(state: RunState) -> RunState:
+    """A change that was given up before its checkpoint has changed nothing."""
+    return state if state.before is None else replace(state, standing=state.before, before=None, step=None, arm="")
+
+
+def _dropped(state: RunState) -> RunState:
+    """The command in hand went down with the worker."""
+    return replace(_taken_back(state), doing="", doing_line=None, doing_since=None, progress=None)
 
 
 def _done(state: RunState, at: float) -> RunState:
