@@ -1,6 +1,6 @@
 """Each cell is an attention head, each row a layer with the first on top, and the shade is the head's score: in each layer what
-scores low goes first. A crossed head is closed; a dashed frame marks a head that would go if you pruned now. Click a head, or name
-it below, to open or close it, and look for whole layers that score low. The map takes scores as they come and knows no
+scores low goes first. A crossed head is closed; a dashed frame marks a head that would go if you pruned now. Click a head, or
+name it below, to open or close it, and look for whole layers that score low. The map takes scores as they come and knows no
 criterion."""
 
 from collections.abc import Sequence

@@ -40,7 +40,7 @@ class _Text:
         for each in (self.before, self.after):
             each.observe(lambda _: self._show(), "value")
         sides = [
-            ipywidgets.VBox([choice, text], layout={"flex": "1 1 0", "min_width": "0", "padding": "0 8px 0 0"})
+            ipywidgets.VBox([choice, text], layout={"flex": "1 1 0", "min_width": "0"})
             for choice, text in ((self.before, self.left), (self.after, self.right))
         ]
         self.widget = ipywidgets.VBox([ipywidgets.HBox(sides), ipywidgets.HTML(_legend(theme)), self.says])
