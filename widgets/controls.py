@@ -122,7 +122,7 @@ class Controls:
         for each, value in wanted.items():
             # A hand on a slider sends values while this runs; one that is as wanted to its last shown digit is left alone.
             if self._each[each].value != value and not self._is_as_set(each):
-                self._each[each].value = value
+                self._each[each].value = value if each not in self._set else self._on_step(each, value)
         self.unfold()
         self._silent = False
 
@@ -155,10 +155,15 @@ class Controls:
                 widget.tooltip = reason or HELP[name]
 
     def _is_as_set(self, name: str) -> bool:
-        """Whether a slider stands where it was set. The browser rounds what it is sent to a step, and sends that back: it is not
-        a movement, and what was set is what counts."""
+        """Whether a slider stands where it was set, to a step: then what was set is what counts, with all its digits."""
         widget = self._each[name]
         return name in self._set and abs(widget.value - self._set[name]) <= 0.51 * widget.step
+
+    def _on_step(self, name: str, value: float) -> float:
+        """The step of a slider that is nearest to a value. The browser would go there by itself, and tell of it as of a movement
+        by hand, at a moment when something else may have been set since."""
+        step = self._each[name].step
+        return round(round(value / step) * step, 6)
 
     def _note(self, name: str) -> None:
         if not self._silent and not self._is_as_set(name):
