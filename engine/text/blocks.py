@@ -7,13 +7,16 @@ import torch
 
 from engine.record.errors import BadInput
 
+AHEAD = 16  # how many times the limit is read, at most, to space the blocks over; tokenising a whole library takes minutes
+
 
 def pack(documents: Iterable[str], tokenizer: Any, length: int, limit: int | None = None) -> torch.Tensor:
     """Tokenise `documents`, join them by the end-of-text token and chop the whole into blocks.
 
-    Returns a LongTensor `[n, length]`. The remainder that fills no block is dropped, so that no token is padding; `limit`
-    takes only as many whole blocks as fit into that many tokens, from the front. Raises `BadInput` where the documents do
-    not fill one block, and for a tokenizer without an end-of-text token.
+    Returns a LongTensor `[n, length]`. The remainder that fills no block is dropped, so that no token is padding. `limit` takes
+    only as many whole blocks as fit into that many tokens, evenly spaced over the text (over its first `AHEAD` times as many
+    tokens where it is longer), so that a few thousand tokens are of many documents and not of the first one. Raises `BadInput`
+    where the documents do not fill one block, and for a tokenizer without an end-of-text token.
     """
     if length < 2:
         raise BadInput(f"sequence length {length} is too short: a block needs at least 2 tokens, one to read and one to predict.")
@@ -22,15 +25,16 @@ def pack(documents: Iterable[str], tokenizer: Any, length: int, limit: int | Non
     end = tokenizer.eos_token_id
     if end is None:
         raise BadInput("this tokenizer has no end-of-text token to put between documents; choose a model whose tokenizer has.")
-    wanted = None if limit is None else limit // length * length
     tokens: list[int] = []
     for document in documents:
         # verbose=False: a document longer than the model's context is no mistake here, it is about to be chopped.
         tokens += tokenizer(document, add_special_tokens=False, verbose=False)["input_ids"]
         tokens.append(end)
-        if wanted is not None and len(tokens) >= wanted:
+        if limit is not None and len(tokens) >= AHEAD * limit:
             break
-    blocks = len(tokens) // length if wanted is None else min(len(tokens), wanted) // length
-    if not blocks:
+    count = len(tokens) // length
+    if not count:
         raise BadInput(f"the text has {len(tokens)} tokens, one block takes {length}; give a longer text or a shorter sequence.")
-    return torch.tensor(tokens[: blocks * length], dtype=torch.long).view(blocks, length)  # [n, length]
+    blocks = torch.tensor(tokens[: count * length], dtype=torch.long).view(count, length)  # [count, length]
+    chosen = count if limit is None else min(count, limit // length)
+    return blocks[torch.arange(chosen) * count // chosen]  # [n, length]

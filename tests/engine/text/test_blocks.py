@@ -19,17 +19,23 @@ def test_blocks_are_the_joined_documents_chopped():
     assert len(joined) - blocks.numel() < 7
 
 
-def test_a_limit_takes_whole_blocks_from_the_front():
-    """A limit of 30 tokens takes the first four blocks of 7, and reads no document that it does not need."""
+def test_a_limit_takes_whole_blocks_from_all_over_the_text():
+    """A limit of 30 tokens takes four blocks of 7, evenly spaced; each is a block of the text without a limit."""
+    reader = tokenizer()
+    everything = pack([WORDS] * 7, reader, 7)
+    assert len(everything) == 17
+    assert torch.equal(pack([WORDS] * 7, reader, 7, limit=30), everything[[0, 4, 8, 12]])
+
+
+def test_a_limit_reads_no_library():
+    """Of a text without end only sixteen times the limit is tokenised."""
 
     def documents():
-        yield WORDS
-        yield WORDS
-        raise AssertionError("a third document was read")
+        for _ in range(16):
+            yield "tree " * 30
+        raise AssertionError("more was read than the blocks are spaced over")
 
-    reader = tokenizer()
-    blocks = pack(documents(), reader, 7, limit=30)
-    assert torch.equal(blocks, pack([WORDS, WORDS], reader, 7)[:4])
+    assert pack(documents(), tokenizer(), 10, limit=20).shape == (2, 10)
 
 
 def test_a_limit_beyond_the_text_takes_all_of_it():
