@@ -34,7 +34,7 @@ def train(
     (autocast). Batches, dropout and the learning rate are functions of `seed` and the step alone. Weight decay is for
     matrices: pulling biases and norms towards zero only shifts activations. Loshchilov and Hutter 2019, arXiv 1711.05101.
 
-    Raises `Diverged` when the loss or the gradient's norm is not finite; the weights are then those before that step.
+    Raises `Diverged` when a loss or a gradient's norm is not finite; the weights are then those of the last step.
     """
     device = next(model.parameters()).device
     optimizer = _optimizer(model, tuning)
@@ -54,7 +54,8 @@ def loss_of(model: nn.Module, tokens: LongTensor) -> Tensor:
     """The mean of −log p over every predicted token of `tokens` `[batch, length]`, in nats; a scalar with its gradient."""
     logits = model(input_ids=tokens, use_cache=False).logits  # [batch, length, vocabulary]
     predictions = logits[:, :-1].flatten(0, 1)  # [batch · (length − 1), vocabulary]
-    return functional.cross_entropy(predictions.float(), tokens[:, 1:].flatten())
+    exact = predictions if predictions.dtype == torch.float64 else predictions.float()
+    return functional.cross_entropy(exact, tokens[:, 1:].flatten())
 
 
 def arithmetic(precision: str, device: torch.device) -> torch.dtype:
@@ -110,6 +111,8 @@ def _optimizer(model: nn.Module, tuning: Tuning) -> torch.optim.AdamW:
 
 def _validated(model: nn.Module, held_out: LongTensor, arm: str, step: int) -> Validated:
     found = evaluate(model, held_out)
+    if not math.isfinite(found.nll):
+        raise Diverged(f"The validation loss after step {step} is {found.nll / found.tokens}; lower the learning rate.")
     return Validated(arm, step, found.nll / found.tokens, found.tokens)
 
 
