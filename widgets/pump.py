@@ -58,6 +58,7 @@ class Pump:
         self._requests: deque[ask.Command | Request] = deque()
         self._run: str | None = None
         self._layers = NO_LAYERS
+        self._sound: Recipe = session.recipe  # the last that nothing was wrong with
         self._moved = self._watched = -1e9  # on the clock: when a control was moved, when word was left
         self._waiting = False  # something was asked that no worker has begun
         self._previewed: object = None
@@ -176,10 +177,12 @@ class Pump:
         if recipe is not None:
             # A model or a text that was asked for and is not there (yet) is no part of what stands on the page.
             recipe = recipe.model_copy(update={"model": self.session.recipe.model, "corpus": self.session.recipe.corpus})
-            try:
-                draft: Draft | None = draft_of(recipe, state)
-            except BadInput as error:
-                recipe, wrong = None, ("heads", str(error))
+            self._sound = recipe
+        try:
+            # While one value is refused the draft stays as it was: a wrong number of steps changes nothing in the plan.
+            draft: Draft | None = draft_of(self._sound, state)
+        except BadInput as error:
+            recipe, wrong = None, ("heads", str(error))
         return View(state, draft, self.theme, recipe, self.session.client.folder), wrong
 
     def _obey(self, asked: ask.Command | Request, view: View) -> None:

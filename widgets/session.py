@@ -70,7 +70,7 @@ class Session:
                 # A refused Load is followed by refusals of all that needed it: the first one says why.
                 case CommandRefused() as refused if self.refusal is None:
                     self.refusal = refused.field, refused.reason
-                case RunFailed() as failed:
+                case RunFailed() as failed if failed.field:  # others are the status line's to tell
                     self.refusal = failed.field, failed.reason
         self.state = fold(self.state, stamped)
         return stamped

@@ -147,7 +147,7 @@ class Transport:
         )
         notes = [note] if note else []
         notes += [f"{each.did.capitalize()} instead of {each.asked}: {each.why}." for each in state.degraded[-1:]]
-        notes += [f"The worker was started again: {each.why}." for each in state.restarts[-1:]]
+        notes += [f"The worker was started again: {each.why}." for each in state.restarts[-1:] if not state.is_over]
         bad = f'<div class="esp-refusal">{html.escape(refusal)}</div>' if refusal else ""
         said_too = "".join(f'<div class="esp-note">{html.escape(each)}</div>' for each in notes)
         return (
