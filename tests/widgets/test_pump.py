@@ -116,7 +116,7 @@ def test_a_block_slider_turns_the_shape_to_custom_and_a_shape_moves_the_sliders(
     page.move("shape", "linear")
     page.tick()
     assert page.shown("shape") == "linear"
-    assert page.shown("back") == pytest.approx(page.shown("front") * 2, abs=0.01)
+    assert page.shown("back") == pytest.approx(page.shown("front") * 2, abs=0.02)  # both stand on steps of 0.01
     assert page.controls.drain() == []
 
 
