@@ -45,11 +45,21 @@ def save(
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         _write(beside / "new", model, stored, tensors, tokenizer)
-        if folder.exists():
-            os.rename(folder, beside / "old")
-        os.rename(beside / "new", folder)
+        _swap(beside, folder)
     finally:
         shutil.rmtree(beside)
+
+
+def _swap(beside: Path, folder: Path) -> None:
+    old = beside / "old"
+    if folder.exists():
+        os.rename(folder, old)
+    try:
+        os.rename(beside / "new", folder)
+    except OSError:
+        if old.exists():
+            os.rename(old, folder)
+        raise
 
 
 def _describe(model: nn.Module, tokenizer: bool, about: Mapping[str, object]) -> tuple[Stored, dict[str, Tensor]]:
