@@ -1,4 +1,4 @@
-"""One Chromium for all browser tests; without one they are skipped, or fail where ESPALIER_REQUIRE_BROWSER is set."""
+"""One Chromium and one Voilà for all browser tests; without a Chromium they are skipped, or fail where one is required."""
 
 import os
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser import harness
+from tests.browser import driving, harness
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+    """A headless Chromium; ESPALIER_REQUIRE_BROWSER turns its absence from a reason to skip into a failure."""
     path = harness.find_chromium()
     if path is None:
         reason = "no Chromium found: install chromium, or name one in ESPALIER_CHROMIUM"
@@ -20,3 +20,12 @@ def browser() -> Iterator[Browser]:
         pytest.skip(reason)
     with harness.chromium(path) as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Server]:
+    """The dashboard as `make dashboard` serves it. The workers of its runs, which outlive pages by design, end with it."""
+    with harness.serve(harness.ROOT, tmp_path_factory.mktemp("dashboard")) as server:
+        yield server
+    for process in driving.supervisors(server.home / "runs"):
+        process.terminate()
