@@ -4,6 +4,7 @@ Knows no command: `engine.workbench` decides what is done to it, and when. Every
 another process, can bring back any stand.
 """
 
+import math
 import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -19,7 +20,7 @@ from engine.pruning.compensate import NEEDS
 from engine.pruning.evidence import Evidence
 from engine.pruning.overlay import Overlay
 from engine.pruning.plan import Plan, Scores
-from engine.record.errors import blaming
+from engine.record.errors import BadInput, blaming
 from engine.record.events import CheckpointSaved, Event, GatesChanged, Undone
 from engine.record.lifecycle import Progressed
 from engine.record.recipe import Calibration, Measuring
@@ -61,29 +62,45 @@ class Desk:
             return (yield from self.evidence.scores(criterion, blocks, seed))
 
     def statistics(self, method: str, calibration: Calibration) -> Generator[Progressed, None, Statistics | None]:
-        """What a compensation needs to know, measured on the model without what lies over it."""
+        """What a compensation needs to know, measured on the model without what lies over it; None where that is nothing."""
+        if not NEEDS[method]:
+            return None
         blocks = self._calibration(calibration)
         with self.overlay.lifted():
             return (yield from self.evidence.statistics(blocks, NEEDS[method]))
 
     def evaluate(self, model: nn.Module, measuring: Measuring) -> Generator[Progressed, None, Evaluation]:
-        """The perplexity of any model on the evaluation split."""
+        """The perplexity of any model on the evaluation split. Raises `BadInput` for a model that has no finite one."""
         blocks = self.texts.blocks("evaluation", measuring.sequence_length, measuring.tokens, "evaluation")
         parts = []
         for part in batches(model, blocks):
             parts.append(part)
             yield Progressed("evaluation", sum(tokens for _, tokens in parts), blocks.numel() - len(blocks), "tokens")
-        return total(parts)
+        found = total(parts)
+        if not math.isfinite(found.perplexity):
+            raise BadInput(f"The model's perplexity is not finite ({found.nll / found.tokens:g} nats per token); prune it less.")
+        return found
 
-    def lay(self, plan: Plan, method: str, statistics: Statistics | None, reason: str) -> Iterator[Event]:
-        """Lay a plan over the model, in place of what lies there, and checkpoint it."""
+    def lay(
+        self, plan: Plan, method: str, calibration: Calibration, statistics: Statistics | None, reason: str, *, first: tuple = ()
+    ) -> Iterator[Event]:
+        """Lay a plan over the model, in place of what lies there, and checkpoint it; the events `first` come before the others.
+
+        Whoever gives up before the last event, which tells the checkpoint, gets the model as it was before.
+        """
+        before = self.stand
         with blaming("compensation"):
             records = self.overlay.lay(plan, method, statistics)
-        stand = replace(self.stand, parent=self.stand.name or None, reason=reason, plan=plan, method=method)
-        self.stand = checkpoints.write(self.checkpoints, stand, self.overlay.take()[2], None)
-        yield GatesChanged(**counts(plan, self.loaded.anatomy), reason=reason)
-        if method != "none":
-            yield compensated(method, records)
+        changed = {"parent": before.name or None, "reason": reason, "plan": plan, "method": method, "calibration": calibration}
+        self.stand = checkpoints.write(self.checkpoints, replace(before, **changed), self.overlay.take()[2], None)
+        try:
+            yield from first
+            yield GatesChanged(**counts(plan, self.loaded.anatomy), reason=reason)
+            if method != "none":
+                yield compensated(method, records)
+        except GeneratorExit:
+            self.restore(before.name or None)
+            raise
         yield CheckpointSaved(self.stand.name, self.stand.parent, reason)
 
     def keep_trained(self, steps: int, reason: str) -> Iterator[Event]:

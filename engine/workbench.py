@@ -25,7 +25,7 @@ from engine.record.errors import BadInput, blaming
 from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Calibration, Measuring, Recipe
 from engine.recovery import checkpoints
-from engine.recovery.loop import arithmetic, train
+from engine.recovery.loop import Diverged, arithmetic, train
 from engine.report import about, counts, loaded_as, pick_device, size_of, write_scores
 from engine.text.corpora import read_corpus
 from engine.text.sample import sample
@@ -101,7 +101,6 @@ class Workbench:
     def _forget(self) -> None:
         self.measured: dict[str, tell.Evaluated] = {}
         self._told: tuple | None = None  # the scores that were told last
-        self._calibration = Calibration()
         self._steps = 0  # of a recovery that is under way
 
     def _load(self, command: ask.Load) -> Events:
@@ -154,21 +153,22 @@ class Workbench:
 
     def _prune(self, command: ask.Prune) -> Events:
         plan, given, statistics = yield from self._planned(command)
-        self._calibration = command.calibration
-        self._measure_anew()
         what = counts(plan, self.desk.loaded.anatomy)
-        yield tell.PlanMade(**what, head_shares=given["heads"], neuron_shares=given["neurons"], criterion=command.criterion)
-        yield from self.desk.lay(plan, command.compensation, statistics, "prune")
+        made = tell.PlanMade(**what, head_shares=given["heads"], neuron_shares=given["neurons"], criterion=command.criterion)
+        yield from self.desk.lay(plan, command.compensation, command.calibration, statistics, "prune", first=(made,))
+        self._measure_anew("baseline")
 
     def _set_gate(self, command: ask.SetGate) -> Events:
         overlay, unit = self.desk.overlay, (command.layer, command.head)
         plan = Plan(overlay.plan.heads - {unit} if command.open else overlay.plan.heads | {unit}, overlay.plan.neurons)
-        statistics = yield from self.desk.statistics(overlay.method, self._calibration)
-        yield from self.desk.lay(plan, overlay.method, statistics, "by hand")
-        self._measure_anew()
+        calibration = self.desk.stand.calibration
+        statistics = yield from self.desk.statistics(overlay.method, calibration)
+        yield from self.desk.lay(plan, overlay.method, calibration, statistics, "by hand")
+        self._measure_anew("baseline")
 
-    def _measure_anew(self) -> None:
-        self.measured = {stage: found for stage, found in self.measured.items() if stage == "baseline"}
+    def _measure_anew(self, *stages: str) -> None:
+        """The model has changed: what was measured at other stages than these is another model's."""
+        self.measured = {stage: found for stage, found in self.measured.items() if stage in stages}
         self._smaller = None
 
     def _evaluate(self, model: nn.Module, stage: str, measuring: Measuring) -> Events:
@@ -182,7 +182,8 @@ class Workbench:
         with blaming("prompt"):
             text = sample(model, self.desk.loaded.tokenizer, prompt, tokens=new, seed=seed)
         pieces, surprises = tuple(token.text for token in text), tuple(token.surprise for token in text)
-        return tell.TextSampled(stage, prompt, seed, pieces, surprises, len(text) - new)
+        read = len(self.desk.loaded.tokenizer(prompt, add_special_tokens=False)["input_ids"])  # the rest may end before `new`
+        return tell.TextSampled(stage, prompt, seed, pieces, surprises, read)
 
     def _tune(self, command: ask.Tune) -> Events:
         desk, tuning = self.desk, command.tuning
@@ -200,11 +201,19 @@ class Workbench:
         if tuning.control and desk.stand.trained - tuning.steps != desk.stand.control:
             yield Degraded("a control", "none", "an earlier recovery ran without one, so no unpruned model had the same training")
         elif tuning.control:
-            control = desk.control()
+            yield from self._control(command, blocks)
+
+    def _control(self, command: ask.Tune, blocks: LongTensor) -> Events:
+        """Train the unpruned model just the same. The recovery is done by now: a control that diverges takes nothing from it."""
+        control = self.desk.control()
+        try:
             yield from self._train(control, blocks, command, "control")
-            desk.keep_control(control)
-            yield from self._evaluate(control, "control", command.evaluation)
-            yield self._sample(control, "control", command.prompt, command.seed)
+        except Diverged as error:
+            yield Degraded("a control", "none", str(error))
+            return
+        self.desk.keep_control(control)
+        yield from self._evaluate(control, "control", command.evaluation)
+        yield self._sample(control, "control", command.prompt, command.seed)
 
     def _train(self, model: nn.Module, blocks: LongTensor, command: ask.Tune, arm: str) -> Events:
         tuning, precision = command.tuning, self.desk.precision
@@ -218,7 +227,7 @@ class Workbench:
 
     def _trained(self, steps: int, reason: str) -> Events:
         self._steps = 0
-        self._smaller = None
+        self._measure_anew("baseline", "pruned")
         yield from self.desk.keep_trained(steps, reason)
 
     def _cut(self, command: ask.Cut) -> Events:
@@ -229,7 +238,7 @@ class Workbench:
         times = []
         for found in latency.compare(dense, smaller, blocks):
             times.append(found)
-            yield Progressed("timing", len(times), 2, "batch sizes")
+            yield Progressed("timing", len(times), len(latency.BATCH_SIZES), "batch sizes")
         with torch.inference_mode():
             tokens = blocks[:1].to(self.desk.device)  # [1, length]
             difference = (model(input_ids=tokens).logits - smaller(input_ids=tokens).logits).abs().max().item()
@@ -250,5 +259,5 @@ class Workbench:
         yield tell.ModelSaved("model", sum(path.stat().st_size for path in (self.folder / "model").iterdir()))
 
     def _back(self, name: str | None, reason: str) -> Events:
-        self._measure_anew()
+        self._measure_anew("baseline")
         yield from self.desk.back(name, reason)

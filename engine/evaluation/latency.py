@@ -10,9 +10,12 @@ from torch import LongTensor, nn
 from engine.record.events import Latency
 
 REPEATS = 7
+BATCH_SIZES = (1, 8)
 
 
-def compare(dense: nn.Module, cut: nn.Module, blocks: LongTensor, batch_sizes: tuple[int, ...] = (1, 8)) -> Iterator[Latency]:
+def compare(
+    dense: nn.Module, cut: nn.Module, blocks: LongTensor, batch_sizes: tuple[int, ...] = BATCH_SIZES
+) -> Iterator[Latency]:
     """Yield, for each batch size, the median seconds of one forward pass over that many rows of `blocks` `[n, length]`.
 
     Each pair of passes follows one pass of either model that is not timed. Batch sizes beyond the number of blocks are left out.

@@ -3,6 +3,7 @@
 Belongs to one set of weights: whoever trains or restores the model makes a new one.
 """
 
+import math
 from collections.abc import Generator
 
 from torch import LongTensor, nn
@@ -11,6 +12,7 @@ from engine.models.anatomy import Anatomy
 from engine.pruning.calibration import Statistics, calibrating
 from engine.pruning.plan import Scores
 from engine.record.catalogue import CRITERIA
+from engine.record.errors import BadInput
 from engine.record.lifecycle import Progressed
 
 
@@ -41,12 +43,17 @@ class Evidence:
             yield Progressed("calibration", done * blocks.shape[1], blocks.numel(), "tokens")
 
     def scores(self, criterion: str, blocks: LongTensor, seed: int) -> Generator[Progressed, None, Scores]:
-        """Score every unit by a criterion, once for each text and seed. Raises `UnknownName` for an unknown one."""
+        """Score every unit by a criterion, once for each text and seed.
+
+        Raises `UnknownName` for an unknown one, and `BadInput` where a score is not finite, since such scores rank nothing.
+        """
         key = (criterion, tuple(blocks.shape), seed)
         if key in self._scores:
             return self._scores[key]
         entry = CRITERIA.load(criterion)
         found = yield from self.statistics(blocks, entry.NEEDS)
         scores = entry.score(self.model, self.anatomy, found, seed)
+        if not all(math.isfinite(score) for of_layer in (*scores.heads, *scores.neurons) for score in of_layer):
+            raise BadInput(f"criterion {criterion!r} finds scores that are no finite numbers; the model's weights are broken.")
         self._scores[key] = scores
         return scores

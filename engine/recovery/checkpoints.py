@@ -24,12 +24,14 @@ from torch import Tensor, nn
 
 from engine.pruning.plan import Plan
 from engine.record.folder import write_atomic
+from engine.record.recipe import Calibration
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """One stand of the model. `trained` counts the optimizer steps since it was loaded, `control` how many of them the
-    control went through as well (its parameters lie with the checkpoint `control_at`)."""
+    control went through as well (its parameters lie with the checkpoint `control_at`). `calibration` is the text that the
+    compensation was measured on, for a plan that changes it by hand."""
 
     name: str
     parent: str | None
@@ -37,6 +39,7 @@ class Checkpoint:
     plan: Plan
     method: str
     weights: str | None
+    calibration: Calibration = Calibration()
     trained: int = 0
     control: int = 0
     control_at: str | None = None
@@ -68,7 +71,8 @@ def write(folder: Path, stand: Checkpoint, fitted: Mapping[str, Tensor], weights
             save_file(dict(weights), beside / "weights.safetensors")
         if fitted:
             save_file({one: tensor.cpu().contiguous() for one, tensor in fitted.items()}, beside / "fitted.safetensors")
-        plain = asdict(stand) | {"plan": {"heads": sorted(stand.plan.heads), "neurons": sorted(stand.plan.neurons)}}
+        plan = {"heads": sorted(stand.plan.heads), "neurons": sorted(stand.plan.neurons)}
+        plain = asdict(stand) | {"plan": plan, "calibration": stand.calibration.model_dump()}
         (beside / "state.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
         os.replace(beside, folder / name)
     except OSError:
@@ -94,7 +98,8 @@ def read(folder: Path, name: str | None) -> Checkpoint:
     if name is None:
         return LOADED
     plain = json.loads((folder / name / "state.json").read_text(encoding="utf-8"))
-    return Checkpoint(**(plain | {"plan": Plan(map(tuple, plain["plan"]["heads"]), map(tuple, plain["plan"]["neurons"]))}))
+    plan, calibration = Plan(**plain["plan"]), Calibration(**plain["calibration"])
+    return Checkpoint(**(plain | {"plan": plan, "calibration": calibration}))
 
 
 def tensors_of(folder: Path, name: str, part: str) -> dict[str, Tensor]:

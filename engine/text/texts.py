@@ -23,14 +23,13 @@ class Texts:
     def blocks(self, split: str, length: int, tokens: int | None = None, field: str = "") -> LongTensor:
         """Blocks `[n, length]` of "train", "calibration" or "evaluation", of at most `tokens` tokens (None: all).
 
-        Raises `BadInput`, blaming `field`, for a length over the model's context and for a split too short for one block.
+        `field` is the part of the recipe that asks. Raises `BadInput`, blaming its length for one over the model's context,
+        and the corpus for a split too short for one block.
         """
         if length > self.context:
-            error = BadInput(
-                f"{field}.sequence_length {length} is more than the {self.context} positions that this model was built for."
-            )
-            error.field = f"{field}.sequence_length"
-            raise error
+            with blaming(f"{field}.sequence_length" if field else ""):
+                asked = f"{field}.sequence_length {length}".lstrip(".")
+                raise BadInput(f"{asked} is more than the {self.context} positions of this model; give at most {self.context}.")
         key = (split, length, tokens)
         if key not in self._blocks:
             with blaming("corpus"):
