@@ -1,0 +1,116 @@
+"""Tests of engine/recovery/checkpoints.py: what is written comes back to the bit."""
+
+import json
+import stat
+from dataclasses import replace
+
+import pytest
+import torch
+
+from engine.pruning.plan import Plan
+from engine.record.recipe import Calibration
+from engine.recovery import checkpoints
+from engine.recovery.checkpoints import LOADED, Checkpoint
+from tests.families import FAMILIES, logits, make
+
+PLAN = Plan(heads={(1, 2), (0, 0)}, neurons={(0, 7), (1, 1), (0, 3)})
+
+
+def stand(**changes) -> Checkpoint:
+    """A stand with something in every field."""
+    given = {"parent": None, "reason": "prune", "plan": PLAN, "method": "bias", "calibration": Calibration(tokens=300)}
+    return replace(LOADED, **(given | changes))
+
+
+def test_a_stand_comes_back_as_it_was_written(tmp_path):
+    """Every field; names count up."""
+    first = checkpoints.write(tmp_path, stand(), {}, None)
+    second = checkpoints.write(tmp_path, stand(parent=first.name, trained=5), {}, {"x": torch.zeros(2)})
+    assert (first.name, second.name) == ("step-000001", "step-000002")
+    assert checkpoints.read(tmp_path, first.name) == first == stand(name="step-000001")
+    assert checkpoints.read(tmp_path, second.name) == second
+    assert (first.weights, second.weights) == (None, "step-000002")
+
+
+def test_no_name_is_the_model_as_it_was_loaded(tmp_path):
+    """Nothing is read for it."""
+    assert checkpoints.read(tmp_path / "nowhere", None) == LOADED
+
+
+def test_tensors_come_back_to_the_bit(tmp_path):
+    """Whatever their type and layout; a part that was not written is empty."""
+    fitted = {"a.weight": torch.randn(4, 3).T, "b": torch.randn(2, dtype=torch.float64), "c": torch.randn(3).to(torch.bfloat16)}
+    name = checkpoints.write(tmp_path, stand(), fitted, None).name
+    found = checkpoints.tensors_of(tmp_path, name, "fitted")
+    assert set(found) == set(fitted)
+    assert all(torch.equal(found[one], fitted[one]) and found[one].dtype == fitted[one].dtype for one in fitted)
+    assert checkpoints.tensors_of(tmp_path, name, "weights") == checkpoints.tensors_of(tmp_path, name, "control") == {}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_parameters_can_be_taken_and_put_back(family, tmp_path):
+    """Through a file, into a model of other weights; tied weights are one."""
+    model, other = make(family, seed=0), make(family, seed=1)
+    assert not torch.equal(logits(model), logits(other))
+    name = checkpoints.write(tmp_path, stand(), {}, checkpoints.parameters_of(model)).name
+    checkpoints.put_parameters(other, checkpoints.tensors_of(tmp_path, name, "weights"))
+    assert torch.equal(logits(model), logits(other))
+
+
+def test_taken_parameters_are_copies():
+    """Training goes on in the model and not in what was taken from it."""
+    model = make("gpt2")
+    taken = checkpoints.parameters_of(model)
+    with torch.no_grad():
+        model.transformer.wte.weight.zero_()
+    assert taken["transformer.wte.weight"].any()
+
+
+def test_a_control_belongs_to_the_stand_that_it_was_trained_beside(tmp_path):
+    """Its steps are those of the model; what follows knows where its weights lie."""
+    model = make("gpt2")
+    tuned = checkpoints.write(tmp_path, stand(trained=7), {}, {"x": torch.zeros(1)})
+    with_control = checkpoints.add_control(tmp_path, tuned, model)
+    assert (with_control.control, with_control.control_at) == (7, tuned.name)
+    assert checkpoints.read(tmp_path, tuned.name) == with_control
+    found = checkpoints.tensors_of(tmp_path, tuned.name, "control")
+    assert all(torch.equal(found[name], parameter) for name, parameter in model.named_parameters())
+    later = checkpoints.write(tmp_path, replace(with_control, parent=tuned.name), {}, None)
+    assert checkpoints.read(tmp_path, later.name).control_at == tuned.name
+
+
+def test_a_failure_leaves_no_half_checkpoint(tmp_path):
+    """Neither under its name nor beside its place: the place is taken by a file."""
+    checkpoints.write(tmp_path, stand(), {}, None)
+    (tmp_path / "step-000001" / "state.json").unlink()
+    (tmp_path / "step-000001").rmdir()
+    blocked = tmp_path / "checkpoints"
+    blocked.write_text("")
+    with pytest.raises(OSError):
+        checkpoints.write(blocked, stand(), {}, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]
+
+
+def test_checkpoints_are_plain_json_and_safetensors_for_their_owner(tmp_path):
+    """Mode 0700, and no other format."""
+    name = checkpoints.write(tmp_path, stand(), {"a": torch.zeros(1)}, {"b": torch.zeros(1)}).name
+    assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o700
+    assert sorted(path.name for path in (tmp_path / name).iterdir()) == [
+        "fitted.safetensors",
+        "state.json",
+        "weights.safetensors",
+    ]
+    plain = json.loads((tmp_path / name / "state.json").read_text())
+    assert plain["plan"] == {"heads": [[0, 0], [1, 2]], "neurons": [[0, 3], [0, 7], [1, 1]]}
+
+
+def test_the_line_of_a_stand_tells_what_was_done_first_to_last(tmp_path):
+    """In plain numbers, for the card of a saved model."""
+    pruned = checkpoints.write(tmp_path, stand(), {}, None)
+    tuned = checkpoints.write(tmp_path, stand(parent=pruned.name, reason="tune", method="none", trained=4), {}, None)
+    closed = {"heads": 2, "neurons": 3}
+    assert checkpoints.line_of(tmp_path, tuned) == [
+        {"reason": "prune", "closed": closed, "compensation": "bias", "trained_steps": 0},
+        {"reason": "tune", "closed": closed, "compensation": "none", "trained_steps": 4},
+    ]
+    assert checkpoints.line_of(tmp_path, LOADED) == []

@@ -1,0 +1,467 @@
+"""Tests of engine/workbench.py on a tiny model: each command alone, given up at every event, and taken back to the bit."""
+
+import itertools
+import json
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from engine.evaluation.perplexity import evaluate
+from engine.models.load import load
+from engine.models.stored import SIDECAR
+from engine.pruning.checkpoint import load_pruned
+from engine.pruning.evidence import Evidence
+from engine.pruning.gates import Gates
+from engine.pruning.plan import Plan
+from engine.record import commands as ask
+from engine.record import events as tell
+from engine.record.errors import BadInput, UnknownName
+from engine.record.lifecycle import Degraded
+from engine.record.recipe import Recipe, Schedule
+from engine.recovery.loop import Diverged, train
+from engine.text.corpora import read_corpus
+from engine.text.texts import Texts
+from engine.workbench import Workbench
+
+NO_CONTROL = {"control": False}
+
+
+@pytest.fixture
+def bench(recipe, tmp_path):
+    """A workbench with the tiny model and text on it, in a run folder."""
+    bench = Workbench(tmp_path, recipe)
+    do(bench, ask.commands_of(recipe)[0])
+    yield bench
+    bench.close()
+
+
+def do(bench: Workbench, *commands: ask.Command) -> list:
+    """Carry out commands to their ends."""
+    return [event for command in commands for event in bench.handle(command)]
+
+
+def seen(bench: Workbench) -> torch.Tensor:
+    """The logits of the model as it stands."""
+    with torch.no_grad():
+        return bench.desk.model(torch.arange(2, 34)[None]).logits  # [1, 32, vocabulary]
+
+
+def prune(recipe: Recipe, **changes) -> ask.Prune:
+    """The Prune of a recipe, with other choices."""
+    given = {
+        "criterion": recipe.criterion, "heads": recipe.heads, "neurons": recipe.neurons, "compensation": recipe.compensation,
+        "calibration": recipe.calibration, "seed": recipe.seed,
+    }  # fmt: skip
+    return ask.Prune(**(given | changes))
+
+
+def preview(recipe: Recipe, **changes) -> ask.Preview:
+    """The Preview of the same."""
+    return ask.Preview(**(vars(prune(recipe)) | {"evaluation": recipe.evaluation} | changes))
+
+
+def tune(recipe: Recipe, **changes) -> ask.Tune:
+    """The Tune of a recipe, with other choices."""
+    return ask.Tune(recipe.tuning.model_copy(update=changes), recipe.evaluation, recipe.prompt, recipe.seed)
+
+
+def one(events: list, kind: type):
+    """The only event of a kind."""
+    (found,) = (event for event in events if isinstance(event, kind))
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in ask.COMMANDS if name != "Load"])
+def test_nothing_is_done_before_a_model_is_loaded(name):
+    """One sentence, whatever was asked."""
+    examples = {"Score": ask.Score("random"), "SetGate": ask.SetGate(0, 0, False), "Evaluate": ask.Evaluate("baseline")}
+    examples |= {"Sample": ask.Sample("baseline", "x"), "Prune": ask.Prune("random", Schedule(), Schedule())}
+    examples |= {"Preview": ask.Preview("random", Schedule(), Schedule())}
+    command = examples[name] if name in examples else ask.COMMANDS[name]()
+    with pytest.raises(BadInput, match=f"^{name} needs a model; load one first"):
+        do(Workbench(), command)
+
+
+@pytest.mark.parametrize("command", [ask.Pause(), ask.Resume(), ask.Step(), ask.Stop(), ask.Finish()])
+def test_holds_are_not_for_the_workbench(bench, command):
+    """Whoever drives it answers them."""
+    with pytest.raises(BadInput, match="is for whoever drives the workbench"):
+        do(bench, command)
+
+
+def test_loading_tells_what_the_model_and_the_text_are(recipe, bench, model_folder):
+    """As `load` and the tokenizer have them."""
+    events = do(bench, ask.commands_of(recipe)[0])
+    loaded = load(model_folder)
+    told = one(events, tell.ModelLoaded)
+    assert (told.family, told.context, told.heads, told.neurons) == ("gpt2", 64, (3, 3, 3), (40, 40, 40))
+    assert told.parameters == sum(parameter.numel() for parameter in loaded.model.parameters())
+    text = one(events, tell.CorpusLoaded)
+    assert text.train_documents > text.evaluation_documents > 0 and text.evaluation_tokens > 500
+
+
+@pytest.mark.parametrize(
+    "changes, field",
+    [({"model": "/nowhere/at/all"}, "model"), ({"corpus": "file:/nowhere"}, "corpus"), ({"device": "mps"}, "device")],
+)
+def test_a_load_that_is_impossible_leaves_the_model_that_was_there(recipe, bench, changes, field):
+    """And says which field was wrong."""
+    if field == "device" and torch.backends.mps.is_available():
+        pytest.skip("this machine has that device")
+    before, wrong = seen(bench), recipe.model_copy(update=changes)
+    with pytest.raises(BadInput) as caught:
+        do(bench, ask.commands_of(wrong)[0])
+    assert caught.value.field == field
+    assert torch.equal(seen(bench), before)
+
+
+def test_a_preview_is_what_pruning_gives_and_changes_nothing(recipe, bench):
+    """The same counts and the same perplexity to the last bit; the model before and after it too."""
+    before = seen(bench)
+    promised = one(do(bench, preview(recipe)), tell.Previewed)
+    assert torch.equal(seen(bench), before)
+    made = do(bench, prune(recipe))
+    measured = one(do(bench, ask.Evaluate("pruned", recipe.evaluation)), tell.Evaluated)
+    assert promised.perplexity == measured.perplexity and promised.tokens == measured.tokens
+    plan = one(made, tell.PlanMade)
+    assert (promised.heads, promised.head_counts, promised.neuron_counts) == (plan.heads, plan.head_counts, plan.neuron_counts)
+    assert promised.parameters_after == plan.parameters_after < plan.parameters_before
+
+
+def test_a_preview_over_a_pruned_model_puts_back_what_lay_there(recipe, bench):
+    """Another plan for a moment, and the first one again to the bit."""
+    do(bench, prune(recipe))
+    pruned, other = seen(bench), {"heads": Schedule(level=1.0), "criterion": "random", "compensation": "bias"}
+    promised = one(do(bench, preview(recipe, **other)), tell.Previewed)
+    assert torch.equal(seen(bench), pruned)
+    do(bench, prune(recipe, **other))
+    assert one(do(bench, ask.Evaluate("pruned", recipe.evaluation)), tell.Evaluated).perplexity == promised.perplexity
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+@pytest.mark.parametrize("name", ["Preview", "Prune", "Score", "Evaluate", "Cut", "SetGate"])
+def test_a_command_that_is_given_up_leaves_the_model_to_the_bit(recipe, bench, name, pruned):
+    """After any of its events; only a change that has told its checkpoint, its last event, is done and stays."""
+    if pruned:
+        do(bench, prune(recipe, criterion="random"))
+    commands = {
+        "Preview": preview(recipe, heads=Schedule(level=0.7)),
+        "Prune": prune(recipe, heads=Schedule(level=0.7), criterion="magnitude"),
+        "Score": ask.Score("activation", recipe.calibration),
+        "Evaluate": ask.Evaluate("pruned", recipe.evaluation),
+        "Cut": ask.Cut(recipe.evaluation),
+        "SetGate": ask.SetGate(1, 1, open=(1, 1) in bench.desk.overlay.plan.heads),
+    }
+    command, before, stand, fresh = commands[name], seen(bench), bench.desk.stand, bench.desk.evidence
+    done = ()
+    if name in ("Prune", "SetGate"):
+        assert do(bench, command) and not torch.equal(seen(bench), before)
+        done = (ask.Undo(),)
+    do(bench, *done)
+    bench.desk.evidence = Evidence(fresh.model, fresh.anatomy)
+    total = len(do(bench, command)) - len(done)
+    do(bench, *done)
+    for count in range(1, total + 1):
+        bench.desk.evidence = Evidence(fresh.model, fresh.anatomy)  # else nothing is calibrated a second time
+        events = bench.handle(command)
+        list(itertools.islice(events, count))
+        events.close()
+        assert torch.equal(seen(bench), before), count
+        assert bench.desk.stand == stand, count
+
+
+def test_undo_and_reset_bring_every_stand_back_to_the_bit(recipe, bench):
+    """Through pruning, a gate by hand, a recovery, and pruning again with another compensation; then forward again."""
+    by_hand = ask.SetGate(2, 1, open=False)
+    again = prune(recipe, criterion="magnitude", compensation="bias", heads=Schedule(level=0.7), neurons=Schedule(level=0.8))
+    changes = [prune(recipe, criterion="random"), by_hand, tune(recipe, **NO_CONTROL), again, ask.SetGate(2, 1, open=True)]
+    stood = [(seen(bench), bench.desk.overlay.plan, bench.desk.overlay.method)]
+    for change in changes:
+        do(bench, change)
+        stood.append((seen(bench), bench.desk.overlay.plan, bench.desk.overlay.method))
+    assert len({logits.numpy().tobytes() for logits, _, _ in stood}) == len(stood)
+    for logits, plan, method in stood[-2::-1]:
+        events = do(bench, ask.Undo())
+        assert torch.equal(seen(bench), logits) and (bench.desk.overlay.plan, bench.desk.overlay.method) == (plan, method)
+        assert one(events, tell.GatesChanged).heads == tuple(sorted(plan.heads))
+    with pytest.raises(BadInput, match="^There is nothing to undo"):
+        do(bench, ask.Undo())
+    for change, (logits, _, _) in zip(changes, stood[1:], strict=True):
+        do(bench, change)
+        assert torch.equal(seen(bench), logits)
+    reset = do(bench, ask.Reset())
+    assert torch.equal(seen(bench), stood[0][0])
+    assert one(reset, tell.Undone).checkpoint is None and one(reset, tell.GatesChanged).reason == "reset"
+    model = bench.desk.model
+    bench.close()
+    with torch.no_grad():
+        assert torch.equal(model(torch.arange(2, 34)[None]).logits, stood[0][0])
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_another_process_goes_on_where_this_one_stood(recipe, bench, tmp_path):
+    """From the folder alone: the same logits, the same undo, the same calibration for a gate by hand."""
+    do(bench, prune(recipe), tune(recipe), prune(recipe, criterion="random"))
+    other = Workbench(tmp_path, recipe)
+    other.catch_up(ask.commands_of(recipe)[0], bench.desk.stand.name)
+    for command in (ask.SetGate(0, 0, open=(0, 0) in bench.desk.overlay.plan.heads), ask.Undo(), ask.Undo(), ask.Undo()):
+        assert torch.equal(seen(other), seen(bench)) and other.desk.stand == bench.desk.stand
+        do(bench, command)
+        other.desk.restore(bench.desk.stand.name or None) if isinstance(command, ask.SetGate) else do(other, command)
+    other.catch_up(ask.commands_of(recipe)[0], None)
+    do(other, prune(recipe))
+    stand = other.desk.stand.name
+    do(other, ask.SetGate(0, 0, open=(0, 0) in other.desk.overlay.plan.heads))
+    wanted = seen(other)
+    other.catch_up(ask.commands_of(recipe)[0], stand)
+    do(other, ask.SetGate(0, 0, open=(0, 0) in other.desk.overlay.plan.heads))
+    assert torch.equal(seen(other), wanted)
+    other.close()
+
+
+def test_a_gate_can_be_set_by_hand_on_a_model_that_was_never_pruned(recipe, bench):
+    """Without any compensation; opened again the model is as before, to the bit."""
+    before = seen(bench)
+    events = do(bench, ask.SetGate(1, 2, open=False))
+    assert one(events, tell.GatesChanged).heads == ((1, 2),) and one(events, tell.GatesChanged).reason == "by hand"
+    assert not any(isinstance(event, tell.Compensated) for event in events)
+    with Gates(load(recipe.model).model) as gates, torch.no_grad():
+        gates.close(heads={(1, 2)})
+        assert torch.equal(gates.model(torch.arange(2, 34)[None]).logits, seen(bench))
+    do(bench, ask.SetGate(1, 2, open=True))
+    assert torch.equal(seen(bench), before)
+
+
+def test_a_gate_set_by_hand_is_compensated_as_the_plan_was(recipe, bench):
+    """The same as a plan with that head from the start."""
+    do(bench, prune(recipe))
+    plan = bench.desk.overlay.plan
+    head = next((1, head) for head in range(3) if (1, head) not in plan.heads)
+    do(bench, ask.SetGate(*head, open=False))
+    by_hand = seen(bench)
+    do(bench, ask.Reset())
+    statistics = end_of(bench.desk.statistics(recipe.compensation, recipe.calibration))
+    bench.desk.overlay.lay(Plan(plan.heads | {head}, plan.neurons), recipe.compensation, statistics)
+    assert torch.equal(seen(bench), by_hand)
+
+
+@pytest.mark.parametrize("layer, head", [(3, 0), (0, 3), (-1, 0)])
+@pytest.mark.parametrize("compensation", ["none", "least-squares"])
+def test_a_gate_that_is_not_there_is_refused(recipe, bench, layer, head, compensation):
+    """And what lies over the model stays."""
+    do(bench, prune(recipe, compensation=compensation))
+    before, stand = seen(bench), bench.desk.stand
+    with pytest.raises(BadInput):
+        do(bench, ask.SetGate(layer, head, open=False))
+    assert torch.equal(seen(bench), before) and bench.desk.stand == stand
+
+
+def end_of(steps):
+    """What a generator returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def test_scores_are_told_once_and_written_whole(recipe, bench, tmp_path):
+    """The neurons' in a file of the run; again only where criterion, seed or weights differ."""
+    told = one(do(bench, ask.Score("activation", recipe.calibration)), tell.UnitsScored)
+    scores = load_file(tmp_path / told.artifact)
+    assert [tuple(scores[f"heads.{layer}"].tolist()) for layer in range(3)] == list(told.heads)
+    assert [scores[f"neurons.{layer}"].shape for layer in range(3)] == [(40,)] * 3
+    assert not any(isinstance(event, tell.UnitsScored) for event in do(bench, ask.Score("activation", recipe.calibration)))
+    one(do(bench, ask.Score("random", recipe.calibration, seed=1)), tell.UnitsScored)
+    do(bench, tune(recipe, **NO_CONTROL))
+    one(do(bench, ask.Score("random", recipe.calibration, seed=1)), tell.UnitsScored)
+
+
+def test_scores_are_those_of_the_model_without_what_lies_over_it(recipe, bench):
+    """A second pruning ranks what the first one ranked."""
+    first = one(do(bench, ask.Score("activation", recipe.calibration)), tell.UnitsScored)
+    do(bench, prune(recipe, criterion="random"))
+    bench.desk.evidence = Evidence(bench.desk.model, bench.desk.loaded.anatomy)
+    assert end_of(bench.desk.scores("activation", recipe.calibration, 0)).heads == first.heads
+
+
+@pytest.mark.parametrize(
+    "command, field", [("criterion", "criterion"), ("layers", "neurons.layers"), ("long", "calibration.sequence_length")]
+)
+def test_a_pruning_that_is_impossible_changes_nothing(recipe, bench, command, field):
+    """One sentence, the field, and the model as it was."""
+    changes = {
+        "criterion": {"criterion": "activaton"},
+        "layers": {"neurons": Schedule(shape="custom", layers=(0.1, 0.2))},
+        "long": {"calibration": recipe.calibration.model_copy(update={"sequence_length": 65})},
+    }
+    before = seen(bench)
+    for asked in (prune(recipe, **changes[command]), preview(recipe, **changes[command])):
+        with pytest.raises(BadInput) as caught:
+            do(bench, asked)
+        assert caught.value.field == field
+        assert isinstance(caught.value, UnknownName) == (command == "criterion")
+    assert torch.equal(seen(bench), before) and bench.desk.stand.name == ""
+
+
+def test_two_recoveries_have_a_control_that_went_through_both(recipe, bench):
+    """The plain model, trained twice in the same way."""
+    do(bench, prune(recipe))
+    measured = []
+    for _ in range(2):
+        found = [event for event in do(bench, tune(recipe, steps=2)) if getattr(event, "stage", "") == "control"]
+        measured.append(one(found, tell.Evaluated).perplexity)
+    loaded = load(recipe.model)
+    texts = Texts(read_corpus(recipe.corpus), loaded.tokenizer, 64)
+    blocks, held_out, evaluation = (texts.blocks(*of) for of in (("train", 32), ("calibration", 32, 64), ("evaluation", 32, 512)))
+    tuning = recipe.tuning.model_copy(update={"steps": 2})
+    for found in measured:
+        list(train(loaded.model, blocks, held_out, tuning, arm="control", seed=0, precision=bench.desk.precision))
+        assert found == pytest.approx(evaluate(loaded.model, evaluation).perplexity, rel=1e-9)
+
+
+def test_without_pruning_the_tuned_model_is_the_control(recipe, bench):
+    """Two arms, one training."""
+    events = do(bench, tune(recipe))
+    found = {event.stage: event.nll for event in events if isinstance(event, tell.Evaluated)}
+    assert found["tuned"] == found["control"]
+    losses = {arm: [e.loss for e in events if isinstance(e, tell.StepTrained) and e.arm == arm] for arm in ("tuned", "control")}
+    assert losses["tuned"] == losses["control"] and len(losses["tuned"]) == recipe.tuning.steps
+
+
+def test_a_recovery_whose_forerunner_had_no_control_says_that_it_has_none(recipe, bench):
+    """Rather than a control that was trained less."""
+    events = do(bench, prune(recipe), tune(recipe, **NO_CONTROL), tune(recipe))
+    assert one(events, Degraded).asked == "a control" and one(events, Degraded).did == "none"
+    assert not any(getattr(event, "arm", "") == "control" for event in events)
+
+
+def test_a_recovery_keeps_the_gates_closed(recipe, bench):
+    """The same plan, other weights; what is cut afterwards is the tuned model."""
+    do(bench, prune(recipe))
+    plan, before = bench.desk.overlay.plan, seen(bench)
+    events = do(bench, tune(recipe, **NO_CONTROL), ask.Cut(recipe.evaluation))
+    assert bench.desk.overlay.plan == plan and not torch.equal(seen(bench), before)
+    found = {event.stage: event.perplexity for event in events if isinstance(event, tell.Evaluated)}
+    assert found["cut"] == pytest.approx(found["tuned"], rel=1e-5)
+
+
+def test_a_recovery_that_diverges_leaves_the_model_as_it_was(recipe, bench):
+    """To the bit, with what lay over it; the sentence blames the learning rate."""
+    do(bench, prune(recipe))
+    with torch.no_grad():
+        bench.desk.model.transformer.wte.weight[5] = 1e30
+    weights = {name: one.detach().clone() for name, one in bench.desk.model.named_parameters()}
+    plan, stand = bench.desk.overlay.plan, bench.desk.stand
+    with pytest.raises(Diverged) as caught:
+        do(bench, tune(recipe))
+    assert caught.value.field == "tuning.learning_rate"
+    assert all(torch.equal(weights[name], one) for name, one in bench.desk.model.named_parameters())
+    assert (bench.desk.overlay.plan, bench.desk.stand) == (plan, stand)
+    assert list(bench.after_stop(tune(recipe))) == []
+
+
+def test_a_recovery_on_too_long_sequences_is_refused_before_the_first_step(recipe, bench):
+    """The field and the limit are named."""
+    with pytest.raises(BadInput, match="tuning.sequence_length 65 is more than the 64 positions of this model") as caught:
+        do(bench, tune(recipe, sequence_length=65))
+    assert caught.value.field == "tuning.sequence_length"
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_a_recovery_that_is_stopped_keeps_the_steps_so_far(recipe, bench, steps):
+    """None: nothing has changed. Some: the model of a shorter training at the same rates, checkpointed and measured."""
+    do(bench, prune(recipe))
+    before, command = seen(bench), tune(recipe)
+    events = bench.handle(command)
+    while not (isinstance(event := next(events), tell.StepTrained | tell.Validated) and event.step == steps):
+        pass
+    events.close()
+    told = list(bench.after_stop(command))
+    assert torch.equal(seen(bench), before) == (steps == 0)
+    if steps:
+        assert one(told, tell.CheckpointSaved).reason == "tune, stopped" and bench.desk.stand.trained == steps
+        assert one(told, tell.Evaluated).stage == one(told, tell.TextSampled).stage == "tuned"
+        do(bench, ask.Undo())
+        assert torch.equal(seen(bench), before)
+    else:
+        assert told == []
+
+
+def test_a_cut_is_measured_beside_the_dense_model(recipe, bench):
+    """Sizes as they were foretold, logits as they were gated, times for both batch sizes; the model itself stays."""
+    foretold = one(do(bench, prune(recipe)), tell.PlanMade)
+    before = seen(bench)
+    events = do(bench, ask.Cut(recipe.evaluation))
+    told = one(events, tell.ModelCut)
+    assert (told.parameters_before, told.parameters_after) == (foretold.parameters_before, foretold.parameters_after)
+    assert (told.bytes_before, told.bytes_after) == (4 * told.parameters_before, 4 * told.parameters_after)
+    assert told.difference < 1e-4 and [time.batch for time in told.latency] == [1, 8]
+    assert torch.equal(seen(bench), before)
+
+
+def test_only_what_was_cut_from_the_model_as_it_stands_is_saved(recipe, bench):
+    """Every change makes the smaller model one of another model."""
+    with pytest.raises(BadInput, match="^There is no smaller model to save; cut one first"):
+        do(bench, ask.Save())
+    cut = ask.Cut(recipe.evaluation)
+    for change in (prune(recipe), ask.SetGate(0, 0, open=True), tune(recipe, **NO_CONTROL), ask.Undo(), ask.Reset()):
+        do(bench, cut, change)
+        with pytest.raises(BadInput, match="cut one first"):
+            do(bench, ask.Save())
+
+
+def test_a_saved_model_tells_its_story(recipe, bench, tmp_path):
+    """What was done in order, and only what was measured of it as it stands."""
+    cut, evaluate_pruned = ask.Cut(recipe.evaluation), ask.Evaluate("pruned", recipe.evaluation)
+    do(bench, ask.Evaluate("baseline", recipe.evaluation), prune(recipe), evaluate_pruned, tune(recipe))
+    events = do(bench, tune(recipe, **NO_CONTROL), cut, ask.Save())
+    saved = one(events, tell.ModelSaved)
+    assert saved.size == sum(path.stat().st_size for path in (tmp_path / saved.folder).iterdir())
+    about = json.loads((tmp_path / saved.folder / SIDECAR).read_text())["about"]
+    assert [step["reason"] for step in about["history"]] == ["prune", "tune", "tune"]
+    assert list(about["perplexity"]) == ["baseline", "pruned", "tuned", "cut"], "the control was that of the first recovery"
+    model, _ = load_pruned(tmp_path / saved.folder)
+    with torch.no_grad():
+        torch.testing.assert_close(model(torch.arange(2, 34)[None]).logits, seen(bench), rtol=1e-4, atol=1e-5)
+
+
+def test_without_a_folder_nothing_is_saved(recipe):
+    """The sentence says what is missing; everything else goes without one."""
+    bench = Workbench(None, recipe)
+    do(bench, ask.commands_of(recipe)[0], prune(recipe), ask.Undo(), ask.Cut(recipe.evaluation))
+    with pytest.raises(BadInput, match="has no folder"):
+        do(bench, ask.Save())
+    bench.close()
+    bench.close()
+
+
+def test_a_sample_tells_how_much_of_it_was_the_prompt(recipe, bench):
+    """Also where the text ends at once: this model is made to end every text."""
+    prompt = len(bench.desk.loaded.tokenizer(recipe.prompt)["input_ids"])
+    told = one(do(bench, ask.Sample("baseline", recipe.prompt, tokens=5)), tell.TextSampled)
+    assert (told.prompt_tokens, len(told.tokens), told.surprises[0]) == (prompt, prompt + 5, None)
+    end = bench.desk.loaded.tokenizer.eos_token_id
+    model = bench.desk.model.transformer
+    with torch.no_grad():
+        model.ln_f.bias.copy_(1e4 * model.wte.weight[end])
+    told = one(do(bench, ask.Sample("baseline", recipe.prompt, tokens=5)), tell.TextSampled)
+    assert (told.prompt_tokens, len(told.tokens)) == (prompt, prompt)
+
+
+def test_a_model_whose_weights_are_no_numbers_is_refused_in_words(recipe, bench):
+    """No number is told that nobody could write down."""
+    with torch.no_grad():
+        bench.desk.model.transformer.h[1].mlp.c_proj.weight.fill_(float("nan"))
+    for command in (ask.Evaluate("baseline", recipe.evaluation), ask.Score("magnitude", recipe.calibration), preview(recipe)):
+        with pytest.raises(BadInput, match="finite"):
+            do(bench, command)
+
+
+def test_the_protocol_of_a_perplexity_is_told_with_it(recipe, bench):
+    """Corpus, length, tokens and dtype are those that were used."""
+    told = one(do(bench, ask.Evaluate("baseline", recipe.evaluation)), tell.Evaluated)
+    assert (told.stage, told.corpus, told.sequence_length, told.dtype) == ("baseline", recipe.corpus, 32, "float32")
+    assert told.tokens == 16 * 31 and told.perplexity == pytest.approx(math.exp(told.nll / told.tokens))
