@@ -1,5 +1,7 @@
 """A closed gate is the unit gone, an open one nothing at all, and neither outlives its `with`."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from transformers.pytorch_utils import Conv1D
@@ -209,3 +211,14 @@ def test_gates_leave_parameters_buffers_and_state_as_they_are():
         inside = model.state_dict()
     assert inside.keys() == before.keys()
     assert all(torch.equal(inside[name], before[name]) for name in before)
+
+
+def test_a_deep_copy_made_inside_shares_the_gates():
+    """It is the gated model while they are closed, and the plain one afterwards."""
+    model = make("gpt2")
+    dense = logits(model)
+    with Gates(model) as gates:
+        gates.close(heads=[(0, 0)])
+        copy = deepcopy(model)
+        assert torch.equal(logits(copy), logits(model))
+    assert torch.equal(logits(copy), dense)
