@@ -23,7 +23,8 @@ class Gates:
     left. Gates act in training as in evaluation: a closed unit contributes nothing and gets no gradient through its output.
     They are multiplied into the activation and so follow its dtype and device wherever the model is moved. Nothing is
     added to the model's parameters, buffers or `state_dict`. Several `Gates` on one model each keep their own units
-    closed. A `deepcopy` of the model made inside shares these gates: they open for both at the end. A layer with no unit closed is not touched at all: with every gate open the logits are bit-identical.
+    closed. A `deepcopy` of the model made inside shares these gates: they open for both at the end. A layer with no unit
+    closed is not touched at all: with every gate open the logits are bit-identical.
     """
 
     def __init__(self, model: nn.Module):
