@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 
 import ipywidgets
+from ipywidgets.widgets.widget_description import DescriptionStyle
+from ipywidgets.widgets.widget_string import TextStyle
 
 from engine.record.catalogue import CORPORA, CRITERIA, model_names, models
 from engine.record.recipe import model_field
@@ -172,44 +174,38 @@ class Controls:
 
 
 def _build(choices: Choices) -> dict[str, ipywidgets.DOMWidget]:
-    style = {"description_width": "120px"}
+    width = {"description_width": "120px"}
+    # One style for all of a kind: every model counts towards the first paint.
+    menus, sliders = DescriptionStyle(**width), ipywidgets.SliderStyle(**width)
+    texts, steep = TextStyle(**width), model_field("neurons.steepness")
 
     def menu(name: str, options: list[tuple[str, str]]) -> ipywidgets.Dropdown:
-        return ipywidgets.Dropdown(description=LABELS[name], options=options, style=style, layout={"width": "100%"})
+        return ipywidgets.Dropdown(description=LABELS[name], options=options, style=menus, layout={"width": "100%"})
 
-    def share(name: str) -> ipywidgets.FloatSlider:
+    def slider(name: str, low: float = 0.0, high: float = 1.0, step: float = 0.01) -> ipywidgets.FloatSlider:
         return ipywidgets.FloatSlider(
-            description=LABELS[name], min=0, max=1, step=0.01, readout_format=".2f", style=style, layout={"width": "100%"}
-        )
+            description=LABELS[name], value=low, min=low, max=high, step=step, readout_format=".2f", style=sliders,
+            layout={"width": "100%"},
+        )  # fmt: skip
 
     def text(name: str) -> ipywidgets.Text:
-        return ipywidgets.Text(description=LABELS[name], continuous_update=False, style=style, layout={"width": "100%"})
+        return ipywidgets.Text(description=LABELS[name], continuous_update=False, style=texts, layout={"width": "100%"})
 
-    steep = model_field("neurons.steepness")
     return {
         "model": menu("model", _models(choices)),
         "model_name": text("model_name"),
         "corpus": menu("corpus", _corpora(choices)),
         "corpus_path": text("corpus_path"),
         "criterion": menu("criterion", [(name, name) for name in CRITERIA.names()]),
-        "heads": share("heads"),
-        "neurons": share("neurons"),
+        "heads": slider("heads"),
+        "neurons": slider("neurons"),
         "shape": menu("shape", [(name, name) for name in SHAPES]),
-        "steepness": ipywidgets.FloatSlider(
-            description=LABELS["steepness"],
-            min=steep.low,
-            max=steep.high,
-            step=0.05,
-            value=steep.default,
-            readout_format=".2f",
-            style=style,
-            layout={"width": "100%"},
-        ),
+        "steepness": slider("steepness", steep.low, steep.high, 0.05),
         "apply_to": ipywidgets.ToggleButtons(
-            description=LABELS["apply_to"], options=["neurons", "heads", "both"], style=style | {"button_width": "auto"}
+            description=LABELS["apply_to"], options=["neurons", "heads", "both"], style=width | {"button_width": "auto"}
         ),
-        **{block: share(block) for block in BLOCKS},
-        "steps": ipywidgets.IntText(description=LABELS["steps"], style=style, layout={"width": "100%"}),
+        **{block: slider(block) for block in BLOCKS},
+        "steps": ipywidgets.IntText(description=LABELS["steps"], style=menus, layout={"width": "100%"}),
         "prompt": text("prompt"),
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import bqplot
 import ipywidgets
+from ipywidgets.widgets.widget_string import HTMLStyle
 
 from engine.record.folder import home
 from engine.record.registry import Registry
@@ -46,7 +47,10 @@ class Dashboard:
         }
         delivery.figures = {name: figure for name in CHARTS.names() for figure in figures(drawn[name].widget)}
         self.pump.drawn = tuple(drawn.values())
-        cards = {name: _card(registry, name, drawn[name].widget) for registry in (CHARTS, PANELS) for name in registry.names()}
+        plain = {"layout": ipywidgets.Layout(), "style": HTMLStyle()}  # shared: the fewer models, the sooner the page
+        cards = {
+            name: _card(registry, name, drawn[name].widget, plain) for registry in (CHARTS, PANELS) for name in registry.names()
+        }
         left = ipywidgets.VBox([_area(controls.widget, "form"), cards.pop("runs")])
         left.add_class("esp-at-left")
         main = [left, _area(transport.widget, "transport"), *(cards.pop(name) for name in ABOVE)]
@@ -90,12 +94,13 @@ def _header(address: Address) -> str:
     )
 
 
-def _card(registry: Registry, name: str, widget: ipywidgets.Widget) -> ipywidgets.Widget:
+def _card(registry: Registry, name: str, widget: ipywidgets.Widget, plain: dict[str, ipywidgets.Widget]) -> ipywidgets.Widget:
     entry = registry.entry(name)
     title, about = html.escape(str(entry.facts["TITLE"])), html.escape(entry.help)
     heading = ipywidgets.HTML(
         f'<div class="esp-heading"><h2>{title}</h2><details class="esp-help">'
-        f'<summary aria-label="What {title} shows">i</summary><p>{about}</p></details></div>'
+        f'<summary aria-label="What {title} shows">i</summary><p>{about}</p></details></div>',
+        **plain,
     )
     return _area(ipywidgets.VBox([heading, widget]), name)
 

@@ -103,8 +103,10 @@ class Transport:
     def __init__(self, act: Callable[[Press], None]):
         self.pace = Pace()
         self._buttons = {}
+        # One layout and one style for all of them: every model counts towards the first paint.
+        look = {"layout": ipywidgets.Layout(width="auto"), "style": ipywidgets.ButtonStyle()}
         for name, tip in BUTTONS.items():
-            button = ipywidgets.Button(description=name, tooltip=tip, disabled=True, layout={"width": "auto"})
+            button = ipywidgets.Button(description=name, tooltip=tip, disabled=True, **look)
             if name in PRIMARY:
                 button.add_class("esp-primary")
             button.on_click(lambda _, name=name: act(Press(name)))

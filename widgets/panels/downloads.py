@@ -21,7 +21,8 @@ BUTTONS = {
 
 def build(theme: Theme, act: Act) -> Drawn:
     """A row of buttons, and the lines that reproduce what is on the screen."""
-    row = ipywidgets.Box([_button(what, act) for what in BUTTONS])
+    look = {"layout": ipywidgets.Layout(width="auto"), "style": ipywidgets.ButtonStyle()}
+    row = ipywidgets.Box([_button(what, act, look) for what in BUTTONS])
     row.add_class("esp-buttons")
     lines = ipywidgets.HTML()
 
@@ -38,8 +39,8 @@ def build(theme: Theme, act: Act) -> Drawn:
     return Drawn(ipywidgets.VBox([row, lines]), draw)
 
 
-def _button(what: str, act: Act) -> ipywidgets.Button:
+def _button(what: str, act: Act, look: dict[str, ipywidgets.Widget]) -> ipywidgets.Button:
     name, tip = BUTTONS[what]
-    button = ipywidgets.Button(description=name, tooltip=tip, layout={"width": "auto"})
+    button = ipywidgets.Button(description=name, tooltip=tip, **look)
     button.on_click(lambda _: act(Download(what)))
     return button

@@ -39,11 +39,14 @@ class _Runs:
     def __init__(self, act: Act):
         self.here = ipywidgets.HTML()
         self.last: Path | None = None
-        self.go_on = _pressed("Continue the last run", "Open the newest run in which something was changed.")
+        look = {"layout": ipywidgets.Layout(width="auto"), "style": ipywidgets.ButtonStyle()}
+        self.go_on = ipywidgets.Button(
+            description="Continue the last run", tooltip="Open the newest run in which something was changed.", **look
+        )
         self.menu = ipywidgets.Dropdown(description="Earlier runs", options=[], style={"description_width": "initial"})
         self.menu.layout.width = "100%"
-        self.open = _pressed("Open", "Show the run chosen above.")
-        self.new = _pressed("New run", "Begin again with what the controls say.")
+        self.open = ipywidgets.Button(description="Open", tooltip="Show the run chosen above.", **look)
+        self.new = ipywidgets.Button(description="New run", tooltip="Begin again with what the controls say.", **look)
         self.go_on.on_click(lambda _: act(OpenRun(self.last.name)) if self.last is not None else None)
         self.open.on_click(lambda _: act(OpenRun(self.menu.value)) if self.menu.value else None)
         self.new.on_click(lambda _: act(NewRun()))
@@ -72,8 +75,3 @@ class _Runs:
             f'<p class="esp-says">On this page: <b>{escape(called(view.folder.name))}</b>. {offer}</p>'
             f'<p class="esp-says">Runs lie in <code class="esp-path">{escape(str(home()))}</code></p>'
         )
-
-
-def _pressed(name: str, tip: str) -> ipywidgets.Button:
-    button = ipywidgets.Button(description=name, tooltip=tip, layout={"width": "auto"})
-    return button
