@@ -99,7 +99,7 @@ def _card(registry: Registry, name: str, widget: ipywidgets.Widget, plain: dict[
     title, about = html.escape(str(entry.facts["TITLE"])), html.escape(entry.help)
     heading = ipywidgets.HTML(
         f'<div class="esp-heading"><h2>{title}</h2><details class="esp-help">'
-        f'<summary aria-label="What {title} shows">i</summary><p>{about}</p></details></div>',
+        f'<summary title="What this shows" aria-label="Help">i</summary><p>{about}</p></details></div>',
         **plain,
     )
     return _area(ipywidgets.VBox([heading, widget]), name)
