@@ -63,16 +63,19 @@ def run_recipe(given: argparse.Namespace) -> int:
     from engine.session import run  # brings in torch, which a bad recipe need not wait for
 
     folder = given.folder or home() / name_for(recipe)
+    events = run(recipe, folder)
     progress, last = Progress(sys.stderr), None
     try:
-        for last in run(recipe, folder):
+        for last in events:
             progress.show(last)
     except KeyboardInterrupt:
-        return fail(f"Interrupted; what was done so far is in {folder}.", 1)
-    except (RuntimeError, OSError, MemoryError) as error:
-        return fail(f"{type(error).__name__}: {shorten(str(error), 300)}; what was done so far is in {folder}.", 1)
+        last = None
+    except Exception:
+        if not isinstance(last, RunFailed):  # else the run has said what it was, and that is said below
+            raise
     finally:
         progress.close()
+        events.close()
     if isinstance(last, RunFinished):
         print(folder)
         return 0
@@ -92,19 +95,23 @@ def read_recipe(path: str, changes: list[str]) -> Recipe:
     """The recipe in a file, with some fields changed; raises `BadInput` with one sentence for whatever is wrong with it."""
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"recipe file {shorten(path)} cannot be read: {error}.") from error
+    except OSError as error:
+        raise BadInput(f"recipe file {shorten(path)} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"recipe file {shorten(path)} is not UTF-8 text; save it as UTF-8.") from error
     try:
-        return Recipe.model_validate_json(json.dumps(assign(json.loads(text), changes)) if changes else text)
+        return Recipe.model_validate(assign(json.loads(text), changes)) if changes else Recipe.model_validate_json(text)
     except ValidationError as error:
         raise BadInput(explain(error)[1]) from error
-    except json.JSONDecodeError as error:
-        raise BadInput(f"The recipe is not JSON: {error}.") from error
+    except BadInput:
+        raise
+    except (ValueError, RecursionError) as error:  # no JSON, numbers of thousands of digits, thousands of brackets
+        raise BadInput(f"The recipe is not JSON: {shorten(str(error), 120)}.") from error
 
 
 def fail(why: str, status: int) -> int:
     """Say why in one line on stderr."""
-    print(f"espalier: {' '.join(why.split())}", file=sys.stderr)
+    print(f"espalier: {' '.join(why.split())[:1000]}", file=sys.stderr)
     return status
 
 

@@ -43,5 +43,6 @@ def in_words(state: RunState) -> str:
         how = told["protocol"]
         lines.append(f"  measured on {how['corpus']}, {how['tokens']:,} tokens, length {how['sequence_length']}, {how['dtype']}")
     lines += [f"  instead of {each['asked']}: {each['did']}, because {each['why']}" for each in told["degradations"]]
-    lines.append("  seconds     " + ", ".join(f"{name} {spent:.1f}" for name, spent in told["seconds"].items()))
+    if told["seconds"]:
+        lines.append("  seconds     " + ", ".join(f"{name} {spent:.1f}" for name, spent in told["seconds"].items()))
     return "\n".join(lines)
