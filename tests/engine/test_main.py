@@ -1,0 +1,234 @@
+"""Tests of engine/__main__.py: exit statuses, what goes to stdout, and one line on stderr for everything that goes wrong."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.__main__ import main
+from engine.record.catalogue import models
+from engine.record.client import open_run
+from engine.record.commands import Stop
+from engine.record.folder import create, post
+from engine.record.recipe import Recipe
+
+ROOT = Path(__file__).parents[2]
+KEYS = {"status", "recipe", "family", "device", "parameters", "perplexity", "protocol", "degradations", "seconds"}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch) -> Path:
+    """Runs of these tests lie nowhere else."""
+    monkeypatch.setenv("ESPALIER_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def written(recipe, tmp_path) -> Path:
+    """The tiny recipe as a file, without a recovery."""
+    path = tmp_path / "recipe.json"
+    path.write_text(recipe.model_copy(update={"tuning": recipe.tuning.model_copy(update={"steps": 0})}).model_dump_json())
+    return path
+
+
+def last_line(capsys: pytest.CaptureFixture) -> str:
+    """The line of stderr that says why; no traceback comes before it."""
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    return said.splitlines()[-1]
+
+
+def test_the_catalogue_is_listed_for_programs_and_for_people(capsys):
+    """Name, family, parameters, source and whether a network is needed."""
+    assert main(["models", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [model["name"] for model in listed] == [model.name for model in models()]
+    assert set(listed[0]) == {"name", "family", "parameters", "source", "ready", "size"}
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(listed) and "124,439,808" in next(line for line in lines if line.startswith("gpt2 "))
+
+
+def test_a_run_goes_to_its_end_and_says_where_it_is(written, tmp_path, capsys):
+    """Status 0; the folder on stdout, everything else on stderr; `show` tells it to programs and to people."""
+    assert main(["run", str(written), "--folder", str(tmp_path / "run"), "--set", "neurons.level=0.5", "seed=3"]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{tmp_path / 'run'}\n"
+    assert "perplexity baseline:" in err and "perplexity cut:" in err
+    assert main(["show", str(tmp_path / "run"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert KEYS <= set(told)
+    assert told["status"] == "finished" and told["recipe"]["seed"] == 3 and told["recipe"]["neurons"]["level"] == 0.5
+    assert told["perplexity"]["tuned"] is told["perplexity"]["control"] is None
+    assert all(told["perplexity"][stage] > 1 for stage in ("baseline", "pruned", "cut"))
+    assert told["parameters"]["after"] < told["parameters"]["before"] and told["protocol"]["sequence_length"] == 32
+    assert main(["show", str(tmp_path / "run")]) == 0
+    assert capsys.readouterr().out.startswith("finished: ")
+
+
+def test_a_run_without_a_folder_gets_one_at_home(written, home, capsys, monkeypatch):
+    """A new one for each run; the recipe may come from standard input."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(written.read_text()))
+    assert main(["run", "-", "--set", "cut=false"]) == 0
+    folder = Path(capsys.readouterr().out.strip())
+    assert folder.parent == home / "runs" and open_run(folder).status == "finished"
+
+
+BAD = {
+    '{"modle": 1}': "field 'modle' is not known. Did you mean 'model'?",
+    '{"heads": {"level": 1.5}}': "heads.level 1.5 is not allowed; it takes a number from 0 to 1.",
+    '{"heads": {"level": NaN}}': "heads.level nan is not allowed",
+    '{"prompt": ""}': "prompt '' is empty",
+    "": "The recipe is not JSON",
+    "[" * 100_000: "The recipe is not JSON",
+    '{"seed": ' + "9" * 10_000 + "}": "seed",
+    '{"corpus": {"train": "x"}}': "must name exactly three paths",
+}
+
+
+@pytest.mark.parametrize("text", BAD, ids=range(len(BAD)))
+@pytest.mark.parametrize("changes", [[], ["--set", "cut=true"]], ids=["plain", "set"])
+def test_a_bad_recipe_has_status_2_and_one_line(text, changes, tmp_path, home, capsys):
+    """And makes no run."""
+    (tmp_path / "bad.json").write_text(text)
+    assert main(["run", str(tmp_path / "bad.json"), *changes]) == 2
+    said = capsys.readouterr().err
+    if not (changes and text.startswith('{"seed"')):  # a number that Python itself refuses to read
+        assert BAD[text] in said
+    assert said.startswith("espalier: ") and said.count("\n") == 1 and len(said) < 600
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("change", ["heads.levle=1", "heads.level=2", "nothing", "seed.x=1", "criterion=activaton"])
+def test_a_bad_change_has_status_2_too(change, written, home, capsys):
+    """The sentence names the field that was to be changed."""
+    assert main(["run", str(written), "--set", change]) == 2
+    assert change.partition("=")[0].split(".")[0] in last_line(capsys)
+    assert not home.exists()
+
+
+def test_a_recipe_that_cannot_be_read_has_status_2(tmp_path, capsys):
+    """No file, a folder, no text."""
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    for path, why in ((tmp_path / "none", "No such file"), (tmp_path, "Is a directory"), (tmp_path / "binary", "not UTF-8")):
+        assert main(["run", str(path)]) == 2
+        assert why in last_line(capsys)
+
+
+TURNS_OUT_BAD = {
+    "corpus=file:/nowhere/at/all.txt": "/nowhere/at/all.txt",
+    "model=/nowhere/at/all": "/nowhere/at/all",
+    "evaluation.sequence_length=65": "65 is more than the 64 positions",
+    'heads={"shape": "custom", "layers": [0.1, 0.2]}': "3 layers",
+}
+
+
+@pytest.mark.parametrize("change", TURNS_OUT_BAD)
+def test_a_recipe_that_turns_out_impossible_has_status_2(change, written, tmp_path, capsys):
+    """The field and the value are named, and the run says that it failed."""
+    assert main(["run", str(written), "--folder", str(tmp_path / "run"), "--set", change]) == 2
+    assert TURNS_OUT_BAD[change] in last_line(capsys)
+    assert open_run(tmp_path / "run").status == "failed"
+
+
+def test_a_folder_with_a_run_in_it_has_status_2(written, tmp_path, capsys):
+    """It is left as it was."""
+    create(Recipe(), tmp_path / "run")
+    before = sorted((path.name, path.read_bytes()) for path in (tmp_path / "run").iterdir())
+    assert main(["run", str(written), "--folder", str(tmp_path / "run")]) == 2
+    assert "holds a run already" in last_line(capsys)
+    assert sorted((path.name, path.read_bytes()) for path in (tmp_path / "run").iterdir()) == before
+
+
+def test_a_run_that_was_stopped_has_status_1(written, tmp_path, capsys, monkeypatch):
+    """Somebody posted Stop from elsewhere; the line says where what was done lies."""
+    real = sys.stderr
+
+    class Stopping(io.StringIO):
+        """Posts a Stop as soon as anything is printed."""
+
+        def write(self, text: str) -> int:
+            """As any stream, with that beside."""
+            post(tmp_path / "run", Stop())
+            return real.write(text)
+
+    monkeypatch.setattr(sys, "stderr", Stopping())
+    assert main(["run", str(written), "--folder", str(tmp_path / "run")]) == 1
+    monkeypatch.undo()
+    assert last_line(capsys) == f"espalier: Stopped; what was done so far is in {tmp_path / 'run'}."
+    assert open_run(tmp_path / "run").status == "stopped"
+
+
+def test_a_run_that_breaks_has_status_1_and_one_line(written, tmp_path, capsys, monkeypatch):
+    """The run says what it was: here the folder's place for the smaller model is taken by a file."""
+
+    class Blocking(io.StringIO):
+        """Puts a file in the way as soon as anything is printed."""
+
+        def write(self, text: str) -> int:
+            """As any stream, with that beside."""
+            (tmp_path / "run" / "artifacts").touch()
+            return len(text)
+
+    monkeypatch.setattr(sys, "stderr", Blocking())
+    assert main(["run", str(written), "--folder", str(tmp_path / "run")]) == 1
+    said = sys.stderr.getvalue()
+    state = open_run(tmp_path / "run")
+    assert state.status == "failed" and "FileExistsError" in state.failure.reason
+    assert said == ""
+
+
+def test_an_interrupted_run_ends_as_stopped(written, tmp_path, capsys, monkeypatch):
+    """Ctrl-C: one line, status 1, and a record that knows of its end."""
+
+    class Interrupting(io.StringIO):
+        """Ctrl-C as soon as anything is printed."""
+
+        def write(self, text: str) -> int:
+            """Once."""
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "stderr", Interrupting())
+    assert main(["run", str(written), "--folder", str(tmp_path / "run")]) == 1
+    assert "Stopped; what was done so far" in last_line(capsys)
+    assert open_run(tmp_path / "run").status == "stopped"
+
+
+def test_show_refuses_what_is_no_run(tmp_path, capsys):
+    """With status 2."""
+    assert main(["show", str(tmp_path)]) == 2
+    assert "holds no run" in last_line(capsys)
+
+
+def test_show_tells_a_run_that_has_not_begun(home, capsys):
+    """Its recipe, and null for all that was not measured."""
+    folder = create(Recipe(seed=5))
+    assert main(["show", str(folder), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["status"] == "new" and told["recipe"]["seed"] == 5 and set(told["perplexity"].values()) == {None}
+
+
+@pytest.mark.parametrize("arguments", [[], ["prune"], ["run"], ["show"]])
+def test_bad_arguments_have_status_2(arguments, capsys):
+    """As argparse says it."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2 and "usage: python -m engine" in capsys.readouterr().err
+
+
+def test_the_command_line_comes_up_without_torch(home):
+    """Listing models and showing a run take no seconds; also as a process of its own."""
+    folder = create(Recipe())
+    code = "import sys; from engine.__main__ import main\n"
+    code += "assert main(['models', '--json']) == main(['show', sys.argv[1], '--json']) == 0\n"
+    code += "assert not {'torch', 'transformers', 'datasets', 'gensim'} & set(sys.modules), sorted(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    bad = subprocess.run(
+        [sys.executable, "-m", "engine", "show", "/nowhere"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert bad.returncode == 2 and bad.stderr.count("\n") == 1

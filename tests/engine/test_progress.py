@@ -1,0 +1,73 @@
+"""Tests of engine/progress.py: the same events on a terminal and in a log."""
+
+import io
+
+import pytest
+
+from engine.progress import Progress
+from engine.record.events import EVENTS, Evaluated, ModelSaved, StepTrained
+from engine.record.lifecycle import Degraded, Progressed, RunPaused
+
+
+class Terminal(io.StringIO):
+    """A stream that says of itself that somebody looks."""
+
+    def isatty(self) -> bool:
+        """Always."""
+        return True
+
+
+STORY = [
+    Progressed("calibration", 1000, 2000, "tokens"),
+    StepTrained("tuned", 3, 200, 2.5, 1e-3),
+    Evaluated("tuned", 12.345, 100.0, 4000, "text", 32, "float32"),
+    RunPaused(),
+    Degraded("cuda", "cpu", "it broke"),
+    StepTrained("tuned", 4, 200, 2.4, 1e-3),
+]
+LINES = ["perplexity tuned: 12.35   (text, 4,000 tokens, length 32, float32)", "instead of cuda: cpu, because it broke"]
+
+
+def shown(stream: io.StringIO) -> str:
+    """The story, shown to a stream."""
+    progress = Progress(stream)
+    for event in STORY:
+        progress.show(event)
+    progress.close()
+    progress.close()
+    return stream.getvalue()
+
+
+def test_a_log_has_one_line_for_what_is_worth_one():
+    """Nothing that passes, and no control characters."""
+    assert shown(io.StringIO()).splitlines() == LINES
+
+
+def test_a_terminal_has_one_line_that_is_overwritten():
+    """Each passing number in place of the last; before a line that stays it is wiped, and at the end."""
+    wipe = "\r\033[K"
+    passing = [f"{wipe}  calibration 1,000 of 2,000 tokens", f"{wipe}  tuned step 3 of 200, loss 2.500"]
+    wanted = "".join([*passing, wipe, LINES[0], "\n", LINES[1], "\n", f"{wipe}  tuned step 4 of 200, loss 2.400", wipe])
+    assert shown(Terminal()) == wanted
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_any_event_can_be_shown(name):
+    """On one line or on none."""
+    import random
+
+    from tests.engine.record.examples import example
+
+    stream, draw = io.StringIO(), random.Random(name)
+    event = example(EVENTS[name], draw)
+    if name == "PlanMade":
+        event = EVENTS[name]((), (1,), (2,), (0.1,), (0.1,), 1000, 800, "random")
+    Progress(stream).show(event)
+    assert stream.getvalue().count("\n") <= 1 + str(event).count("\\n")
+
+
+def test_sizes_are_told_with_thousands_apart():
+    """What was saved, in bytes."""
+    stream = io.StringIO()
+    Progress(stream).show(ModelSaved("model", 1234567))
+    assert stream.getvalue() == "saved: 1,234,567 bytes\n"

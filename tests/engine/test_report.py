@@ -1,0 +1,97 @@
+"""Tests of engine/report.py: models, plans and records as plain numbers."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from engine import report
+from engine.models.anatomy import dissect
+from engine.models.load import load
+from engine.pruning.compensate import Compensation
+from engine.pruning.cut import cut
+from engine.pruning.plan import Plan, Scores
+from engine.record.errors import BadInput
+from engine.record.events import Evaluated, Residual
+from tests.families import FAMILIES, make
+
+PLAN = Plan(heads={(1, 2), (0, 1), (1, 0)}, neurons={(1, 4), (1, 5), (0, 0)})
+MEASURED = Evaluated("pruned", 12.0, 100.0, 40, "text", 32, "float32")
+
+
+def test_auto_takes_an_accelerator_where_there_is_one():
+    """Else the CPU, which is always there."""
+    accelerated = torch.cuda.is_available() or torch.backends.mps.is_available()
+    assert (report.pick_device("auto") == "cpu") == (not accelerated)
+    assert report.pick_device("cpu") == "cpu"
+
+
+def test_a_device_that_is_not_there_is_refused():
+    """With those that are."""
+    missing = "cuda" if not torch.cuda.is_available() else "mps"
+    with pytest.raises(BadInput, match=f"^device '{missing}' is not on this machine; use auto or one of: .*cpu"):
+        report.pick_device(missing)
+
+
+def test_a_model_is_told_layer_by_layer(model_folder):
+    """The numbers of its anatomy."""
+    loaded = load(model_folder)
+    told = report.loaded_as(loaded, "cpu", torch.bfloat16)
+    assert (told.model, told.family, told.device, told.precision) == (str(model_folder), "gpt2", "cpu", "bfloat16")
+    assert told.head_parameters == tuple(layer.head_parameters for layer in loaded.anatomy.layers)
+    assert told.vocabulary == loaded.model.config.vocab_size and len(told.neurons) == 3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_counts_of_a_plan_are_those_of_the_cut(family):
+    """Parameters after, as they are counted in the smaller model."""
+    model = make(family)
+    told = report.counts(PLAN, dissect(model))
+    assert (told["head_counts"], told["neuron_counts"]) == ((1, 2), (1, 2))
+    assert told["heads"] == ((0, 1), (1, 0), (1, 2))
+    assert told["parameters_before"] == report.size_of(model)[0]
+    assert told["parameters_after"] == report.size_of(cut(model, PLAN))[0]
+
+
+def test_size_counts_a_shared_tensor_once():
+    """GPT-2's output embedding is its input embedding."""
+    model = make("gpt2", dtype=torch.float32)
+    parameters, size = report.size_of(model)
+    assert parameters == sum(one.numel() for name, one in model.state_dict().items() if name != "lm_head.weight")
+    assert size == 4 * parameters
+    assert report.size_of(model.to(torch.float16)) == (parameters, 2 * parameters)
+
+
+def test_compensations_become_one_event_with_each_note_once():
+    """Residuals by projection, None where nothing was measured."""
+    records = [
+        Compensation(0, "attention", "bias", 4, 8, 512, None, None, None, ("careful",)),
+        Compensation(1, "mlp", "bias", 2, 18, 512, 1.0, 0.5, 2.0, ("careful", "few")),
+    ]
+    told = report.compensated("bias", records)
+    assert (told.method, told.tokens, told.notes) == ("bias", 512, ("careful", "few"))
+    assert told.residuals == (Residual(0, "attention", None, None, None), Residual(1, "mlp", 1.0, 0.5, 2.0))
+    assert report.compensated("bias", []).residuals == ()
+
+
+def test_a_saved_model_tells_recipe_history_and_protocol():
+    """In plain JSON; without a measurement there is no protocol."""
+    history = [{"reason": "prune"}]
+    told = report.about({"seed": 1}, history, {"pruned": MEASURED})
+    assert json.loads(json.dumps(told)) == told
+    assert (told["recipe"], told["history"], told["perplexity"]) == ({"seed": 1}, history, {"pruned": 12.0})
+    assert told["protocol"] == {"corpus": "text", "tokens": 40, "sequence_length": 32, "dtype": "float32"}
+    assert report.about({}, [], {})["protocol"] is None
+
+
+def test_scores_are_written_whole(tmp_path):
+    """To the bit, ragged layers and all; again over the file that is there."""
+    for top in (0.1 + 0.2, 5.0):
+        scores = Scores(heads=((1.0, top), ()), neurons=((3.0,), (1e-300, 5.0)))
+        name = report.write_scores(tmp_path, "activation", scores)
+        assert name == "artifacts/scores-activation.safetensors"
+        found = {key: tensor.tolist() for key, tensor in load_file(tmp_path / name).items()}
+        assert found == {"heads.0": [1.0, top], "heads.1": [], "neurons.0": [3.0], "neurons.1": [1e-300, 5.0]}
+    assert [path.name for path in (tmp_path / "artifacts").iterdir()] == ["scores-activation.safetensors"]
+    assert report.write_scores(None, "activation", scores) is None
