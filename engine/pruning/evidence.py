@@ -22,14 +22,15 @@ class Evidence:
     def __init__(self, model: nn.Module, anatomy: Anatomy):
         self.model = model
         self.anatomy = anatomy
-        self._statistics: dict[tuple[int, ...], Statistics] = {}
+        self._statistics: dict[bytes, Statistics] = {}
         self._scores: dict[tuple, Scores] = {}
 
     def statistics(self, blocks: LongTensor, needs: tuple[str, ...]) -> Generator[Progressed, None, Statistics | None]:
         """Gather what is needed, together with what was gathered before, in one pass; None where nothing is needed."""
         if not needs:
             return None
-        known = self._statistics.get(tuple(blocks.shape))
+        text = _text(blocks)
+        known = self._statistics.get(text)
         if known is not None and known.gathered.issuperset(needs):
             return known
         wanted = frozenset(needs).union(known.gathered if known else ())
@@ -38,7 +39,7 @@ class Evidence:
             try:
                 done = next(steps)
             except StopIteration as end:
-                self._statistics[tuple(blocks.shape)] = end.value
+                self._statistics[text] = end.value
                 return end.value
             yield Progressed("calibration", done * blocks.shape[1], blocks.numel(), "tokens")
 
@@ -47,7 +48,7 @@ class Evidence:
 
         Raises `UnknownName` for an unknown one, and `BadInput` where a score is not finite, since such scores rank nothing.
         """
-        key = (criterion, tuple(blocks.shape), seed)
+        key = (criterion, _text(blocks), seed)
         if key in self._scores:
             return self._scores[key]
         entry = CRITERIA.load(criterion)
@@ -57,3 +58,8 @@ class Evidence:
             raise BadInput(f"criterion {criterion!r} finds scores that are no finite numbers; the model's weights are broken.")
         self._scores[key] = scores
         return scores
+
+
+def _text(blocks: LongTensor) -> bytes:
+    """What tells texts apart: two limits may give as many blocks, and others."""
+    return repr(tuple(blocks.shape)).encode() + blocks.numpy().tobytes()
