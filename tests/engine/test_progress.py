@@ -1,12 +1,14 @@
 """Tests of engine/progress.py: the same events on a terminal and in a log."""
 
 import io
+import random
 
 import pytest
 
 from engine.progress import Progress
 from engine.record.events import EVENTS, Evaluated, ModelSaved, StepTrained
 from engine.record.lifecycle import Degraded, Progressed, RunPaused
+from tests.engine.record.examples import example
 
 
 class Terminal(io.StringIO):
@@ -54,10 +56,6 @@ def test_a_terminal_has_one_line_that_is_overwritten():
 @pytest.mark.parametrize("name", EVENTS)
 def test_any_event_can_be_shown(name):
     """On one line or on none."""
-    import random
-
-    from tests.engine.record.examples import example
-
     stream, draw = io.StringIO(), random.Random(name)
     event = example(EVENTS[name], draw)
     if name == "PlanMade":
