@@ -72,10 +72,10 @@ def draft_words(view: View) -> str:
         return ""
     heads, neurons = (sum(counts) for counts in (draft.head_counts, draft.neuron_counts))
     model = view.state.model
-    saved = 1 - draft.parameters_after / draft.parameters_before
+    saved = draft.parameters_before - draft.parameters_after
     words = (
-        f"Prune would take {heads:,} of {sum(model.heads):,} heads and {neurons:,} of {sum(model.neurons):,} neurons: "
-        f"{draft.parameters_after:,} of {draft.parameters_before:,} parameters would be left ({saved:.1%} saved). "
+        f"Prune would take {heads:,} of {sum(model.heads):,} heads and {neurons:,} of {sum(model.neurons):,} neurons "
+        f"and save {saved:,} parameters ({saved / draft.parameters_before:.1%}). "
     )
     if view.preview is not None:
         return (
@@ -107,7 +107,7 @@ def size(count: int) -> str:
 
 
 def _against(baseline: Evaluated | None) -> str:
-    return f" (now {baseline.perplexity:,.1f} unpruned)" if baseline is not None else ""
+    return f", baseline {baseline.perplexity:,.1f}" if baseline is not None else ""
 
 
 def _how_far(state: RunState, rate: float | None) -> str:

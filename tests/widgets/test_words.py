@@ -56,10 +56,10 @@ def test_a_draft_says_what_goes_what_that_saves_and_what_it_costs() -> None:
     draft = draft_of(Recipe(heads=Schedule(level=0.5), neurons=Schedule(level=0.1)), state)
     said = words.draft_words(View(state, draft, LIGHT))
     assert "12 of 24 heads and 60 of 600 neurons" in said
-    assert "987,400 of 1,000,000 parameters would be left (1.3% saved)" in said
+    assert "save 12,600 parameters (1.3%)" in said
     assert "being measured" in said
     found = tell.Previewed(draft.heads, draft.head_counts, draft.neuron_counts, 1, 1, 50.0, 10, 256)
-    assert "would be 50.0 (now 40.0 unpruned)" in words.draft_words(View(replace(state, preview=found), draft, LIGHT))
+    assert "would be 50.0, baseline 40.0." in words.draft_words(View(replace(state, preview=found), draft, LIGHT))
     assert words.draft_words(View(state, None, LIGHT)) == ""
 
 
