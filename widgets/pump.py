@@ -61,6 +61,7 @@ class Pump:
         self._sound: Recipe = session.recipe  # the last that nothing was wrong with
         self._moved = self._watched = -1e9  # on the clock: when a control was moved, when word was left
         self._waiting = False  # something was asked that no worker has begun
+        self._unwritten = False  # a prompt that no model has continued
         self._previewed: object = None
         self._measured: object = None
         self._shown: View | None = None
@@ -140,8 +141,7 @@ class Pump:
         self.controls.show(choices)
         if any(name in NEW_RUN for name in touched):
             self._change_run(choices)
-        elif "prompt" in touched:
-            self._write(choices)
+        self._unwritten = self._unwritten or "prompt" in touched
 
     def _change_run(self, choices: Choices) -> None:
         recipe, wrong = self._recipe(choices)
@@ -152,14 +152,6 @@ class Pump:
             self.session.drop_coming()
         elif asked != self.session.wanted:
             self.session.begin(recipe)
-
-    def _write(self, choices: Choices) -> None:
-        """Continue a new prompt with the model as it stands."""
-        recipe, wrong = self._recipe(choices)
-        state = self.session.state
-        if wrong is None and words.is_free(state) and state.model is not None:
-            stage = "tuned" if "tuned" in state.standing.perplexity else "pruned" if words.is_pruned(state) else "baseline"
-            self._post(ask.Sample(stage, recipe.prompt, seed=recipe.seed))
 
     def _recipe(self, choices: Choices) -> tuple[Recipe | None, Refusal | None]:
         wrong = self.controls.incomplete()
@@ -206,9 +198,14 @@ class Pump:
             self.session.refusal = error.field, str(error)
 
     def _ask(self, view: View) -> None:
-        """Ask for the measurements that nobody presses a button for: of gates closed by hand, and of the draft."""
+        """Ask for what nobody presses a button for: the text of a new prompt, what gates closed by hand and the draft cost."""
         state, recipe, still = view.state, view.recipe, self._clock() - self._moved
         if recipe is None or self._waiting or self.session.is_changing or not words.is_free(state) or state.model is None:
+            return
+        if self._unwritten:
+            stage = "tuned" if "tuned" in state.standing.perplexity else "pruned" if words.is_pruned(state) else "baseline"
+            self._unwritten = False
+            self._post(ask.Sample(stage, recipe.prompt, seed=recipe.seed))
             return
         gates = state.standing.gates
         if gates is not None and gates.reason == "by hand" and "pruned" not in state.standing.perplexity:

@@ -41,7 +41,8 @@ def prune(page: Page) -> None:
         draft.parameters_before, draft.parameters_after, "activation",
     )  # fmt: skip
     closed = gates(draft.heads, draft.neuron_counts[0])
-    tell_run(page.session.client, plan, closed, tell.CheckpointSaved("step-000001", None, "prune"), measured("pruned", 60.0))
+    tell_run(page.session.client, plan, closed, tell.CheckpointSaved("step-000001", None, "prune"), measured("pruned", 60.0),
+             tell.CommandFinished(5, "Evaluate"))  # fmt: skip
     page.tick()
 
 
@@ -89,6 +90,34 @@ def test_a_preview_of_another_draft_is_not_shown(page: Page) -> None:
     page.tick()
     assert page.view.preview is None
     assert "55.0" not in page.transport._draft.value
+
+
+def test_a_preview_of_as_many_other_heads_is_not_shown(page: Page) -> None:
+    """With another criterion just as many heads would go, but not the same."""
+    draft = page.view.draft
+    others = tuple((layer, (head + 1) % 4) for layer, head in draft.heads)
+    tell_run(page.session.client, tell.Previewed(others, draft.head_counts, draft.neuron_counts, 1, 1, 55.0, 1000, 256))
+    page.tick()
+    assert page.view.preview is None
+
+
+def test_a_new_prompt_is_continued_by_the_model_as_it_stands(page: Page) -> None:
+    """As the baseline's text before pruning, as the pruned model's after it; during a recovery it waits."""
+    page.move("prompt", "Once upon")
+    page.tick(0.05)
+    assert asked(page.session.client)[-1] == ask.Sample("baseline", "Once upon")
+    prune(page)
+    page.move("prompt", "Twice")
+    page.tick(0.05)
+    assert asked(page.session.client)[-1] == ask.Sample("pruned", "Twice")
+    tell_run(page.session.client, tell.CommandStarted(9, "Tune"))
+    page.tick()
+    page.move("prompt", "Thrice")
+    page.tick()
+    assert asked(page.session.client)[-1] == ask.Sample("pruned", "Twice")
+    tell_run(page.session.client, tell.CommandFinished(9, "Tune"))
+    page.tick()
+    assert asked(page.session.client)[-1] == ask.Sample("pruned", "Thrice")
 
 
 def test_no_preview_is_asked_for_while_a_recovery_runs(page: Page) -> None:
@@ -198,9 +227,9 @@ def test_a_refusal_by_the_worker_stands_beside_the_control_it_concerns(page: Pag
 
 def test_a_refusal_of_no_field_stands_in_the_status_line(page: Page) -> None:
     """So do faults that no control is to blame for."""
-    tell_run(page.session.client, tell.CommandStarted(9, "Save"), tell.CommandRefused(9, "Save", "", "The disk is full."))
+    tell_run(page.session.client, tell.CommandStarted(9, "Save"), tell.CommandRefused(9, "Save", "", "The <disk> is full."))
     page.tick()
-    assert "The disk is full." in page.status
+    assert "The &lt;disk&gt; is full." in page.status
     assert page.refusal == ""
 
 
@@ -232,6 +261,17 @@ def test_a_model_that_cannot_be_had_costs_a_sentence_and_leaves_the_run_as_it_wa
     assert asked(new)[-1] == ask.Finish() and ask.Finish() not in asked(old)
     assert page.view.recipe.model == "gpt2-tiny"
     assert not page.transport._buttons["Prune"].disabled
+
+
+def test_going_back_to_the_model_on_the_page_gives_up_the_one_that_was_to_come(page: Page) -> None:
+    """Its run is finished, and nothing takes this one's place."""
+    page.move("model", "distilgpt2")
+    page.tick()
+    new = next(runs.attach(folder.name) for folder in list_runs() if "distilgpt2" in folder.name)
+    page.move("model", "gpt2-tiny")
+    page.tick()
+    assert not page.session.is_changing and asked(new)[-1] == ask.Finish()
+    assert len(list_runs()) == 2
 
 
 def test_a_text_without_its_path_waits_for_one(page: Page) -> None:
