@@ -8,8 +8,8 @@ END = 0  # the id of the end-of-text token, which begins, ends and separates doc
 # No config names a padding token: blocks have no padding, OPT would never train the embedding of one, and transformers would
 # take an END at the edge of a block for padding and warn. For `generate`, which asks, END stands in the generation config.
 
-# Dropout stays on in the saved configs. Each model has read its text about a dozen times under this dropout, and recovery
-# trains on the same text: without it the control learns the training part by heart and its perplexity elsewhere rises.
+# Dropout stays on in the saved configs, as in those of the real GPT-2 and OPT, so that recovery goes on as the training went.
+# It matters little there: two hundred steps on the whole model ended within half a percent of each other with it and without.
 # Attention probabilities are never dropped, as in OPT: on the CPU that would take the slow path of the attention kernel.
 DROPOUT = 0.1
 

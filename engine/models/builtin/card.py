@@ -38,8 +38,8 @@ hundred encyclopedia articles and is good for nothing else: its sentences look l
   {context} tokens, no padding, {evaluation_tokens:,} predicted tokens, exp(sum of negative log-likelihoods / tokens),
   weights as saved, computed in float32.
 
-Dropout is left on in the config, for recovery training: the model has read its text {epochs} times under it, and without
-it learns that text by heart. `python -m engine.models.builtin.train {name}` trains the model again and writes this card.
+Dropout is left on in the config, so that recovery trains the model as it was trained.
+`python -m engine.models.builtin.train {name}` trains it again and writes this card.
 """
 
 

@@ -1,7 +1,8 @@
 """Trains the built-in models from nothing: `python -m engine.models.builtin.train [name ...]`; knows nothing of pruning.
 
 The recipe is one for all three, so that they differ in their architecture alone. On two CPU cores a model takes about
-twenty minutes. Each improvement is saved as it comes, so that an interrupted training leaves a usable model.
+twenty minutes; `torch.optim.Muon` wants torch 2.9. Each improvement is saved as it comes, so that an interrupted training
+leaves a usable model.
 """
 
 import argparse
