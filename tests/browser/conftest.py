@@ -6,6 +6,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
+from engine.record.client import open_run, start
+from engine.record.commands import commands_of
+from engine.record.folder import name_for
 from tests.browser import driving, harness
 
 
@@ -29,3 +32,22 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Server]
         yield server
     for process in driving.supervisors(server.home / "runs"):
         process.terminate()
+
+
+@pytest.fixture(scope="session")
+def told(server: harness.Server) -> str:
+    """The name of a run that has been through the whole loop, and stands waiting with nobody at it."""
+    client = start(driving.SMALL, server.home / "runs" / name_for(driving.SMALL))
+    commands = commands_of(driving.SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        for command in commands:
+            client.post(command)
+    harness.wait_until(lambda: open_run(client.folder).commands_done == len(commands), 240, "the run to be through")
+    assert open_run(client.folder).refused is None
+    for process in driving.supervisors(server.home / "runs"):
+        if str(client.folder) in process.cmdline():
+            process.terminate()
+    harness.wait_until(lambda: not client.is_awake(), 30, "its worker to end")
+    client.leave()
+    return client.name

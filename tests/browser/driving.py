@@ -89,9 +89,13 @@ class Dashboard:
         """Wait until the status line says these words."""
         expect(self.status).to_contain_text(words, timeout=PATIENCE)
 
-    def shows(self, name: str, words: str | re.Pattern[str]) -> None:
-        """Wait until a card says these words, in whatever case."""
-        expect(self.card(name)).to_contain_text(words, ignore_case=True, timeout=PATIENCE)
+    def said(self, name: str) -> str:
+        """What a card says, its white space made plain."""
+        return " ".join(self.card(name).inner_text().split())
+
+    def shows(self, name: str, pattern: str) -> None:
+        """Wait until a card says words that match a regular expression, in whatever case."""
+        self.until(lambda: re.search(pattern, self.said(name), re.IGNORECASE) is not None, f"{name} to say {pattern}")
 
     def counts(self) -> tuple[int, int]:
         """The heads and neurons that Prune would take, as the line under the status says; (0, 0) where it says nothing."""
@@ -122,11 +126,21 @@ class Dashboard:
             self.page.wait_for_timeout(30)
         return time.monotonic() - start
 
-    def words(self) -> dict[str, str]:
-        """What every card says, without what changes by itself: the time, and the memory in use."""
+    def words(self) -> dict[str, list[str]]:
+        """The words of every card, sorted, since the browser keeps an axis's in no order; and of the lines above them.
+
+        Not those of what changes by itself: the memory in use, and the runs that there are.
+        """
         names = [heading.inner_text() for heading in self.page.get_by_role("heading", level=2).all()]
-        said = {name: self.card(name).inner_text() for name in names if name != "Memory"}
-        return said | {"status": self.status.inner_text(), "draft": self.draft.inner_text()}
+        said = {name: sorted(self.said(name).split()) for name in names if name not in ("Memory", "Runs")}
+        return said | {"status": [self.status.inner_text()], "draft": [self.draft.inner_text()]}
+
+    def controls(self) -> dict[str, object]:
+        """What the sliders, menus and fields of the form say."""
+        sliders = ("Heads", "Neurons", "Steepness", "Front", "Middle", "Back")
+        fields = ("Model", "Text", "Criterion", "Shape", "Recovery steps", "Prompt")
+        found = {label: self.page.get_by_label(label, exact=True).input_value() for label in fields}
+        return {**{label: self.value(label) for label in sliders}, **found}
 
 
 def address(server: Server, recipe: Recipe = SMALL, **more: str) -> str:

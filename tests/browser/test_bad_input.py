@@ -1,0 +1,99 @@
+"""What cannot be done is said in one sentence beside the control that asks for it, and the run on the page goes on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator
+
+from engine.record.recipe import Recipe, Schedule
+from tests.browser.driving import PRUNED, READY, SMALL, Dashboard, address
+from tests.browser.harness import Server, visit
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def board(browser: Browser, server: Server) -> Iterator[Dashboard]:
+    """A page that was asked for a run that does not exist."""
+    with visit(browser, address(server, run="20200101T000000Z-no-such")) as seen:
+        yield Dashboard(seen.page)
+        assert seen.strangers() == []
+        assert seen.complaints == []
+
+
+def beside(board: Dashboard, control: Locator) -> str:
+    """The sentence that stands right under a control."""
+    alert = board.page.get_by_role("alert")
+    alert.wait_for()
+    above, box = control.bounding_box(), alert.bounding_box()
+    assert 0 <= box["y"] - (above["y"] + above["height"]) < 30, f"it is not beside the control: {alert.inner_text()}"
+    return alert.inner_text()
+
+
+def test_a_run_that_is_not_there_is_said_and_a_new_one_begins(board: Dashboard) -> None:
+    """An address with an unknown run names it in a sentence, and the page works all the same."""
+    board.until(lambda: "no-such" in board.status.inner_text(), "the sentence about the run")
+    assert "new run" in board.status.inner_text()
+    board.until(lambda: "no-such" not in board.page.url, "the address to name the new run")
+    board.says(READY)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [("   ", "is empty"), ("a" * 100_000, "100,000 characters; at most 2,000"), ("bell \x07 rings", "control character U+0007")],
+    ids=["nothing", "endless", "control character"],
+)
+def test_a_prompt_that_no_model_can_take_is_refused_beside_it(board: Dashboard, prompt: str, words: str) -> None:
+    """Empty, endless or unprintable: the sentence says which; a good prompt takes it away."""
+    board.write("Prompt", prompt)
+    assert words in beside(board, board.page.get_by_label("Prompt", exact=True))
+    board.until(board.button("Prune").is_disabled, "Prune to be grey")
+    board.write("Prompt", "The history of")
+    board.until(lambda: board.page.get_by_role("alert").count() == 0, "the sentence to go")
+    board.says(READY)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("-1", "tuning.steps -1 is not allowed"), ("2000000", "from 0 to 1,000,000")],
+    ids=["negative", "too many"],
+)
+def test_impossible_steps_are_refused_beside_them(board: Dashboard, value: str, words: str) -> None:
+    """A number out of its range: the sentence names the range."""
+    board.write("Recovery steps", value)
+    assert words in beside(board, board.page.get_by_label("Recovery steps", exact=True))
+    board.write("Recovery steps", "12")
+    board.until(lambda: board.page.get_by_role("alert").count() == 0, "the sentence to go")
+
+
+@pytest.mark.parametrize("kind", ["missing", "binary"])
+def test_a_file_that_is_no_text_is_refused_beside_its_path(board: Dashboard, tmp_path: Path, kind: str) -> None:
+    """The run on the page stays, whatever became of the one that was to read the file."""
+    run, path = board.run, tmp_path / "some.txt"
+    if kind == "binary":
+        path.write_bytes(bytes(range(256)) * 2000)
+    board.choose("Text", "own file")
+    board.write("Path", str(path))
+    sentence = beside(board, board.page.get_by_label("Path", exact=True))
+    assert "some.txt" in sentence
+    assert board.run == run
+    board.choose("Text", "wikipedia-sample")
+    board.until(lambda: board.page.get_by_role("alert").count() == 0, "the sentence to go")
+
+
+def test_the_run_goes_on_after_all_that(board: Dashboard) -> None:
+    """The model that was there all the time is pruned."""
+    board.move("Heads", 0.5)
+    board.until(lambda: board.counts()[0] == 18, "the counts")
+    board.press("Prune")
+    board.says(PRUNED)
+
+
+def test_a_recipe_in_the_address_that_asks_too_much_is_refused_beside_its_control(browser: Browser, server: Server) -> None:
+    """A level of 1.5: the field, the value and the range, under Heads; the page begins with the default instead."""
+    asked = SMALL.model_copy(update={"heads": Schedule.model_construct(level=1.5, shape="uniform")})
+    with visit(browser, address(server, Recipe.model_construct(**dict(asked)))) as seen:
+        board = Dashboard(seen.page)
+        assert "heads.level 1.5 is not allowed" in beside(board, board.slider("Heads"))
+        assert seen.complaints == []

@@ -1,0 +1,81 @@
+"""How the page stands in windows of two sizes and in both themes, with everything on it that a whole run brings."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.driving import Dashboard
+from tests.browser.harness import Server, Visit, visit
+
+pytestmark = pytest.mark.browser
+VIEWS = {
+    "1440 light": (1440, 900, "light"), "1440 dark": (1440, 900, "dark"), "1024 light": (1024, 768, "light"),
+    "1024 dark": (1024, 768, "dark"),
+}  # fmt: skip
+QUESTIONS = Path(__file__).with_name("layout.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module", params=VIEWS)
+def seen(browser: Browser, server: Server, told: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """The page of a whole run in one of the windows."""
+    width, height, theme = VIEWS[request.param]
+    with visit(browser, f"{server.address}?run={told}&theme={theme}", width, height) as seen:
+        Dashboard(seen.page).says("The smaller model is made")
+        seen.page.wait_for_timeout(1000)  # bqplot draws a figure again when its place has found its size
+        yield seen
+
+
+def test_nothing_is_wider_than_the_window(seen: Visit) -> None:
+    """No scrolling from left to right, neither of the page nor of the part that Voilà lets scroll."""
+    assert [wider for wider, _ in ask(seen.page, "excess") if wider > 0] == []
+    width = seen.page.viewport_size["width"]
+    assert [box for box in ask(seen.page, "boxes") if box[3] > width] == []
+
+
+def test_no_control_lies_over_another(seen: Visit) -> None:
+    """The boxes of buttons, menus, fields, sliders, labels and headings are apart, but for those inside each other."""
+    boxes = ask(seen.page, "boxes")
+    assert len(boxes) > 50
+    assert [(a[0], b[0]) for i, a in enumerate(boxes) for b in boxes[i + 1 :] if _overlap(a, b)] == []
+
+
+def test_no_word_is_cut_off(seen: Visit) -> None:
+    """Every button, label and heading has room for its words."""
+    assert ask(seen.page, "cut") == []
+
+
+def test_every_text_stands_out_from_what_is_behind_it(seen: Visit) -> None:
+    """A contrast of at least 4.5 in both themes, for all but what is greyed because it can do nothing."""
+    assert ask(seen.page, "faint") == []
+
+
+def test_the_page_is_drawn_in_its_theme_to_the_lower_edge(seen: Visit) -> None:
+    """In a window higher than the page the rest is not white under a dark page."""
+    before = seen.page.viewport_size
+    seen.page.set_viewport_size({"width": before["width"], "height": 2600})
+    page, edge = ask(seen.page, "grounds")
+    seen.page.set_viewport_size(before)
+    assert page == edge
+
+
+def test_the_page_has_no_complaint_and_asks_no_other_machine(seen: Visit) -> None:
+    """In every window and theme."""
+    assert seen.strangers() == []
+    assert seen.complaints == []
+
+
+def ask(page: Page, question: str) -> list:
+    """The answer of one of the functions in layout.js."""
+    return page.evaluate(f"{QUESTIONS}.{question}()")
+
+
+def _overlap(a: list, b: list) -> bool:
+    """Whether two boxes overlap by more than a pixel and neither lies within the other."""
+    wide, high = min(a[3], b[3]) - max(a[1], b[1]), min(a[4], b[4]) - max(a[2], b[2])
+    return wide > 1 and high > 1 and not _inside(a, b) and not _inside(b, a)
+
+
+def _inside(a: list, b: list) -> bool:
+    return a[1] >= b[1] - 1 and a[2] >= b[2] - 1 and a[3] <= b[3] + 1 and a[4] <= b[4] + 1
