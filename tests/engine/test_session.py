@@ -10,7 +10,16 @@ from engine.record import commands as ask
 from engine.record.errors import BadInput
 from engine.record.events import Evaluated, StepTrained, TextSampled
 from engine.record.folder import post, read_events
-from engine.record.lifecycle import CommandFinished, RunFailed, RunFinished, RunPaused, RunResumed, RunStarted, RunStopped
+from engine.record.lifecycle import (
+    CommandFinished,
+    CommandRefused,
+    RunFailed,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    RunStopped,
+)
 from engine.session import Inbox, serve
 from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
@@ -173,3 +182,28 @@ def test_the_first_event_carries_the_recipe(recipe):
     first = next(iter(run(recipe)))
     assert isinstance(first, RunStarted)
     assert first.recipe == recipe.model_dump(mode="json")
+
+
+def test_a_command_whose_fields_do_not_fit_is_refused_in_its_turn(recipe, tmp_path):
+    """As a recipe would be, with the field and the sentence; what follows is carried out."""
+    bench = Workbench(tmp_path, recipe)
+    post(tmp_path, ask.commands_of(recipe)[0])
+    with open(tmp_path / "commands.jsonl", "a", encoding="utf-8") as file:
+        file.write('{"seq": 1, "at": 0.0, "command": "Tune", "tuning": {"steps": -1}}\n')
+    post(tmp_path, ask.Finish())
+    *_, refused, last = serve(bench, Inbox(folder=tmp_path), lambda: False)
+    bench.close()
+    why = "tuning.steps -1 is not allowed; it takes a whole number from 0 to 1,000,000."
+    assert refused == CommandRefused(1, "Tune", "tuning.steps", why)
+    assert isinstance(last, RunFinished)
+
+
+def test_a_run_that_is_left_halfway_is_recorded_as_stopped(recipe, tmp_path):
+    """Whoever leaves the loop, by a break or by Ctrl-C, leaves a record that has an end."""
+    events = run(recipe, tmp_path / "run")
+    for event in events:
+        if isinstance(event, Evaluated):
+            break
+    events.close()
+    assert open_run(tmp_path / "run").status == "stopped"
+    assert isinstance(read_events(tmp_path / "run")[-1].fact, RunStopped)
