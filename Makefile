@@ -7,7 +7,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint 
 LISTS := requirements.lock pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help dashboard lab test check bench models lock
+.PHONY: help dashboard lab test check bench screenshot models lock
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -28,6 +28,9 @@ check: $(VENV)/.installed-test ## read the code: style, import direction, the li
 
 bench: $(VENV)/.installed-test ## measure what the project promises, and print one table
 	$(BIN)/python -m benchmarks
+
+screenshot: $(VENV)/.installed-test ## take the picture of the page that the README shows
+	$(BIN)/python -m tests.browser.screenshot docs/page.png
 
 models: $(VENV)/.installed ## train the built-in models again
 	$(BIN)/python -m engine.models.builtin.train

@@ -30,8 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Server]
     """The dashboard as `make dashboard` serves it. The workers of its runs, which outlive pages by design, end with it."""
     with harness.serve(harness.ROOT, tmp_path_factory.mktemp("dashboard")) as server:
         yield server
-    for process in driving.supervisors(server.home / "runs"):
-        process.terminate()
+    driving.end_workers(server)
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +44,7 @@ def told(server: harness.Server) -> str:
             client.post(command)
     harness.wait_until(lambda: open_run(client.folder).commands_done == len(commands), 240, "the run to be through")
     assert open_run(client.folder).refused is None
-    for process in driving.supervisors(server.home / "runs"):
-        if str(client.folder) in process.cmdline():
-            process.terminate()
+    driving.supervisor(client.folder).terminate()
     harness.wait_until(lambda: not client.is_awake(), 30, "its worker to end")
     client.leave()
     return client.name

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import psutil
 from playwright.sync_api import Locator, Page, expect
 
+from engine.record.folder import list_runs
 from engine.record.lock import is_alive, read_lock
 from engine.record.recipe import Recipe
 from tests.browser.harness import PATIENCE, Server
@@ -106,6 +107,11 @@ class Dashboard:
         """How many heads the map says are closed."""
         return int(re.search(r"(\d+) of \d+ heads? closed", self.card("Importance of heads").inner_text())[1])
 
+    def steps(self, of: str = "the pruned model") -> int:
+        """The step of the recovery that the status line names, of one of its two models; -1 where it names none."""
+        found = re.search(rf"{of}[^:]*: step ([\d,]+) of", self.status.inner_text())
+        return _number(found[1]) if found else -1
+
     def crosses(self) -> int:
         """How many heads the map has crossed out: a cross is two strokes."""
         styled = [(path, path.get_attribute("style") or "") for path in self.page.locator(".esp-importance path.line").all()]
@@ -150,10 +156,18 @@ def address(server: Server, recipe: Recipe = SMALL, **more: str) -> str:
     )
 
 
-def supervisors(runs: Path) -> list[psutil.Process]:
-    """The processes that hold the runs in a folder of runs."""
-    holders = [read_lock(path.parent) for path in runs.glob("*/lock.json")]
-    return [psutil.Process(holder["pid"]) for holder in holders if holder is not None and is_alive(holder)]
+def supervisor(run: Path) -> psutil.Process | None:
+    """The process that holds a run, if one does."""
+    holder = read_lock(run)
+    return psutil.Process(holder["pid"]) if holder is not None and is_alive(holder) else None
+
+
+def end_workers(server: Server) -> None:
+    """End the workers of all runs of a server: they outlive its pages by design."""
+    for process in map(supervisor, list_runs(server.home / "runs")):
+        if process is not None:
+            process.terminate()
+            process.wait(30)
 
 
 def _number(text: str) -> int:

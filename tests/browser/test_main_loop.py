@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.driving import PRUNED, READY, RECOVERED, Dashboard, address, supervisors
+from tests.browser.driving import PRUNED, READY, RECOVERED, Dashboard, address, supervisor
 from tests.browser.harness import Server, Visit, visit, wait_until
 
 pytestmark = pytest.mark.browser
@@ -47,6 +47,15 @@ def test_a_slider_shows_what_would_go_at_once_and_what_it_costs_soon(board: Dash
     dashed = [path.get_attribute("d") for path in board.page.locator(".esp-importance path.line").all()]
     assert HEADS // 2 in [(path or "").count("M") for path in dashed]
     assert board.closed() == 0
+
+
+def test_the_main_loop_stands_on_one_screen(board: Dashboard) -> None:
+    """With every line of words that a preview brings, nothing of it lies below the lower edge of a window of 1440×900."""
+    lowest = board.page.evaluate(
+        "Math.max(...[...document.querySelectorAll('.esp-main > *')].map(e => e.getBoundingClientRect().bottom))"
+    )
+    assert lowest <= 900
+    assert board.page.evaluate("document.querySelector('.esp-main').getBoundingClientRect().top") >= 0
 
 
 def test_changing_the_shape_moves_the_blocks_and_moving_a_block_makes_it_custom(board: Dashboard) -> None:
@@ -122,14 +131,14 @@ def test_recover_pauses_steps_resumes_and_stops(board: Dashboard) -> None:
     board.says("Recovering the pruned model: step")
     board.press("Pause")
     board.says("Paused: Recovering the pruned model: step")
-    at = _step(board)
+    at = board.steps()
     board.page.wait_for_timeout(1500)
-    assert _step(board) == at
+    assert board.steps() == at
     board.press("Step")
-    board.until(lambda: _step(board) == at + 1, "one step")
+    board.until(lambda: board.steps() == at + 1, "one step")
     board.says("Paused:")
     board.press("Resume")
-    board.until(lambda: (_step(board) or 0) > at + 2, "more steps")
+    board.until(lambda: (board.steps()) > at + 2, "more steps")
     board.press("Stop")
     board.says(RECOVERED)
     board.until(lambda: board.perplexities()["recovered"] is not None, "the perplexity")
@@ -184,16 +193,10 @@ def test_the_whole_visit_asked_no_other_machine_and_had_no_error(seen: Visit, se
     assert "rate exceeded" not in server.log.read_text()
 
 
-def test_closing_the_page_ends_its_kernel_and_its_idle_worker(seen: Visit, server: Server) -> None:
+def test_closing_the_page_ends_its_kernel_and_its_idle_worker(board: Dashboard, server: Server) -> None:
     """The kernel goes at once; the worker, which nobody looks at and which has nothing to do, within a minute."""
-    holders = supervisors(server.home / "runs")
-    assert len(holders) == 1
-    kernels = len(server.kernels())
-    seen.page.close(run_before_unload=True)
+    kernels, worker = len(server.kernels()), supervisor(server.home / "runs" / board.run)
+    assert worker.is_running()
+    board.page.close(run_before_unload=True)
     wait_until(lambda: len(server.kernels()) == kernels - 1, 20, "the kernel to end")
-    wait_until(lambda: not any(holder.is_running() for holder in holders), 60, "the worker to end")
-
-
-def _step(board: Dashboard) -> int | None:
-    found = re.search(r"step ([\d,]+) of", board.status.inner_text())
-    return int(found[1].replace(",", "")) if found else None
+    wait_until(lambda: not worker.is_running(), 60, "the worker to end")

@@ -39,7 +39,7 @@ def test_a_fresh_page_offers_the_last_run(browser: Browser, server: Server, told
         offered.click()
         board.says(MADE)
         assert board.run == told
-        assert board.perplexities()["control"] is not None
+        board.until(lambda: board.perplexities()["control"] is not None, "what the run had measured")
         assert seen.complaints == []
 
 

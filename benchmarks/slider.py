@@ -1,0 +1,80 @@
+"""How soon the page answers while a recovery runs at full speed: the time from a slider's movement to the counts of what would
+go, as the browser shows them, at the 95th percentile; and how much that slows the recovery, in seconds a step by the run's own
+events, with the slider moving and with it at rest, in turn. The slider moves about three times a second, as a hand does.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import Row
+from engine.record.events import StepTrained
+from engine.record.folder import read_events
+from tests.browser import driving
+from tests.browser.harness import ROOT, chromium, find_chromium, serve, visit
+
+ROUNDS = 4  # of so many seconds at rest and as many with the slider moving
+SECONDS = 12.0
+PAUSE = 0.25
+# Moves the slider by one step of the keyboard and waits, in the page, until the line about what would go has changed: a question
+# from outside would add its own way there and back.
+MOVE = """([label, key]) => new Promise(done => {
+  const named = each => each.querySelector('.widget-label').innerText.trim() === label;
+  const handle = [...document.querySelectorAll('.esp .widget-slider')].find(named).querySelector('.noUi-handle');
+  const line = () => document.querySelector('.esp-draft')?.innerText;
+  const before = line(), start = performance.now();
+  const look = () => line() !== before ? done((performance.now() - start) / 1000) : requestAnimationFrame(look);
+  handle.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true, cancelable: true}));
+  look();
+})"""
+
+
+def measure() -> Iterator[Row]:
+    """Seconds from a movement to the counts at the 95th percentile, and the recovery's step over one with nobody at the page."""
+    with tempfile.TemporaryDirectory() as scratch, chromium(find_chromium()) as browser, serve(ROOT, Path(scratch)) as server:
+        try:
+            with visit(browser, driving.address(server)) as seen:
+                board = driving.Dashboard(seen.page)
+                board.says(driving.READY)
+                board.press("Prune")
+                board.says(driving.PRUNED)
+                board.write("Recovery steps", "1000000")
+                board.press("Recover")
+                board.says("Recovering the pruned model: step")
+                answers, spans = _alternate(board)
+                steps = _steps(server.home / "runs" / board.run)
+                board.press("Stop")
+        finally:
+            driving.end_workers(server)
+    answered = statistics.quantiles(answers, n=20)[-1]
+    yield Row("Slider to preview counts while a recovery runs, 95th percentile", answered, "s", 0.25)
+    pace = {kind: _pace(steps, [span for each, span in spans if each == kind]) for kind in ("moving", "at rest")}
+    yield Row("A recovery's step while the slider moves", pace["moving"], "s", 1.05, pace["at rest"], "with the slider at rest")
+
+
+def _alternate(board: driving.Dashboard) -> tuple[list[float], list[tuple[str, tuple[float, float]]]]:
+    """How long each answer took, and when the slider was at rest and when it moved, in seconds since the epoch."""
+    answers, spans, keys = [], [], ("ArrowRight", "ArrowLeft")
+    for _ in range(ROUNDS):
+        start = time.time()
+        board.page.wait_for_timeout(1000 * SECONDS)
+        spans.append(("at rest", (start, time.time())))
+        start = time.time()
+        while time.time() - start < SECONDS:
+            answers.append(board.page.evaluate(MOVE, ["Neurons", keys[len(answers) // 20 % 2]]))
+            board.page.wait_for_timeout(1000 * PAUSE)
+        spans.append(("moving", (start, time.time())))
+    return answers, spans
+
+
+def _steps(folder: Path) -> list[float]:
+    """When each training step of a run was done."""
+    return [line.at for line in read_events(folder) if isinstance(line.fact, StepTrained)]
+
+
+def _pace(steps: list[float], spans: list[tuple[float, float]]) -> float:
+    """The mean seconds between two steps within some spans of time."""
+    within = [[at for at in steps if start <= at <= end] for start, end in spans]
+    return statistics.mean(later - sooner for each in within for sooner, later in zip(each, each[1:], strict=False))
