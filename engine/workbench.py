@@ -194,6 +194,7 @@ class Workbench:
             yield from self._train(desk.model, blocks, command, "tuned")
         except BadInput:
             checkpoints.put_parameters(desk.model, before)
+            self._steps = 0
             raise
         yield from self._trained(tuning.steps, "tune")
         yield from self._evaluate(desk.model, "tuned", command.evaluation)
