@@ -55,6 +55,7 @@ def test_the_page_is_drawn_in_its_theme_to_the_lower_edge(seen: Visit) -> None:
     """In a window higher than the page the rest is not white under a dark page."""
     before = seen.page.viewport_size
     seen.page.set_viewport_size({"width": before["width"], "height": 2600})
+    seen.page.wait_for_timeout(500)
     page, edge = ask(seen.page, "grounds")
     seen.page.set_viewport_size(before)
     assert page == edge
