@@ -15,8 +15,8 @@ from engine.record.folder import read_events
 from tests.browser import driving
 from tests.browser.harness import ROOT, chromium, find_chromium, serve, visit
 
-ROUNDS = 4  # of so many seconds at rest and as many with the slider moving
-SECONDS = 12.0
+ROUNDS = 6  # of so many seconds at rest and as many with the slider moving
+SECONDS = 8.0
 PAUSE = 0.25
 # Moves the slider by one step of the keyboard and waits, in the page, until the line about what would go has changed: a question
 # from outside would add its own way there and back.
@@ -33,7 +33,11 @@ MOVE = """([label, key]) => new Promise(done => {
 
 def measure() -> Iterator[Row]:
     """Seconds from a movement to the counts at the 95th percentile, and the recovery's step over one with nobody at the page."""
-    with tempfile.TemporaryDirectory() as scratch, chromium(find_chromium()) as browser, serve(ROOT, Path(scratch)) as server:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        chromium(find_chromium()) as browser,
+        serve(ROOT, Path(scratch), threads=None) as server,
+    ):
         try:
             with visit(browser, driving.address(server)) as seen:
                 board = driving.Dashboard(seen.page)

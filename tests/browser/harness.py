@@ -60,8 +60,13 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def serve(folder: Path, scratch: Path, *options: str, notebook: str = "dashboard.ipynb") -> Iterator[Server]:
-    """Run Voilà in `folder` on a free port; `scratch` takes its settings, its log and the runs; ended by process id."""
+def serve(
+    folder: Path, scratch: Path, *options: str, notebook: str = "dashboard.ipynb", threads: int | None = 1
+) -> Iterator[Server]:
+    """Run Voilà in `folder` on a free port; `scratch` takes its settings, its log and the runs; ended by process id.
+
+    `threads` is what a worker computes with; None leaves that to torch.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

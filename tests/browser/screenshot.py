@@ -18,7 +18,7 @@ RECIPE = Recipe.model_validate({"heads": {"level": 0.5}, "neurons": {"level": 0.
 def main(target: Path) -> None:
     """Prune, recover, wait for some steps of the control, and keep what is on the screen at 1440×900."""
     with tempfile.TemporaryDirectory(prefix="espalier-") as scratch, chromium(find_chromium()) as browser:
-        with serve(ROOT, Path(scratch)) as server:
+        with serve(ROOT, Path(scratch), threads=None) as server:
             try:
                 with visit(browser, driving.address(server, RECIPE)) as seen:
                     board = driving.Dashboard(seen.page)
