@@ -1,4 +1,4 @@
-"""One Chromium and one Voilà for all browser tests; without a Chromium they are skipped, or fail where one is required."""
+"""One Voilà for all browser tests, a Chromium for each file of them; without one they are skipped, or fail if it is required."""
 
 import os
 from collections.abc import Iterator
@@ -12,9 +12,13 @@ from engine.record.folder import name_for
 from tests.browser import driving, harness
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium; ESPALIER_REQUIRE_BROWSER turns its absence from a reason to skip into a failure."""
+    """A headless Chromium; ESPALIER_REQUIRE_BROWSER turns its absence from a reason to skip into a failure.
+
+    It ends with its module: its driver keeps an event loop running in this thread, under which a page that another test builds
+    would begin to beat.
+    """
     path = harness.find_chromium()
     if path is None:
         reason = "no Chromium found: install chromium, or name one in ESPALIER_CHROMIUM"
@@ -27,10 +31,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Server]:
-    """The dashboard as `make dashboard` serves it. The workers of its runs, which outlive pages by design, end with it."""
-    with harness.serve(harness.ROOT, tmp_path_factory.mktemp("dashboard")) as server:
+    """The dashboard, one for all tests."""
+    with driving.serve_dashboard(tmp_path_factory.mktemp("dashboard")) as server:
         yield server
-    driving.end_workers(server)
 
 
 @pytest.fixture(scope="session")
