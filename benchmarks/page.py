@@ -38,26 +38,23 @@ def measure() -> Iterator[Row]:
         for place in places.values():
             place.mkdir()
         _write_empty(places["empty"])
-        with serve(places["empty"], places["empty-served"]) as empty, serve(ROOT, places["page-served"]) as page:
-            try:
-                seconds = {"empty": [], "page": []}
-                for _ in range(TIMES + 1):
-                    seconds["empty"].append(_first_paint(browser, empty))
-                    seconds["page"].append(_first_paint(browser, page))
-                first = {name: statistics.median(times[1:]) for name, times in seconds.items()}  # the first one fills caches
-                yield Row(
-                    "First paint of the page",
-                    first["page"],
-                    "s",
-                    1.5,
-                    first["empty"],
-                    "an empty notebook with ipywidgets and bqplot",
-                )
-                used, has_torch = _kernel(browser, page)
-                assert not has_torch, "torch was loaded into the page's kernel"
-                yield Row("Memory of the page's kernel, torch not in it", used, "MB", 250.0)
-            finally:
-                driving.end_workers(page)
+        with serve(places["empty"], places["empty-served"]) as empty, driving.serve_dashboard(places["page-served"]) as page:
+            seconds = {"empty": [], "page": []}
+            for _ in range(TIMES + 1):
+                seconds["empty"].append(_first_paint(browser, empty))
+                seconds["page"].append(_first_paint(browser, page))
+            first = {name: statistics.median(times[1:]) for name, times in seconds.items()}  # the first one fills caches
+            yield Row(
+                "First paint of the page",
+                first["page"],
+                "s",
+                1.5,
+                first["empty"],
+                "an empty notebook with ipywidgets and bqplot",
+            )
+            used, has_torch = _kernel(browser, page)
+            assert not has_torch, "torch was loaded into the page's kernel"
+            yield Row("Memory of the page's kernel, torch not in it", used, "MB", 250.0)
 
 
 def _write_empty(folder: Path) -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 from benchmarks import Row
 from engine.record.events import StepTrained
 from engine.record.folder import read_events
+from engine.record.recipe import Tuning
 from tests.browser import driving
-from tests.browser.harness import ROOT, chromium, find_chromium, serve, visit
+from tests.browser.harness import chromium, find_chromium, visit
 
+RECIPE = driving.SMALL.model_copy(update={"tuning": Tuning()})  # little to read beforehand; then the steps of the default recipe
 ROUNDS = 6  # of so many seconds at rest and as many with the slider moving
 SECONDS = 8.0
 PAUSE = 0.25
@@ -33,13 +35,9 @@ MOVE = """([label, key]) => new Promise(done => {
 
 def measure() -> Iterator[Row]:
     """Seconds from a movement to the counts at the 95th percentile, and the recovery's step over one with nobody at the page."""
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        chromium(find_chromium()) as browser,
-        serve(ROOT, Path(scratch), threads=None) as server,
-    ):
-        try:
-            with visit(browser, driving.address(server)) as seen:
+    with tempfile.TemporaryDirectory() as scratch, chromium(find_chromium()) as browser:
+        with driving.serve_dashboard(Path(scratch), threads=None) as server:
+            with visit(browser, driving.address(server, RECIPE)) as seen:
                 board = driving.Dashboard(seen.page)
                 board.says(driving.READY)
                 board.press("Prune")
@@ -49,9 +47,6 @@ def measure() -> Iterator[Row]:
                 board.says("Recovering the pruned model: step")
                 answers, spans = _alternate(board)
                 steps = _steps(server.home / "runs" / board.run)
-                board.press("Stop")
-        finally:
-            driving.end_workers(server)
     answered = statistics.quantiles(answers, n=20)[-1]
     yield Row("Slider to preview counts while a recovery runs, 95th percentile", answered, "s", 0.25)
     pace = {kind: _pace(steps, [span for each, span in spans if each == kind]) for kind in ("moving", "at rest")}

@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
@@ -13,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from engine.record.folder import list_runs
 from engine.record.lock import is_alive, read_lock
 from engine.record.recipe import Recipe
-from tests.browser.harness import PATIENCE, Server
+from tests.browser.harness import PATIENCE, ROOT, Server, serve
 
 # Everything as the page has it, on little text and few steps.
 SMALL = Recipe.model_validate(
@@ -162,12 +163,17 @@ def supervisor(run: Path) -> psutil.Process | None:
     return psutil.Process(holder["pid"]) if holder is not None and is_alive(holder) else None
 
 
-def end_workers(server: Server) -> None:
-    """End the workers of all runs of a server: they outlive its pages by design."""
-    for process in map(supervisor, list_runs(server.home / "runs")):
-        if process is not None:
-            process.terminate()
-            process.wait(30)
+@contextmanager
+def serve_dashboard(scratch: Path, threads: int | None = 1) -> Iterator[Server]:
+    """The dashboard as `make dashboard` serves it. Its workers, which outlive pages and server by design, end after it."""
+    try:
+        with serve(ROOT, scratch, threads=threads) as server:
+            yield server
+    finally:  # not sooner: a page that is being closed would wake them again
+        for process in map(supervisor, list_runs(scratch / "espalier_home" / "runs")):
+            if process is not None:
+                process.terminate()
+                process.wait(30)
 
 
 def _number(text: str) -> int:

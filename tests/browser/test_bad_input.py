@@ -90,6 +90,7 @@ def test_the_run_goes_on_after_all_that(board: Dashboard) -> None:
     board.until(lambda: board.counts()[0] == 18, "the counts")
     board.press("Prune")
     board.says(PRUNED)
+    assert board.closed() == 18
 
 
 def test_a_recipe_in_the_address_that_asks_too_much_is_refused_beside_its_control(browser: Browser, server: Server) -> None:

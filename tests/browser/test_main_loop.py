@@ -181,8 +181,9 @@ def test_the_smaller_model_has_a_size_and_a_measured_speed(board: Dashboard) -> 
     board.press("Make the smaller model")
     board.says("The smaller model is made")
     board.shows("The smaller model", r"Parameters 1,983,744 [\d,]+ 0\.\d\d Weights [\d.]+ MB [\d.]+ MB 0\.\d\d")
-    board.shows("The smaller model", r"(\d+ × \d+ tokens [\d.]+ ms [\d.]+ ms \d\.\d\d ){2}")
-    board.shows("The smaller model", re.escape(board.run))
+    said = board.said("The smaller model")
+    assert len(re.findall(r"\d+ × \d+ tokens [\d.]+ ms [\d.]+ ms \d\.\d\d", said)) >= 2
+    assert board.run in said
 
 
 def test_the_whole_visit_asked_no_other_machine_and_had_no_error(seen: Visit, server: Server) -> None:
