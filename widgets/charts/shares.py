@@ -45,7 +45,7 @@ class _Shares:
         self.figure = figure(theme, [self.bars, self.hollow, self.words], [self.along, up])
         box = "M1 1H11V11H1Z"
         blocks = [(icon(box, colour, fill=colour), block) for block, colour in zip(BLOCKS, theme.blocks, strict=True)]
-        colour = theme.blocks[0]
+        colour = theme.muted  # of no block: these two say which bar, not which block
         pale = icon(box, colour, fill=colour, opacity=PALE)
         kinds = [(icon(box, colour, fill=colour), "left bar: heads"), (pale, "right bar: neurons")]
         wanted = (icon(box, theme.text, width=1.2), "would be")
