@@ -42,8 +42,8 @@ from engine.record.state import RunState, fold
 BEAT = 1.0  # seconds between heartbeats of the supervisor and between memory samples of the worker
 SELDOM = 5  # beats between memory samples of a worker that has nothing to do
 RESTARTS = 5  # deaths in a row, without a command done in between, after which the run is given up
-# OpenMP's threads wait for one another by spinning, unless told otherwise. Beside a browser on two cores that made a training
-# step take ten times as long: the spinning thread keeps the core from the one that it waits for.
+# OpenMP's threads wait for one another by spinning, unless told otherwise. With more busy processes than cores a training step
+# then took many times as long: the spinning thread keeps the core from the one that it waits for.
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 NO_STANDING_START = (ask.Undo, ask.Reset)  # not done again after a death: they may have taken effect before it
 
