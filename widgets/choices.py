@@ -7,7 +7,6 @@ from typing import Any
 from engine.record.commands import Command, Load, Preview, Prune, Sample, Score, Tune
 from engine.record.recipe import Recipe, Schedule
 from engine.record.schedules import block_of_layers, block_shares, fill, shares
-from widgets.view import layer_shares
 
 KINDS = ("heads", "neurons")
 BLOCK_SLIDERS = ("front", "middle", "back")
@@ -132,7 +131,7 @@ def _shares(schedule: Schedule, layers: int) -> tuple[float, ...]:
     # A share for each layer of another model cannot be shown in blocks of this one; the engine refuses it by name.
     if schedule.layers is not None:
         layers = len(schedule.layers)
-    return layer_shares(schedule, layers)
+    return schedule.shares(layers)
 
 
 def _mean(values: tuple[float, ...]) -> float:

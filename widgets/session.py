@@ -80,7 +80,7 @@ class Session:
         if self.state.is_over:
             raise BadInput(f"run {self.client.name!r} is over; start a new one to go on.")
         for command in commands:
-            # Not `client.post`, which reads the whole run to learn what is known here.
+            # Not `client.post`, which reads the end of the events to learn what is known here, and wakes once for each.
             post(self.client.folder, command)
         self.client.wake()
 

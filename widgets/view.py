@@ -8,8 +8,8 @@ import ipywidgets
 
 from engine.record.commands import Command
 from engine.record.events import ModelLoaded, Previewed
-from engine.record.recipe import Recipe, Schedule
-from engine.record.schedules import count, lowest, parameters_saved, shares
+from engine.record.recipe import Recipe
+from engine.record.schedules import count, lowest, parameters_saved
 from engine.record.state import RunState
 from widgets.requests import Request
 from widgets.theme import Theme
@@ -57,17 +57,12 @@ class View:
         return found if not draft.heads or set(found.heads) == set(draft.heads) else None
 
 
-def layer_shares(schedule: Schedule, layers: int) -> tuple[float, ...]:
-    """The share of units that a schedule takes from each layer; raises `BadInput` for custom shares of the wrong length."""
-    return shares(layers, schedule.level, schedule.shape, schedule.steepness, schedule.blocks, schedule.layers, cap=schedule.cap)
-
-
 def draft_of(recipe: Recipe, state: RunState) -> Draft | None:
     """What a recipe would do to the model of a run; None while no model is loaded, or where it would change nothing."""
     model = state.model
     if model is None:
         return None
-    head_shares, neuron_shares = (layer_shares(each, len(model.heads)) for each in (recipe.heads, recipe.neurons))
+    head_shares, neuron_shares = (each.shares(len(model.heads)) for each in (recipe.heads, recipe.neurons))
     head_counts = tuple(count(share, units) for share, units in zip(head_shares, model.heads, strict=True))
     neuron_counts = tuple(count(share, units) for share, units in zip(neuron_shares, model.neurons, strict=True))
     if _stands(recipe.criterion, head_counts, neuron_counts, state):
