@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. `goal` is the most that is allowed: of value / reference where there is a reference, else of value.
+    """One line of the table. `goal` is the most that is allowed: of value / reference where there is a reference, else of value;
+    None where nothing is promised and the number is published as it came out.
 
     `reference` is in the unit of `value`, and `against` says in words what it was measured on. The goal is a promise of the
     project on a machine at rest; missing it is shown, and fails nothing.
@@ -22,7 +23,7 @@ class Row:
     what: str
     value: float
     unit: str
-    goal: float
+    goal: float | None
     reference: float | None = None
     against: str = ""
 
@@ -32,6 +33,6 @@ class Row:
         return None if self.reference is None else self.value / self.reference
 
     @property
-    def is_met(self) -> bool:
-        """Whether the goal is kept."""
-        return (self.value if self.ratio is None else self.ratio) <= self.goal
+    def is_met(self) -> bool | None:
+        """Whether the goal is kept; None where there is none."""
+        return None if self.goal is None else (self.value if self.ratio is None else self.ratio) <= self.goal

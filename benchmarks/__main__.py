@@ -53,8 +53,10 @@ def table(rows: Iterable[Row]) -> str:
         value = f"{row.value:,.3g} {row.unit}"
         reference = f"{row.reference:,.3g} {row.unit} ({row.against})" if row.reference is not None else ""
         ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
-        goal = f"≤ {row.goal:g}" if row.ratio is not None else f"≤ {row.goal:g} {row.unit}"
-        lines.append(f"| {row.what} | {value} | {reference} | {ratio} | {goal} | {'met' if row.is_met else 'missed'} |")
+        unit = "" if row.ratio is not None or row.goal is None else f" {row.unit}"
+        goal = "" if row.goal is None else f"≤ {row.goal:g}{unit}"
+        met = {None: "", True: "met", False: "missed"}[row.is_met]
+        lines.append(f"| {row.what} | {value} | {reference} | {ratio} | {goal} | {met} |")
     return "\n".join(lines)
 
 

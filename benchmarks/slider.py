@@ -21,15 +21,20 @@ ROUNDS = 6  # of so many seconds at rest and as many with the slider moving
 SECONDS = 8.0
 PAUSE = 0.25
 # Moves the slider by one step of the keyboard and waits, in the page, until the line about what would go has changed: a question
-# from outside would add its own way there and back.
+# from outside would add its own way there and back. The page tells of the change: looking at every frame would have the browser
+# make frames, on the processor whose time is measured.
 MOVE = """([label, key]) => new Promise(done => {
   const named = each => each.querySelector('.widget-label').innerText.trim() === label;
   const handle = [...document.querySelectorAll('.esp .widget-slider')].find(named).querySelector('.noUi-handle');
-  const line = () => document.querySelector('.esp-draft')?.innerText;
+  const line = () => document.querySelector('.esp-draft')?.textContent;
   const before = line(), start = performance.now();
-  const look = () => line() !== before ? done((performance.now() - start) / 1000) : requestAnimationFrame(look);
+  const change = new MutationObserver(() => {
+    if (line() === before) return;
+    change.disconnect();
+    requestAnimationFrame(() => done((performance.now() - start) / 1000));
+  });
+  change.observe(document.querySelector('.esp-transport'), {childList: true, subtree: true, characterData: true});
   handle.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true, cancelable: true}));
-  look();
 })"""
 
 

@@ -30,6 +30,13 @@ def test_the_table_says_what_was_measured_against_what() -> None:
     ]
 
 
+def test_what_nothing_is_promised_of_is_neither_met_nor_missed() -> None:
+    """A number may be published as it came out: its line has no goal and no verdict."""
+    row = Row("Damage", 0.2, "nats", None, 0.1, "chance")
+    assert row.is_met is None
+    assert table([row]).splitlines()[2] == "| Damage | 0.2 nats | 0.1 nats (chance) | 2.00 |  |  |"
+
+
 @pytest.mark.parametrize("name", names())
 def test_every_benchmark_says_what_it_measures(name: str) -> None:
     """Each file has a docstring and a `measure` that takes nothing."""
