@@ -98,6 +98,20 @@ def moved(choices: Choices, control: str, layers: int) -> Choices:
     return replace(choices, blocks=_blocks(asked, choices.blocks))
 
 
+def without_effect(choices: Choices, layers: int) -> dict[str, str]:
+    """The controls that change nothing as the others stand, and why; for a model of `layers` layers."""
+    found = {}
+    if choices.shape == "uniform":
+        found["steepness"] = "Shape is uniform, so every layer loses the same share; choose linear or exponential to use this."
+    if choices.shape == "custom":
+        found["steepness"] = "Shape is custom, so Front, Middle and Back say it all; choose linear or exponential to use this."
+    there = set(block_of_layers(layers))
+    for number, block in enumerate(BLOCK_SLIDERS):
+        if number not in there:
+            found[block] = f"This model has no layer in its {block} block."
+    return found
+
+
 def recipe_as_asked(recipe: Recipe, commands: Iterable[Command]) -> Recipe:
     """The recipe as later commands have changed it, so that a page that comes late shows what was asked for last."""
     changed: dict[str, Any] = {}

@@ -6,7 +6,7 @@ and is the one that writes here (`show`, `refuse`, `hold`).
 
 import html
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import ipywidgets
 from ipywidgets.widgets.widget_description import DescriptionStyle
@@ -148,13 +148,12 @@ class Controls:
             self._error.layout.order, self._error.layout.display, self._error.value = order, display, text
         return control is not None
 
-    def hold(self, reason: str) -> None:
-        """Grey the model and the text, which begin another run, and say why; an empty reason gives them back."""
-        for name in ("model", "model_name", "corpus", "corpus_path"):
-            widget = self._each[name]
-            if widget.disabled != bool(reason):
-                widget.disabled = bool(reason)
-                widget.tooltip = reason or HELP[name]
+    def hold(self, reasons: Mapping[str, str]) -> None:
+        """Grey the controls that are named, each with its reason as the tooltip, and give back all others."""
+        for name, widget in self._each.items():
+            reason = reasons.get(name, "")
+            if widget.disabled != bool(reason) or widget.tooltip != (reason or HELP[name]):
+                widget.disabled, widget.tooltip = bool(reason), reason or HELP[name]
 
     def _is_as_set(self, name: str) -> bool:
         """Whether a slider stands where it was set, to a step: then what was set is what counts, with all its digits."""

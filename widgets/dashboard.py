@@ -46,7 +46,7 @@ class Dashboard:
             name: registry.load(name).build(theme, self.pump.act) for registry in (CHARTS, PANELS) for name in registry.names()
         }
         delivery.figures = {name: figure for name in CHARTS.names() for figure in figures(drawn[name].widget)}
-        self.pump.drawn = tuple(drawn.values())
+        self.pump.screen.drawn = tuple(drawn.values())
         plain = {"layout": ipywidgets.Layout(), "style": HTMLStyle()}  # shared: the fewer models, the sooner the page
         cards = {
             name: _card(registry, name, drawn[name].widget, plain) for registry in (CHARTS, PANELS) for name in registry.names()

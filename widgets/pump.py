@@ -9,7 +9,7 @@ import asyncio
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from pydantic import ValidationError
 
@@ -18,17 +18,18 @@ from engine.record.errors import BadInput
 from engine.record.events import CommandFinished, CommandRefused, CommandStarted
 from engine.record.recipe import Recipe, explain
 from widgets import words
-from widgets.choices import Choices, choices_of, moved, recipe_of
+from widgets.choices import Choices, choices_of, moved, recipe_of, without_effect
 from widgets.controls import Controls
+from widgets.errands import BACKGROUND, Errands, pressed
 from widgets.requests import Download, NewRun, OpenRun, Press, Request
+from widgets.screen import Screen
 from widgets.session import Refusal, Session
 from widgets.theme import Theme
-from widgets.transport import SMALLER, Transport, refusals
-from widgets.view import Draft, Drawn, View, draft_of
+from widgets.transport import Transport, refusals
+from widgets.view import Draft, View, draft_of
 
 INTERVAL = 0.12  # seconds between two ticks
 SHORTEST = 0.05  # and between two that were nudged: a dragged slider sends sixty values a second
-SETTLED = 0.15  # seconds without a movement after which a preview is asked for
 WATCH = 5.0
 NEW_RUN = ("model", "model_name", "corpus", "corpus_path")
 NO_LAYERS = 3  # before a model is loaded its blocks have one layer each
@@ -53,7 +54,7 @@ class Pump:
         clock: Callable[[], float] = time.monotonic,
     ):
         self.session, self.controls, self.transport, self.theme = session, controls, transport, theme
-        self.drawn: Sequence[Drawn] = ()
+        self.screen = Screen(transport, clock)
         self._deliver, self._at_run, self._settle, self._clock = deliver, at_run, settle, clock
         self._requests: deque[ask.Command | Request] = deque()
         self._run: str | None = None
@@ -61,10 +62,7 @@ class Pump:
         self._sound: Recipe = session.recipe  # the last that nothing was wrong with
         self._moved = self._watched = -1e9  # on the clock: when a control was moved, when word was left
         self._waiting = False  # something was asked that no worker has begun
-        self._unwritten = False  # a prompt that no model has continued
-        self._previewed: object = None
-        self._measured: object = None
-        self._shown: View | None = None
+        self._errands = Errands()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._nudged = asyncio.Event()
 
@@ -123,7 +121,9 @@ class Pump:
         if name != self._run:
             if self.session.is_opened:
                 self.controls.show(choices_of(self.session.recipe, layers))
-            self._run, self._previewed, self._shown = name, None, None
+            self._run = name
+            self._errands.begin_again()
+            self.screen.forget()
             self._at_run(name)
         if layers != self._layers:
             self._layers = layers
@@ -141,7 +141,7 @@ class Pump:
         self.controls.show(choices)
         if any(name in NEW_RUN for name in touched):
             self._change_run(choices)
-        self._unwritten = self._unwritten or "prompt" in touched
+        self._errands.unwritten = self._errands.unwritten or "prompt" in touched
 
     def _change_run(self, choices: Choices) -> None:
         recipe, wrong = self._recipe(choices)
@@ -183,7 +183,7 @@ class Pump:
             match asked:
                 case Press(button=name):
                     if not refusals(view, self._waiting)[name]:
-                        self._post(*_commands(name, view))
+                        self._post(*pressed(name, view))
                 case OpenRun(name=name):
                     self.session.open(name)
                 case NewRun():
@@ -198,51 +198,30 @@ class Pump:
             self.session.refusal = error.field, str(error)
 
     def _ask(self, view: View) -> None:
-        """Ask for what nobody presses a button for: the text of a new prompt, what gates closed by hand and the draft cost."""
-        state, recipe, still = view.state, view.recipe, self._clock() - self._moved
-        if recipe is None or self._waiting or self.session.is_changing or not words.is_free(state) or state.model is None:
+        """Ask for what nobody presses a button for, while the model is free."""
+        state = view.state
+        if view.recipe is None or self._waiting or self.session.is_changing or not words.is_free(state) or state.model is None:
             return
-        if self._unwritten:
-            stage = "tuned" if "tuned" in state.standing.perplexity else "pruned" if words.is_pruned(state) else "baseline"
-            self._unwritten = False
-            self._post(ask.Sample(stage, recipe.prompt, seed=recipe.seed))
-            return
-        gates = state.standing.gates
-        if gates is not None and gates.reason == "by hand" and "pruned" not in state.standing.perplexity:
-            if gates is not self._measured:
-                self._measured = gates
-                self._post(ask.Evaluate("pruned", recipe.evaluation), ask.Sample("pruned", recipe.prompt, seed=recipe.seed))
-            return
-        key = (recipe.criterion, recipe.heads, recipe.neurons, state.checkpoint)
-        if still < SETTLED or key == self._previewed or view.preview is not None:
-            return
-        if view.draft is not None:
-            self.session.post(
-                ask.Preview(
-                    recipe.criterion, recipe.heads, recipe.neurons, recipe.compensation, recipe.evaluation,
-                    recipe.calibration, recipe.seed,
-                )
-            )  # fmt: skip
-        elif state.scores is None or state.scores.criterion != recipe.criterion:
-            self.session.post(ask.Score(recipe.criterion, recipe.calibration, recipe.seed))
-        self._previewed = key
+        commands = self._errands.next(view, self._clock() - self._moved)
+        if commands:
+            self._post(*commands)
 
     def _post(self, *commands: ask.Command) -> None:
         self.session.post(*commands)
-        self._waiting = self._waiting or any(not isinstance(command, ask.HOLDS) for command in commands)
-        self._previewed = None
+        if not all(isinstance(command, BACKGROUND) for command in commands):
+            self._waiting = self._waiting or any(not isinstance(command, ask.HOLDS) for command in commands)
+            self._errands.begin_again()
 
     def _draw(self, view: View, refusal: Refusal | None) -> None:
         field, sentence = refusal or ("", "")
         beside = self.controls.refuse(field, sentence)
         busy = view.state.status in ("busy", "paused") and view.state.doing in ("Tune", "Cut", "Save", "Prune")
-        self.controls.hold("Stop what is being done first: another model or text needs a run of its own." if busy else "")
+        reasons = without_effect(self.controls.read(), self._layers)
+        if busy:
+            reasons |= dict.fromkeys(NEW_RUN, "Stop what is being done first: another model or text needs a run of its own.")
+        self.controls.hold(reasons)
         loading = "Loading what was asked for; this run stays until it is there." if self.session.is_changing else ""
-        self.transport.draw(view, now=time.time(), waiting=self._waiting, refusal="" if beside else sentence, note=loading)
-        if self._shown is None or not _same(view, self._shown):
-            for each in self.drawn:
-                each.draw(view)
-            self._shown = view
+        self.screen.draw(view, now=time.time(), waiting=self._waiting, refusal="" if beside else sentence, note=loading)
 
     def _watch(self, view: View) -> None:
         """Leave word every few seconds that somebody looks, and wake a worker where one should be at work and none is."""
@@ -252,25 +231,3 @@ class Pump:
         self.session.watch()
         if (self._waiting or view.state.status in ("busy", "paused", "new")) and not self.session.client.is_awake():
             self.session.client.wake()
-
-
-def _same(view: View, shown: View) -> bool:
-    return view.state is shown.state and (view.draft, view.recipe, view.folder) == (shown.draft, shown.recipe, shown.folder)
-
-
-def _commands(button: str, view: View) -> tuple[ask.Command, ...]:
-    recipe = view.recipe
-    match button:
-        case "Prune":
-            return (
-                ask.Prune(
-                    recipe.criterion, recipe.heads, recipe.neurons, recipe.compensation, recipe.calibration, recipe.seed
-                ),
-                ask.Evaluate("pruned", recipe.evaluation),
-                ask.Sample("pruned", recipe.prompt, seed=recipe.seed),
-            )  # fmt: skip
-        case "Recover":
-            return (ask.Tune(recipe.tuning, recipe.evaluation, recipe.prompt, recipe.seed),)
-        case name if name == SMALLER:
-            return (ask.Cut(recipe.evaluation if recipe else ask.Measuring()), ask.Save())
-    return (getattr(ask, button)(),)

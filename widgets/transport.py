@@ -112,26 +112,34 @@ class Transport:
             button.on_click(lambda _, name=name: act(Press(name)))
             self._buttons[name] = button
         self._status = ipywidgets.HTML()
+        self._told: object = None  # what the status line says, but for its numbers
         self._draft = ipywidgets.HTML()
         row = ipywidgets.Box(tuple(self._buttons.values()))
         row.add_class("esp-buttons")
         self.widget = ipywidgets.VBox([row, self._status, self._draft])
         self.widget.add_class("esp-transport")
 
-    def draw(self, view: View, *, now: float, waiting: bool, refusal: str, note: str = "") -> None:
-        """Show what can be asked and what is being done. `now` is seconds since the epoch, for the sign of life."""
+    def draw(self, view: View, *, now: float, waiting: bool, refusal: str, note: str = "", count: bool = True) -> None:
+        """Show what can be asked and what is being done. `now` is seconds since the epoch, for the sign of life.
+
+        Without `count` the status line stays as it is where it would only have counted on.
+        """
         for name, reason in refusals(view, waiting).items():
             button = self._buttons[name]
             if button.disabled != bool(reason):
                 button.disabled = bool(reason)
             if button.tooltip != (reason or BUTTONS[name]):
                 button.tooltip = reason or BUTTONS[name]
-        self._set(self._status, self._status_html(view, now, waiting, refusal, note))
+        state = view.state
+        told = (state.status, state.doing, state.arm, state.degraded, state.restarts, waiting, refusal, note)
+        if count or told != self._told:
+            self._set(self._status, self._status_html(view, now, waiting, refusal, note))
+            self._told = told
         self._set(self._draft, f'<div class="esp-draft" aria-live="polite">{html.escape(words.draft_words(view))}</div>')
 
     def fail(self, trace: str) -> None:
         """Show that a tick failed, which is a fault of the page: its last line as a sentence, the whole of it in a fold."""
-        last = trace.strip().splitlines()[-1]
+        last, self._told = trace.strip().splitlines()[-1], None
         self._set(
             self._status,
             f'<div role="status" class="esp-status" data-state="fault"><div class="esp-refusal">The page has a fault: '

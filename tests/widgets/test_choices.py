@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from engine.record.commands import Load, Preview, Prune, Sample, Score, Tune
 from engine.record.recipe import Recipe, Schedule, Tuning, explain
 from engine.record.schedules import shares
-from widgets.choices import KINDS, Choices, choices_of, moved, recipe_as_asked, recipe_of
+from widgets.choices import KINDS, Choices, choices_of, moved, recipe_as_asked, recipe_of, without_effect
 
 UNIFORM = Recipe(heads=Schedule(level=0.3), neurons=Schedule(level=0.3))
 SHOWN = (
@@ -134,3 +134,13 @@ def test_later_commands_change_the_recipe_that_a_late_page_shows() -> None:
     recipe = recipe_as_asked(Recipe(seed=5), asked)
     assert (recipe.model, recipe.criterion, recipe.heads, recipe.seed) == ("opt-tiny", "entropy", schedule, 5)
     assert (recipe.tuning.steps, recipe.prompt) == (9, "Three")
+
+
+def test_a_control_that_changes_nothing_says_why() -> None:
+    """Steepness where the shape is uniform or custom; the slider of a block that the model has no layer in; no other."""
+    choices = choices_of(Recipe(neurons=Schedule(level=0.3, shape="linear")), 6)
+    assert without_effect(choices, 6) == {}
+    for shape in ("uniform", "custom"):
+        found = without_effect(replace(choices, shape=shape), 6)
+        assert set(found) == {"steepness"} and shape in found["steepness"] and "linear" in found["steepness"]
+    assert set(without_effect(replace(choices, shape="exponential"), 1)) == {"front", "back"}

@@ -95,10 +95,10 @@ def test_a_field_without_a_control_is_left_to_others(controls: Controls) -> None
 
 def test_a_held_form_says_why(controls: Controls) -> None:
     """Model and text alone are held, and given back with their help."""
-    controls.hold("Wait.")
+    controls.hold({"model": "Wait.", "corpus": "Wait."})
     assert controls._each["model"].disabled and controls._each["model"].tooltip == "Wait."
     assert not controls._each["heads"].disabled
-    controls.hold("")
+    controls.hold({})
     assert not controls._each["corpus"].disabled and controls._each["corpus"].tooltip == HELP["corpus"]
 
 

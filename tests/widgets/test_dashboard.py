@@ -90,7 +90,7 @@ def test_the_recipe_and_the_events_are_handed_over_as_files(page: Dashboard) -> 
 
 def test_everything_waits_for_the_pictures_of_the_charts(page: Dashboard) -> None:
     """The archive is made when the browser has drawn them all."""
-    drawn = [figure for each in page.pump.drawn for figure in figures(each.widget)]
+    drawn = [figure for each in page.pump.screen.drawn for figure in figures(each.widget)]
     press(page, "Everything (zip)")
     before = page.widget.children[-1].outputs
     for figure in drawn:

@@ -369,7 +369,7 @@ def test_a_download_is_made_in_the_tick_after_it_was_asked_for(page: Page) -> No
 def test_charts_are_drawn_once_a_tick_and_only_when_something_changed(page: Page) -> None:
     """A thousand events make one drawing, and a quiet page sends nothing."""
     seen: list[View] = []
-    page.pump.drawn = (Drawn(ipywidgets.HTML(), seen.append),)
+    page.pump.screen.drawn = (Drawn(ipywidgets.HTML(), seen.append),)
     tell_run(page.session.client, *(tell.StepTrained("tuned", step, 1000, 3.0, 0.1) for step in range(1000)))
     page.tick()
     assert len(seen) == 1
@@ -405,7 +405,7 @@ def test_a_tick_that_fails_is_shown_on_the_page_and_tried_again(page: Page) -> N
         if faults:
             raise faults.pop()
 
-    page.pump.drawn = (Drawn(ipywidgets.HTML(), draw),)
+    page.pump.screen.drawn = (Drawn(ipywidgets.HTML(), draw),)
 
     async def two_ticks(seen: Callable[[str], None]) -> None:
         beating = asyncio.get_running_loop().create_task(page.pump.beat())

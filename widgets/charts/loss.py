@@ -14,6 +14,7 @@ from widgets.theme import Theme
 from widgets.view import Act, Drawn, View
 
 TITLE = "Loss in recovery"
+WIDE = 400  # points of a line: about as many as the chart has pixels from left to right
 ARMS = {"tuned": "recovered", "control": "control"}  # an arm, and the model that it trains, in words
 
 
@@ -80,9 +81,9 @@ class _Loss:
         seen: list[tuple[float, float]] = []
         for arm, curve in found.items():
             training, validation = forward(curve.training), forward(curve.validation)
-            put(self.raw[arm], **columns(thin(training)))
-            put(self.training[arm], **columns(thin(smoothed(training))))
-            put(self.validation[arm], **columns(thin(validation)))
+            put(self.raw[arm], **columns(thin(training, WIDE)))
+            put(self.training[arm], **columns(thin(smoothed(training), WIDE)))
+            put(self.validation[arm], **columns(thin(validation, WIDE)))
             seen += [*training, *validation]
         planned = max(*(curve.steps for curve in found.values()), *(step for step, _ in seen)) or 100
         low, high = min((loss for _, loss in seen), default=0.0), max((loss for _, loss in seen), default=1.0)

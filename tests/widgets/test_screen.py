@@ -1,0 +1,83 @@
+"""When the page is drawn: at once where it answers somebody, at a calm pace where a command merely goes on."""
+
+from pathlib import Path
+
+import ipywidgets
+import pytest
+
+from engine.record import commands as ask
+from engine.record import events as tell
+from tests.widgets.page import Page, tell_run
+from widgets.screen import CALM
+from widgets.view import Drawn, View
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
+    """A page in the middle of a recovery; `drawn` has the views that its one chart was given."""
+    monkeypatch.setenv("ESPALIER_HOME", str(tmp_path))
+    page = Page().ready()
+    tell_run(page.session.client, tell.CommandStarted(9, "Tune"), tell.TuningStarted("tuned", "full", 1000, "float32"))
+    seen: list[View] = page.drawn
+    page.pump.screen.drawn = (Drawn(ipywidgets.HTML(), seen.append),)
+    page.tick()
+    seen.clear()
+    return page
+
+
+def step(page: Page, number: int, seconds: float) -> None:
+    """One training step is done, and a tick comes."""
+    tell_run(page.session.client, tell.StepTrained("tuned", number, 1000, 3.0, 0.1))
+    page.tick(seconds)
+
+
+def test_a_recovery_that_goes_on_is_drawn_about_three_times_a_second(page: Page) -> None:
+    """Thirty ticks in three seconds, a training step in each: charts and status line change nine times at most."""
+    lines = []
+    page.transport._status.observe(lambda change: lines.append(change.new), "value")
+    for number in range(30):
+        step(page, number + 1, 0.1)
+    assert 6 <= len(page.drawn) <= 3 / CALM
+    assert len(lines) <= 3 / CALM
+    page.tick(CALM)
+    assert page.drawn[-1].state.step.step == 30 and "step 30 of" in lines[-1]
+
+
+def test_a_movement_is_answered_in_its_tick_and_the_charts_follow(page: Page) -> None:
+    """The line about the draft waits for nothing; a chart that has just been drawn does."""
+    step(page, 1, 1.0)
+    drawn = len(page.drawn)
+    page.move("neurons", 0.8)
+    page.tick(0.05)
+    assert "480 of 600 neurons" in page.transport._draft.value
+    assert len(page.drawn) == drawn
+    page.tick(CALM)
+    assert page.drawn[-1].draft.neuron_counts == (80,) * 6
+
+
+def test_the_status_line_answers_a_hold_in_its_tick(page: Page) -> None:
+    """Another sentence is no count that goes on."""
+    step(page, 1, 1.0)
+    tell_run(page.session.client, tell.RunPaused())
+    page.tick(0.05)
+    assert "Paused" in page.status
+    assert page.drawn[-1].state.status == "paused"
+
+
+def test_a_refusal_is_said_in_its_tick(page: Page) -> None:
+    """While a recovery goes on as well."""
+    step(page, 1, 1.0)
+    page.pump.act(ask.SetGate(0, 0, False))
+    page.tick(0.05)
+    assert "when nothing else is being done" in page.status
+
+
+def test_a_page_at_rest_is_drawn_as_soon_as_something_happens(page: Page) -> None:
+    """What is not part of a command that goes on waits for nothing."""
+    step(page, 1, 1.0)
+    tell_run(page.session.client, tell.CommandFinished(9, "Tune"))
+    page.tick(0.05)
+    drawn = len(page.drawn)
+    page.move("heads", 0.5)
+    page.tick(0.05)
+    assert len(page.drawn) == drawn + 1
