@@ -28,6 +28,7 @@ from engine.models.reading import quiet, read_config, read_tokenizer
 from engine.models.stored import SIDECAR, WEIGHTS, load_pruned
 from engine.record.catalogue import BUILTIN, check_model, model_names
 from engine.record.errors import BadInput, UnknownName, shorten
+from engine.record.paths import kind_of, typed
 
 INDEX = "model.safetensors.index.json"
 # What a model folder on the hub holds besides weights; the same weights in other formats are left there.
@@ -57,7 +58,7 @@ def load(name: str | PathLike[str], *, device: str | torch.device = "cpu", dtype
     if not name.strip():
         raise UnknownName("model", name, model_names())
     folder = _folder(name)
-    if (folder / SIDECAR).is_file():
+    if kind_of(folder / SIDECAR, "model folder") == "file":
         model, tokenizer = load_pruned(folder)
         for parameter in model.parameters():  # not `model.to(dtype)`, which would round the rotary frequencies too
             parameter.data = parameter.data.to(dtype)
@@ -70,11 +71,13 @@ def load(name: str | PathLike[str], *, device: str | torch.device = "cpu", dtype
 
 
 def _folder(name: str) -> Path:
-    if (BUILTIN / name / "config.json").is_file() and Path(name).name == name:
+    if name in (path.parent.name for path in BUILTIN.glob("*/config.json")):
         return BUILTIN / name
-    if Path(name).expanduser().is_dir():
-        return Path(name).expanduser()
-    if Path(name).expanduser().is_file():
+    folder = typed(name, "model folder")
+    kind = kind_of(folder, "model folder")
+    if kind == "folder":
+        return folder
+    if kind != "nothing":
         raise BadInput(f"{shorten(name)} is a file; name the folder that holds the model's config.json.")
     if name.startswith((".", "/", "~")) or name.count("/") > 1 and "@" not in name:
         raise BadInput(

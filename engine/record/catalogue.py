@@ -84,7 +84,7 @@ def on_disk(hub_id: str) -> bool:
 def hub_cache() -> Path:
     """Where `huggingface_hub` keeps what it fetched: the documented variables, in its order of precedence."""
     home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
-    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+    return Path(os.path.expanduser(os.environ.get("HF_HUB_CACHE") or home / "hub"))  # which leaves the ~ of nobody as it is
 
 
 @cache

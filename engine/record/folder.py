@@ -25,6 +25,7 @@ from engine.record.commands import COMMANDS
 from engine.record.errors import BadInput, shorten
 from engine.record.events import ENDS, EVENTS
 from engine.record.line import Stamped, decode, encode
+from engine.record.paths import typed
 from engine.record.recipe import Recipe, explain
 
 KINDS = {"events.jsonl": ("event", EVENTS), "commands.jsonl": ("command", COMMANDS)}
@@ -32,14 +33,15 @@ KINDS = {"events.jsonl": ("event", EVENTS), "commands.jsonl": ("command", COMMAN
 
 def home() -> Path:
     """The folder that all runs lie in: ESPALIER_HOME/runs, or runs/ in the working folder."""
-    return Path(os.environ["ESPALIER_HOME"]).expanduser() / "runs" if os.environ.get("ESPALIER_HOME") else Path.cwd() / "runs"
+    where = os.environ.get("ESPALIER_HOME")
+    return typed(where, "ESPALIER_HOME") / "runs" if where else Path.cwd() / "runs"
 
 
 def cache_home() -> Path:
     """Where converted models and other caches lie: ESPALIER_HOME/cache, or the user's cache folder."""
     if os.environ.get("ESPALIER_HOME"):
-        return Path(os.environ["ESPALIER_HOME"]).expanduser() / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "espalier"
+        return typed(os.environ["ESPALIER_HOME"], "ESPALIER_HOME") / "cache"
+    return typed(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "the user's cache folder") / "espalier"
 
 
 def create(recipe: Recipe, folder: Path | None = None) -> Path:
@@ -72,12 +74,15 @@ def read_recipe(folder: Path) -> Recipe:
 def plain_recipe(folder: Path) -> dict[str, Any]:
     """The recipe of a run as it was written, good for today or not; raises `BadInput` for a folder that holds no run."""
     try:
-        return json.loads((Path(folder) / "recipe.json").read_text(encoding="utf-8"))
+        recipe = json.loads((Path(folder) / "recipe.json").read_text(encoding="utf-8"))
     except OSError as error:
         why = "there is no recipe.json in it" if isinstance(error, FileNotFoundError) else error.strerror
         raise BadInput(f"folder {shorten(str(folder))} holds no run: {why}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"folder {shorten(str(folder))} holds no run: its recipe.json is not JSON.") from error
+    if not isinstance(recipe, dict):
+        raise BadInput(f"folder {shorten(str(folder))} holds no run: its recipe.json holds {shorten(recipe)}.")
+    return recipe
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -153,8 +158,11 @@ class Tail:
 
 
 def read_events(folder: Path) -> list[Stamped]:
-    """Every event of a run so far."""
-    return Tail(Path(folder) / "events.jsonl").read()
+    """Every event of a run so far; raises `BadInput` where there are some that cannot be read."""
+    try:
+        return Tail(Path(folder) / "events.jsonl").read()
+    except OSError as error:
+        raise BadInput(f"folder {shorten(str(folder))} holds a run whose events cannot be read: {error.strerror}.") from error
 
 
 def is_over(folder: Path) -> bool:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from engine.record.errors import BadInput, shorten
+from engine.record.paths import kind_of, typed
 
 SUFFIXES = (".txt", ".md")
 LARGEST = 200_000_000  # bytes; more is no text for one machine to prune on, and would be read into memory whole
@@ -18,9 +19,12 @@ def read_documents(where: str, at_least: int = 1) -> tuple[str, ...]:
     lines, or else by line ends) in groups of a hundred words or more. A folder of fewer than `at_least` files is read like
     one file. Raises `BadInput` where nothing is there, where it is not UTF-8 text, and for fewer documents than `at_least`.
     """
-    path = Path(where).expanduser()
-    if not where.strip() or not path.exists():
+    path = typed(where, "corpus file")
+    kind = kind_of(path, "corpus file")
+    if not where.strip() or kind == "nothing":
         raise BadInput(f"corpus file {shorten(where)} is not there; give the path of a text file or of a folder of them.")
+    if kind == "something else":  # a device or a pipe may have no end
+        raise BadInput(f"corpus file {shorten(where)} is neither a file nor a folder; give a text file or a folder of them.")
     files = _files(path)
     if sum(file.stat().st_size for file in files) > LARGEST:
         raise BadInput(f"corpus {shorten(where)} is larger than {LARGEST // 1_000_000} MB; give an excerpt of it.")
@@ -41,12 +45,19 @@ def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found = []
-    for folder, inside, names in os.walk(path):
+    for folder, inside, names in os.walk(path, onerror=_refuse):
         inside[:] = sorted(name for name in inside if not name.startswith("."))
         found += [Path(folder, name) for name in sorted(names) if name.endswith(SUFFIXES) and not name.startswith(".")]
+    for file in found:
+        if kind_of(file, "corpus file") != "file":
+            raise BadInput(f"corpus file {shorten(str(file))} is no file that can be read; take it out of the folder.")
     if not found:
         raise BadInput(f"corpus folder {shorten(str(path))} has no {' or '.join(SUFFIXES)} files; give one that has.")
     return found
+
+
+def _refuse(error: OSError) -> None:
+    raise BadInput(f"corpus folder {shorten(str(error.filename))} cannot be read ({error.strerror}); take it out.") from error
 
 
 def _text(file: Path) -> str:

@@ -5,9 +5,9 @@ on must not have been trained on.
 """
 
 from itertools import combinations
-from pathlib import Path
 
 from engine.record.errors import BadInput, shorten
+from engine.record.paths import typed
 from engine.text.corpora import Splits
 from engine.text.documents import read_documents
 
@@ -28,7 +28,7 @@ def read(where: dict[str, str]) -> Splits:
     if set(where) != set(PARTS) or not all(isinstance(path, str) for path in where.values()):
         raise BadInput(f"corpus {shorten(where)} does not name three paths; give exactly {', '.join(PARTS)}, each a path.")
     for first, second in combinations(PARTS, 2):
-        one, other = (Path(where[part]).expanduser().resolve() for part in (first, second))
+        one, other = (typed(where[part], f"corpus path {part}").resolve() for part in (first, second))
         if one == other or one in other.parents or other in one.parents:
             raise BadInput(f"corpus paths {first} and {second} overlap at {shorten(where[second])}; give each its own text.")
     documents = {part: read_documents(where[part]) for part in PARTS}
