@@ -19,10 +19,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from engine.pruning.plan import Plan
+from engine.record.errors import BadInput, shorten
 from engine.record.folder import write_atomic
 from engine.record.recipe import Calibration
 
@@ -94,18 +96,38 @@ def add_control(folder: Path, stand: Checkpoint, control: nn.Module) -> Checkpoi
 
 
 def read(folder: Path, name: str | None) -> Checkpoint:
-    """The stand of that name; None is the model as it was loaded."""
+    """The stand of that name; None is the model as it was loaded.
+
+    Raises `BadInput` for a checkpoint that is missing or damaged, and for one of another version, which has other entries.
+    """
     if name is None:
         return LOADED
-    plain = json.loads((folder / name / "state.json").read_text(encoding="utf-8"))
-    plan, calibration = Plan(**plain["plan"]), Calibration(**plain["calibration"])
-    return Checkpoint(**(plain | {"plan": plan, "calibration": calibration}))
+    try:
+        plain = json.loads((folder / name / "state.json").read_text(encoding="utf-8"))
+        plan, calibration = Plan(**plain["plan"]), Calibration(**plain["calibration"])
+        return Checkpoint(**(plain | {"plan": plan, "calibration": calibration}))
+    except OSError as error:
+        raise BadInput(f"checkpoint {shorten(name)} cannot be read ({error.strerror}); start a new run.") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        why = f"it has no {error}" if isinstance(error, KeyError) else shorten(" ".join(str(error).split()), 120)
+        raise BadInput(
+            f"checkpoint {shorten(name)} is damaged, or of another version of Espalier ({why}); start a new run."
+        ) from error
 
 
 def tensors_of(folder: Path, name: str, part: str) -> dict[str, Tensor]:
-    """What a checkpoint has under `part` ("weights", "fitted" or "control"); empty where it has none."""
+    """What a checkpoint has under `part` ("weights", "fitted" or "control"); `BadInput` where it is missing or damaged.
+
+    Only "fitted" may be missing: a stand without compensation has nothing to keep there.
+    """
     path = folder / name / f"{part}.safetensors"
-    return load_file(path) if path.is_file() else {}
+    if part == "fitted" and not path.exists():
+        return {}
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        why = shorten(" ".join(str(error).split()), 120)
+        raise BadInput(f"checkpoint {shorten(name)} has no whole {path.name} ({why}); start a new run.") from error
 
 
 def line_of(folder: Path, stand: Checkpoint) -> list[dict]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from engine.pruning.plan import Plan
+from engine.record.errors import BadInput
 from engine.record.recipe import Calibration
 from engine.recovery import checkpoints
 from engine.recovery.checkpoints import LOADED, Checkpoint
@@ -38,13 +39,12 @@ def test_no_name_is_the_model_as_it_was_loaded(tmp_path):
 
 
 def test_tensors_come_back_to_the_bit(tmp_path):
-    """Whatever their type and layout; a part that was not written is empty."""
+    """Whatever their type and layout."""
     fitted = {"a.weight": torch.randn(4, 3).T, "b": torch.randn(2, dtype=torch.float64), "c": torch.randn(3).to(torch.bfloat16)}
     name = checkpoints.write(tmp_path, stand(), fitted, None).name
     found = checkpoints.tensors_of(tmp_path, name, "fitted")
     assert set(found) == set(fitted)
     assert all(torch.equal(found[one], fitted[one]) and found[one].dtype == fitted[one].dtype for one in fitted)
-    assert checkpoints.tensors_of(tmp_path, name, "weights") == checkpoints.tensors_of(tmp_path, name, "control") == {}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -114,3 +114,54 @@ def test_the_line_of_a_stand_tells_what_was_done_first_to_last(tmp_path):
         {"reason": "tune", "closed": closed, "compensation": "none", "trained_steps": 4},
     ]
     assert checkpoints.line_of(tmp_path, LOADED) == []
+
+
+BROKEN = {
+    "an older version's, without the text that compensation read": (
+        "has no 'calibration'",
+        lambda plain: plain.pop("calibration"),
+    ),
+    "a newer version's": ("newer", lambda plain: plain.update(newer=1)),
+    "a plan of another shape": ("step-000001", lambda plain: plain.update(plan=[1])),
+    "a calibration that is none": ("tokens", lambda plain: plain.update(calibration={"tokens": -1})),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_checkpoint_of_another_version_is_refused_in_one_sentence(tmp_path, how):
+    """Rather than read with something that was never measured."""
+    why, change = BROKEN[how]
+    name = checkpoints.write(tmp_path, stand(), {}, None).name
+    plain = json.loads((tmp_path / name / "state.json").read_text())
+    change(plain)
+    (tmp_path / name / "state.json").write_text(json.dumps(plain))
+    with pytest.raises(BadInput, match=why) as caught:
+        checkpoints.read(tmp_path, name)
+    assert "\n" not in str(caught.value) and str(caught.value).endswith("start a new run.")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", None])
+def test_a_torn_checkpoint_is_refused_in_one_sentence(tmp_path, text):
+    """Half a file, another value, none at all."""
+    name = checkpoints.write(tmp_path, stand(), {}, None).name
+    (tmp_path / name / "state.json").unlink()
+    if text is not None:
+        (tmp_path / name / "state.json").write_text(text)
+    with pytest.raises(BadInput, match="^checkpoint 'step-000001' .*start a new run.$"):
+        checkpoints.read(tmp_path, name)
+
+
+@pytest.mark.parametrize("part", ["weights", "control", "fitted"])
+def test_tensors_that_are_cut_short_are_refused(tmp_path, part):
+    """And so are those that are gone, where a stand cannot do without them."""
+    name = checkpoints.write(tmp_path, stand(), {"a": torch.ones(5)}, {"a": torch.ones(5)}).name
+    path = tmp_path / name / f"{part}.safetensors"
+    path.write_bytes((tmp_path / name / "weights.safetensors").read_bytes()[:-3])
+    with pytest.raises(BadInput, match=f"no whole {part}.safetensors"):
+        checkpoints.tensors_of(tmp_path, name, part)
+    path.unlink()
+    if part == "fitted":
+        assert checkpoints.tensors_of(tmp_path, name, part) == {}
+    else:
+        with pytest.raises(BadInput, match=f"no whole {part}.safetensors"):
+            checkpoints.tensors_of(tmp_path, name, part)
