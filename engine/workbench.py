@@ -116,10 +116,11 @@ class Workbench:
         tokens = {f"{split}_tokens": texts.blocks(split, 2).numel() for split in ("calibration", "evaluation")}
         documents = {f"{split}_documents": len(getattr(splits, split)) for split in ("train", "calibration", "evaluation")}
         precision = arithmetic(command.precision, torch.device(device))
+        yield loaded_as(loaded, device, precision)
+        # Not before: whoever stops between the two events has loaded nothing, and the record of the run takes it back as well.
         self.close()
         self._forget()
         self.desk = Desk(loaded, texts, device, precision, self.folder)
-        yield loaded_as(loaded, device, precision)
         yield tell.CorpusLoaded(splits.name, **documents, **tokens, train_tokens=None, licence=splits.licence)
 
     def _score(self, criterion: str, calibration: Calibration, seed: int) -> Generator[tell.Event, None, Scores]:
@@ -220,11 +221,10 @@ class Workbench:
         tuning, precision = command.tuning, self.desk.precision
         held_out = self.desk.texts.blocks("calibration", tuning.sequence_length, VALIDATION_TOKENS, "tuning")
         yield tell.TuningStarted(arm, tuning.method, tuning.steps, str(precision).removeprefix("torch."))
-        with blaming("tuning.learning_rate"):
-            for event in train(model, blocks, held_out, tuning, arm=arm, seed=command.seed, precision=precision):
-                if arm == "tuned":
-                    self._steps = event.step
-                yield event
+        for event in train(model, blocks, held_out, tuning, arm=arm, seed=command.seed, precision=precision):
+            if arm == "tuned":
+                self._steps = event.step
+            yield event
 
     def _trained(self, steps: int, reason: str) -> Events:
         self._steps = 0

@@ -22,7 +22,8 @@ import psutil
 
 from engine.record import commands as ask
 from engine.record.catalogue import version
-from engine.record.events import ENDS
+from engine.record.errors import BadInput
+from engine.record.events import ENDS, CorpusLoaded
 from engine.record.folder import Tail, Writer, read_events, read_recipe
 from engine.record.lifecycle import (
     CommandFinished,
@@ -107,7 +108,11 @@ def work(folder: Path) -> int:
         log.append(WorkerStarted(os.getpid(), torch.get_num_threads()))
         bench = Workbench(folder, recipe)
         done = _see_to_interrupted(folder, events, log)
-        _catch_up(folder, bench, state, events)
+        try:
+            _catch_up(folder, bench, state, events)
+        except BadInput as error:  # another worker would find no more than this one
+            log.append(RunFailed(f"The run cannot go on where it was: {error}"))
+            return 0
         inbox = Inbox(folder=folder, done=done)
         try:
             for event in serve(bench, inbox, lambda: is_watched(folder) and os.getppid() == parent):
@@ -140,11 +145,16 @@ def _see_to_interrupted(folder: Path, events: list[Stamped], log: "_Log") -> int
 
 def _catch_up(folder: Path, bench, state: RunState, events: list[Stamped]) -> None:
     """Bring a new workbench to where the run stood: the last model that was loaded, at the last checkpoint. Says nothing."""
-    done = {stamped.fact.command for stamped in events if isinstance(stamped.fact, CommandFinished)}
-    asked = Tail(folder / "commands.jsonl").read()
-    loads = [stamped.fact for stamped in asked if isinstance(stamped.fact, ask.Load) and stamped.seq in done]
-    if loads:
-        bench.catch_up(loads[-1], state.checkpoint)
+    line, loaded = None, None
+    for stamped in events:
+        match stamped.fact:
+            case CommandStarted():
+                line = stamped.fact.command
+            case CorpusLoaded():  # the last thing that a Load says: whether it was stopped after that or not, it is done
+                loaded = line
+    if loaded is not None:
+        asked = {stamped.seq: stamped.fact for stamped in Tail(folder / "commands.jsonl").read()}
+        bench.catch_up(asked[loaded], state.checkpoint)
 
 
 class _Log:

@@ -91,6 +91,7 @@ class RunState:
     preview: Previewed | None = None
     standing: Standing = Standing()
     before: Standing | None = None  # what stood before the change in hand, until that is checkpointed or given up
+    replaced: "RunState | None" = None  # the state before a model whose text is still to come
     checkpoint: str | None = None
     parents: Mapping[str, str | None] = field(default_factory=dict)  # checkpoint → the one that an undo goes back to
     shelved: Mapping[str | None, Standing] = field(default_factory=dict)  # what stood at each checkpoint; None: as loaded
@@ -190,9 +191,9 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
             return replace(state, progress=fact)
         case ModelLoaded():
             bare = {"scores": None, "preview": None, "standing": Standing(), "checkpoint": None, "shelved": {}, "parents": {}}
-            return replace(state, model=fact, step=None, arm="", **bare)
+            return replace(state, model=fact, step=None, arm="", replaced=replace(state, replaced=None), **bare)
         case CorpusLoaded():
-            return replace(state, corpus=fact)
+            return replace(state, corpus=fact, replaced=None)
         case UnitsScored():
             return replace(state, scores=fact)
         case Previewed():
@@ -254,7 +255,10 @@ def _keep(standing: Standing, *stages: str) -> Standing:
 
 
 def _taken_back(state: RunState) -> RunState:
-    """A change that was given up before its checkpoint has changed nothing."""
+    """A change that was given up before its checkpoint has changed nothing, nor has a model that was given up before its text."""
+    if state.replaced is not None:
+        loaded = ("model", "scores", "preview", "standing", "checkpoint", "shelved", "parents", "step", "arm")
+        state = replace(state, replaced=None, **{name: getattr(state.replaced, name) for name in loaded})
     return state if state.before is None else replace(state, standing=state.before, before=None, step=None, arm="")
 
 

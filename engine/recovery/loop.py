@@ -22,7 +22,7 @@ VALIDATIONS = 10  # points on the validation curve, besides the one before the f
 
 
 class Diverged(BadInput):
-    """A loss or a gradient that is no number any more."""
+    """A loss or a gradient that is no number any more. It has no `field`: the recipe was possible, the training failed."""
 
 
 def train(

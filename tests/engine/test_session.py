@@ -1,5 +1,7 @@
 """Tests of engine/session.py: what a recipe does from start to end, and how it is held, stepped and stopped on the way."""
 
+import math
+
 import pytest
 
 from engine import open_run, run
@@ -8,11 +10,12 @@ from engine.models.load import load
 from engine.pruning.checkpoint import load_pruned
 from engine.record import commands as ask
 from engine.record.errors import BadInput
-from engine.record.events import Evaluated, StepTrained, TextSampled
-from engine.record.folder import post, read_events
+from engine.record.events import Evaluated, ModelLoaded, StepTrained, TextSampled
+from engine.record.folder import create, post, read_events
 from engine.record.lifecycle import (
     CommandFinished,
     CommandRefused,
+    CommandStopped,
     RunFailed,
     RunFinished,
     RunPaused,
@@ -20,6 +23,8 @@ from engine.record.lifecycle import (
     RunStarted,
     RunStopped,
 )
+from engine.record.line import Stamped
+from engine.record.state import RunState, fold
 from engine.session import Inbox, serve
 from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
@@ -165,6 +170,50 @@ def test_of_previews_in_a_row_only_the_last_is_worked_out(recipe, tmp_path):
     done = [event for event in serve(bench, Inbox(folder=tmp_path), lambda: False) if isinstance(event, CommandFinished)]
     bench.close()
     assert [event.command for event in done] == [0, 3]
+
+
+@pytest.mark.parametrize("last", ["ModelLoaded", "CorpusLoaded"])
+def test_a_load_that_is_stopped_has_loaded_all_or_nothing(recipe, tmp_path, last):
+    """Between its last two events it takes the model back, in the workbench and in the record; after both it stands."""
+    bench, folder = Workbench(tmp_path, recipe), create(recipe, tmp_path / "run")
+    other = ask.Load(recipe.model, {part: str(tmp_path / part) for part in ("train", "calibration", "evaluation")})
+    for part, text in vars(read_corpus(recipe.corpus)).items():
+        if part in other.corpus:
+            (tmp_path / part).write_text("\n\n".join(text))
+    stamped, loads = [], 0
+    for command in (ask.commands_of(recipe)[0], other):
+        post(folder, command)
+    for event in serve(bench, Inbox(folder=folder), lambda: False):
+        stamped.append(Stamped(len(stamped), 0.0, event))
+        loads += type(event).__name__ == last
+        if loads == 2 and type(event).__name__ == last:
+            post(folder, ask.Stop())
+    state = fold(RunState(), stamped)
+    assert isinstance(stamped[-1].fact, CommandStopped) and state.replaced is None
+    assert state.corpus.corpus == bench.desk.texts.splits.name == (recipe.corpus if last == "ModelLoaded" else "paths")
+    bench.close()
+
+
+def test_a_recovery_that_diverges_is_a_failure_and_no_bad_recipe(recipe):
+    """The run's last event blames no field, which the command line would take for a recipe that cannot be."""
+    bench, last = Workbench(None, recipe), None
+    for last in serve(bench, Inbox(ask.commands_of(recipe)), lambda: False, strict=True):
+        if isinstance(last, StepTrained) and last.step == 2:
+            bench.desk.model.transformer.wte.weight.data[5] = math.nan
+    bench.close()
+    assert isinstance(last, RunFailed) and last.field == "" and "lower the learning rate" in last.reason
+
+
+def test_a_first_load_that_is_stopped_leaves_nothing(recipe, tmp_path):
+    """No model in the record, and none on the workbench."""
+    bench, folder, stamped = Workbench(tmp_path, recipe), create(recipe, tmp_path / "run"), []
+    post(folder, ask.commands_of(recipe)[0])
+    for event in serve(bench, Inbox(folder=folder), lambda: False):
+        stamped.append(Stamped(len(stamped), 0.0, event))
+        if isinstance(event, ModelLoaded):
+            post(folder, ask.Stop())
+    state = fold(RunState(), stamped)
+    assert bench.desk is None and state.model is None and state.corpus is None and state.status == "idle"
 
 
 def test_a_stop_drops_what_was_waiting_when_it_was_posted(recipe, tmp_path):

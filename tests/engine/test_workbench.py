@@ -349,7 +349,7 @@ def test_a_recovery_keeps_the_gates_closed(recipe, bench):
 
 
 def test_a_recovery_that_diverges_leaves_the_model_as_it_was(recipe, bench):
-    """To the bit, with what lay over it, although two steps were made; the sentence blames the learning rate."""
+    """To the bit, with what lay over it, although two steps were made; the recipe is not to blame for it."""
     do(bench, prune(recipe))
     weights = {name: one.detach().clone() for name, one in bench.desk.model.named_parameters()}
     plan, stand = bench.desk.overlay.plan, bench.desk.stand
@@ -358,7 +358,7 @@ def test_a_recovery_that_diverges_leaves_the_model_as_it_was(recipe, bench):
             if isinstance(event, tell.StepTrained) and event.step == 2:
                 with torch.no_grad():
                     bench.desk.model.transformer.wte.weight[5] = math.nan
-    assert caught.value.field == "tuning.learning_rate"
+    assert caught.value.field == ""
     assert all(torch.equal(weights[name], one) for name, one in bench.desk.model.named_parameters())
     assert (bench.desk.overlay.plan, bench.desk.stand) == (plan, stand)
     assert list(bench.after_stop(tune(recipe))) == []
