@@ -1,8 +1,13 @@
 """The two ways in which an input is refused, in words for people; knows nothing of what the input was for."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+# What a person would take for the path of a file: it has a separator, no line break, and more than one part.
+PATH = re.compile(r"(file:)?(~|\.{1,2}|[A-Za-z]:)?[/\\][^\n]*[/\\][^\n]*\Z")
 
 
 class BadInput(ValueError):
@@ -35,6 +40,13 @@ def blaming(field: str) -> Iterator[None]:
 
 
 def shorten(value: object, limit: int = 60) -> str:
-    """`repr(value)`, cut to `limit` characters, so that a pasted book does not become an error message."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+    """`repr(value)`, cut to `limit` characters, so that a pasted book does not become an error message.
+
+    A path keeps its two ends: it is the last part that tells one file from another.
+    """
+    text = repr(str(value)) if isinstance(value, Path) else repr(value)
+    if len(text) <= limit:
+        return text
+    is_path = isinstance(value, Path) or (isinstance(value, str) and PATH.match(value) is not None)
+    kept = 2 * (limit - 1) // 3 if is_path else 0
+    return f"{text[: limit - 1 - kept]}…{text[len(text) - kept :]}"

@@ -1,5 +1,7 @@
 """Tests of engine/record/errors.py: refusals in words."""
 
+from pathlib import Path
+
 import pytest
 
 from engine.record.errors import BadInput, UnknownName, blaming, shorten
@@ -35,6 +37,17 @@ def test_shorten_cuts_to_the_limit_and_says_so():
     assert shorten("word") == "'word'"
     assert len(shorten("x" * 1000)) == 60 and shorten("x" * 1000).endswith("…")
     assert shorten([1, 2, 3], limit=5) == "[1, …"
+
+
+def test_a_shortened_path_keeps_both_ends():
+    """Which file it is stands at the end; a long text that only has a slash in it is no path."""
+    path = "/home/somebody/with/a/very/long/way/through/many/folders/corpus/notes.txt"
+    for given in (path, Path(path), f"file:{path}", path.replace("/home", "~", 1), path.replace("/home", "..", 1)):
+        said = shorten(given)
+        assert len(said) == 60 and said.endswith("corpus/notes.txt'") and "…" in said and str(given)[:8] in said
+    assert shorten("either/or " * 50).endswith("…")
+    assert shorten("/" + "x" * 1000).endswith("…")
+    assert shorten("/a/b.txt") == "'/a/b.txt'" == shorten(Path("/a/b.txt"))
 
 
 def test_blame_goes_to_the_field_nearest_to_the_error():
