@@ -16,6 +16,7 @@ TITLE = "Text before and after"
 STAGES = {"baseline": "baseline", "pruned": "pruned", "tuned": "recovered", "control": "control", "cut": "cut"}
 NEWEST = ("tuned", "cut", "pruned")  # the first of these that there is stands for "after"
 AUTOMATIC = "automatic"
+SHOWN = 60  # characters of a prompt that a sentence names
 # A token's surprise in nats is −log of its probability: each level is a range of probabilities that can be said in words.
 LEVELS = ((0.693, "expected: 1 in 2 or likelier"), (2.303, "to 1 in 10"), (4.605, "to 1 in 100"),
           (6.908, "to 1 in 1,000"), (float("inf"), "surprising: rarer"))  # fmt: skip
@@ -36,14 +37,14 @@ class _Text:
         options = [(AUTOMATIC, AUTOMATIC), *((words, stage) for stage, words in STAGES.items())]
         choice = {"options": options, "value": AUTOMATIC, "layout": {"width": "180px"}, "style": {"description_width": "46px"}}
         self.before, self.after = (ipywidgets.Dropdown(description=words, **choice) for words in ("Before", "After"))
-        self.left, self.right, self.says = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self.left, self.right, self.says, self.other = (ipywidgets.HTML() for _ in range(4))
         for each in (self.before, self.after):
             each.observe(lambda _: self._show(), "value")
         sides = [
             ipywidgets.VBox([choice, text], layout={"flex": "1 1 0", "min_width": "0"})
             for choice, text in ((self.before, self.left), (self.after, self.right))
         ]
-        self.widget = ipywidgets.VBox([ipywidgets.HBox(sides), ipywidgets.HTML(_legend(theme)), self.says])
+        self.widget = ipywidgets.VBox([self.other, ipywidgets.HBox(sides), ipywidgets.HTML(_legend(theme)), self.says])
         self.widget.add_class("esp-text")
 
     def draw(self, view: View) -> None:
@@ -59,10 +60,22 @@ class _Text:
         put(self.left, value=_column(self.theme, before, self.samples.get(before)))
         put(self.right, value=_column(self.theme, after, self.samples.get(after)))
         found = [self.samples[stage] for stage in (before, after) if stage in self.samples]
-        warning = " The two prompts or seeds differ." if len({(each.prompt, each.seed) for each in found}) > 1 else ""
         told = "; ".join(f"{STAGES.get(each.stage, each.stage)}: {_mean(each)}" for each in found)
-        words = f"Mean surprise of the continuation: {told}.{warning}" if told else "No text has been sampled yet."
+        words = f"Mean surprise of the continuation: {told}." if told else "No text has been sampled yet."
         put(self.says, value=line(words, "says"))
+        warning = _warning(*found) if len(found) == 2 else ""
+        put(self.other, value=f'<div role="note" class="esp-other">{escape(warning)}</div>' if warning else "")
+
+
+def _warning(before: TextSampled, after: TextSampled) -> str:
+    """Why two texts cannot be compared, and what to do about it; empty where they can."""
+    if before.prompt != after.prompt:
+        anew = " Only the unpruned model can write it anew, and does after Reset." if before.stage == "baseline" else ""
+        prompt = before.prompt if len(before.prompt) <= SHOWN else f"{before.prompt[: SHOWN - 1]}…"
+        return f"Not to be compared: the text on the left continues another prompt, “{prompt}”.{anew}"
+    if before.seed != after.seed:
+        return f"Not to be compared: the left text was drawn with seed {before.seed}, the right one with {after.seed}."
+    return ""
 
 
 def _column(theme: Theme, stage: str | None, sample: TextSampled | None) -> str:

@@ -103,8 +103,13 @@ def test_the_mean_surprise_is_of_the_continuation_alone():
 def test_texts_that_cannot_be_compared_are_pointed_out():
     """Another seed or prompt makes another text."""
     drawn = drawn_from(sampled("baseline"), replace(sampled("pruned"), seed=7))
-    assert "The two prompts or seeds differ." in words(drawn)
-    assert "differ" not in words(drawn_from(sampled("baseline"), sampled("pruned")))
+    assert "the left text was drawn with seed 0, the right one with 7" in words(drawn)
+    drawn = drawn_from(sampled("baseline"), replace(sampled("pruned"), prompt="Another <b>"))
+    assert "the text on the left continues another prompt, “The history of”" in words(drawn) and "Reset" in words(drawn)
+    choose(drawn, "Before", "pruned")
+    choose(drawn, "After", "baseline")
+    assert "another prompt, “Another &lt;b&gt;”" in words(drawn) and "Reset" not in words(drawn)
+    assert "Not to be compared" not in words(drawn_from(sampled("baseline"), sampled("pruned")))
 
 
 def test_an_empty_run_says_so_and_a_second_drawing_sends_nothing():
