@@ -173,7 +173,7 @@ class Controls:
 
 
 def _build(choices: Choices) -> dict[str, ipywidgets.DOMWidget]:
-    width = {"description_width": "120px"}
+    width = {"description_width": "118px"}
     # One style for all of a kind: every model counts towards the first paint.
     menus, sliders = DescriptionStyle(**width), ipywidgets.SliderStyle(**width)
     texts, steep = TextStyle(**width), model_field("neurons.steepness")

@@ -2,9 +2,8 @@
 
 import asyncio
 import html
-from collections.abc import Iterator
+from functools import partial
 
-import bqplot
 import ipywidgets
 from ipywidgets.widgets.widget_string import HTMLStyle
 
@@ -15,14 +14,15 @@ from widgets.browser import Browser
 from widgets.charts import CHARTS
 from widgets.choices import choices_of
 from widgets.controls import Controls
-from widgets.delivery import Delivery
+from widgets.delivery import deliver
 from widgets.panels import PANELS
 from widgets.pump import NO_LAYERS, Pump
 from widgets.session import Session
 from widgets.theme import theme_named
 from widgets.transport import Transport
 
-ABOVE = ("importance", "shares", "perplexity", "loss", "text", "memory")  # the main loop, on one screen
+LEFT = ("runs", "memory")  # under the controls
+ABOVE = ("importance", "shares", "perplexity", "loss", "text")  # the main loop, on one screen
 SENTENCE = "Prune the attention heads and MLP neurons of a language model, see what that does to its language, train it back."
 
 
@@ -39,19 +39,18 @@ class Dashboard:
         browser = Browser()
         controls = Controls(choices_of(session.recipe, NO_LAYERS), lambda: self.pump.nudge())
         transport = Transport(lambda press: self.pump.act(press))
-        delivery = Delivery(browser, lambda: self.pump.nudge())
         at_run = (lambda name: browser.address(address.query(run=name))) if in_voila() else (lambda name: None)
-        self.pump = Pump(session, controls, transport, theme, deliver=delivery.deliver, at_run=at_run, settle=delivery.settle)
+        hand_over = partial(deliver, browser=browser, charts=CHARTS.names())
+        self.pump = Pump(session, controls, transport, theme, deliver=hand_over, at_run=at_run)
         drawn = {
             name: registry.load(name).build(theme, self.pump.act) for registry in (CHARTS, PANELS) for name in registry.names()
         }
-        delivery.figures = {name: figure for name in CHARTS.names() for figure in figures(drawn[name].widget)}
         self.pump.screen.drawn = tuple(drawn.values())
         plain = {"layout": ipywidgets.Layout(), "style": HTMLStyle()}  # shared: the fewer models, the sooner the page
         cards = {
             name: _card(registry, name, drawn[name].widget, plain) for registry in (CHARTS, PANELS) for name in registry.names()
         }
-        left = ipywidgets.VBox([_area(controls.widget, "form"), cards.pop("runs")])
+        left = ipywidgets.VBox([_area(controls.widget, "form"), *(cards.pop(name) for name in LEFT)])
         left.add_class("esp-at-left")
         main = [left, _area(transport.widget, "transport"), *(cards.pop(name) for name in ABOVE)]
         self.widget = ipywidgets.VBox(
@@ -75,15 +74,6 @@ class Dashboard:
 
     def _repr_mimebundle_(self, **options: object) -> dict:
         return self.widget._repr_mimebundle_(**options)
-
-
-def figures(widget: ipywidgets.Widget) -> Iterator[bqplot.Figure]:
-    """The bqplot figures in a part of the page."""
-    if isinstance(widget, bqplot.Figure):
-        yield widget
-    elif isinstance(widget, ipywidgets.Box):
-        for child in widget.children:
-            yield from figures(child)
 
 
 def _header(address: Address) -> str:

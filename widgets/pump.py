@@ -38,7 +38,7 @@ NO_LAYERS = 3  # before a model is loaded its blocks have one layer each
 class Pump:
     """What the page remembers between two ticks.
 
-    `deliver` makes a download and `settle` hands over what took its time; `at_run` is told which run is on the page.
+    `deliver` makes a download; `at_run` is told which run is on the page.
     """
 
     def __init__(
@@ -50,12 +50,11 @@ class Pump:
         *,
         deliver: Callable[[str, View], None],
         at_run: Callable[[str], None],
-        settle: Callable[[], str] = lambda: "",
         clock: Callable[[], float] = time.monotonic,
     ):
         self.session, self.controls, self.transport, self.theme = session, controls, transport, theme
         self.screen = Screen(transport, clock)
-        self._deliver, self._at_run, self._settle, self._clock = deliver, at_run, settle, clock
+        self._deliver, self._at_run, self._clock = deliver, at_run, clock
         self._requests: deque[ask.Command | Request] = deque()
         self._run: str | None = None
         self._layers = NO_LAYERS
@@ -88,9 +87,6 @@ class Pump:
         while self._requests:
             self._obey(self._requests.popleft(), view)
         self._ask(view)
-        unsettled = self._settle()
-        if unsettled:
-            self.session.refusal = "", unsettled
         self._draw(view, wrong or self.session.refusal)
         self._watch(view)
         return view

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import time
 import zipfile
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from engine.record.recipe import Recipe
 from tests.widgets.page import RECIPE, asked, asleep, gates, measured, opened, tell_run
 from widgets.address import Address
 from widgets.charts import CHARTS
-from widgets.dashboard import Dashboard, figures
+from widgets.dashboard import Dashboard
 from widgets.panels import PANELS
 from widgets.requests import Download
 from widgets.theme import DARK, LIGHT
@@ -46,12 +45,12 @@ def press(page: Dashboard, name: str) -> None:
 
 def script(page: Dashboard) -> str:
     """What was last sent to the browser."""
-    return page.widget.children[-1].outputs[0]["data"]["application/javascript"]
+    return page.widget.children[-1].children[-1].outputs[0]["data"]["application/javascript"]
 
 
 def content(page: Dashboard) -> bytes:
     """The file that was last handed over."""
-    return base64.b64decode(json.loads(script(page).split("atob(")[1].split("), c")[0]))
+    return base64.b64decode(json.loads(script(page).rsplit("pictures.bytes(", 1)[1].split("),")[0]))
 
 
 def test_every_chart_and_panel_stands_on_the_page(page: Dashboard) -> None:
@@ -88,30 +87,28 @@ def test_the_recipe_and_the_events_are_handed_over_as_files(page: Dashboard) -> 
     assert content(page).startswith(b"seq,at,event,")
 
 
-def test_everything_waits_for_the_pictures_of_the_charts(page: Dashboard) -> None:
-    """The archive is made when the browser has drawn them all."""
-    drawn = [figure for each in page.pump.screen.drawn for figure in figures(each.widget)]
+def test_everything_is_handed_over_with_the_charts_to_draw(page: Dashboard) -> None:
+    """The browser draws every chart and packs it with the files that are given along."""
     press(page, "Everything (zip)")
-    before = page.widget.children[-1].outputs
-    for figure in drawn:
-        assert page.widget.children[-1].outputs == before
-        figure._handle_custom_msgs(figure, {"event": "upload_png"}, [memoryview(b"picture")])
-        page.pump.tick()
-    with zipfile.ZipFile(io.BytesIO(content(page))) as archive:
-        names = set(archive.namelist())
-        assert {"events.csv", "recipe.json", "again.txt"} <= names
-        assert len([name for name in names if name.startswith("charts/")]) == len(drawn) >= 5
+    said = script(page)
+    assert f"...await pictures.drawAll({json.dumps(CHARTS.names())}, 'charts/')" in said
+    for name in ("events.csv", "recipe.json", "again.txt"):
+        assert f'["{name}", pictures.bytes(' in said
+    assert "pictures.save(" in said and f"{page.pump.session.client.name}.zip" in said
 
 
-def test_everything_comes_without_the_pictures_that_do_not_come(page: Dashboard, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After some seconds, and it is said."""
-    monkeypatch.setattr("widgets.delivery.PATIENCE", 0.05)
-    press(page, "Everything (zip)")
-    time.sleep(0.1)
-    page.pump.tick()
-    with zipfile.ZipFile(io.BytesIO(content(page))) as archive:
-        assert "recipe.json" in archive.namelist()
-    assert "gave no picture" in page.pump.transport._status.value
+def test_the_charts_are_drawn_by_the_browser_and_named_after_the_run(page: Dashboard) -> None:
+    """One picture each."""
+    press(page, "Charts (PNG)")
+    assert f'pictures.drawAll({json.dumps(CHARTS.names())}, "{page.pump.session.client.name}-")' in script(page)
+
+
+def test_the_form_is_named_by_a_script_that_no_download_replaces(page: Dashboard) -> None:
+    """A second view of the page, as JupyterLab may open, runs it too."""
+    press(page, "Events (CSV)")
+    names, scripts = page.widget.children[-1].children
+    assert "aria-label" in names.outputs[0]["data"]["application/javascript"]
+    assert "aria-label" not in scripts.outputs[0]["data"]["application/javascript"]
 
 
 def test_a_smaller_model_that_is_not_there_is_not_handed_over(page: Dashboard) -> None:

@@ -82,7 +82,7 @@ def test_a_download_travels_as_script_that_holds_nothing_but_values() -> None:
     """The bytes are base64, and a name that tries to be script stays a string."""
     browser = Browser()
     browser.keep("a');alert(1);('.csv", b"\xff\x00</script>")
-    script = browser.widget.outputs[0]["data"]["application/javascript"]
+    script = browser.widget.children[-1].outputs[0]["data"]["application/javascript"]
     assert base64.b64encode(b"\xff\x00</script>").decode() in script
     assert json.dumps("a');alert(1);('.csv") in script
     assert "</script>" not in script
@@ -92,4 +92,4 @@ def test_the_address_line_follows_the_run() -> None:
     """Without loading the page again."""
     browser = Browser()
     browser.address('?run=a"b')
-    assert 'pathname + "?run=a\\"b"' in browser.widget.outputs[0]["data"]["application/javascript"]
+    assert 'pathname + "?run=a\\"b"' in browser.widget.children[-1].outputs[0]["data"]["application/javascript"]

@@ -41,10 +41,11 @@ class _Memory:
             if each in TOTALS:
                 self.limits[each] = Lines(colors=[colour], stroke_width=1, line_style="dash_dotted", **place)
         self.limit = (swatch(theme.baseline, dash="8 3 2 3", width=1), "limit")
-        self.words = notice(theme)
+        self.words = notice(theme, gap=0.21)
         self.along = axis(theme, self.across, "Minutes")
         self.left = axis(theme, self.up, "GiB", "left", grid=True)
         self.figure = figure(theme, [*self.limits.values(), *self.lines.values(), self.words], [self.along, self.left])
+        self.figure.layout.height = theme.low_height
         self.gauge, self.legend = ipywidgets.HTML(), ipywidgets.HTML()
         self.widget = ipywidgets.VBox([self.figure, self.legend, self.gauge])
         self.widget.add_class("esp-memory")
@@ -69,7 +70,7 @@ class _Memory:
         put(self.across, max=end)
         put(self.up, max=top)
         put(self.along, tick_values=np.array(ticks(0, end)))
-        put(self.left, tick_values=np.array(ticks(0, top)))
+        put(self.left, tick_values=np.array(ticks(0, top, 3)))
         there = [each for each in self.lines if last and getattr(last, each) is not None]
         put(self.legend, value=legend([*(self.entries[each] for each in there), *([self.limit] if last else [])]))
         put(self.gauge, value=_gauge(last) if last else line("Memory has not been measured yet.", "says"))
@@ -97,7 +98,7 @@ def _gauge(last: MemorySampled) -> str:
 
 def _bar(name: str, used: int, total: int) -> str:
     full = min(100, round(100 * used / total))
-    words = f"{name}: {used / GIB:.1f} of {total / GIB:.1f} GiB, {percent(used / total)} full"
+    words = f"{name}: {used / GIB:.1f} of {total / GIB:.1f} GiB, {percent(used / total)} full".replace(" ", "\u00a0")
     drawn = f'<span class="esp-gauge-bar"><span class="esp-gauge-full" style="width:{full}%"></span></span>'
     meter = f'role="meter" aria-label="{name} memory" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{full}"'
     return f'<div class="esp-gauge" {meter}>{drawn} {words}</div>'

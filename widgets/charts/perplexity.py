@@ -20,8 +20,7 @@ TITLE = "Perplexity by stage"
 STAGES = {"baseline": "baseline", "pruned": "pruned", "tuned": "recovered", "control": "control", "cut": "cut"}
 ALWAYS = ("baseline", "pruned", "tuned", "control")  # rows that are there whether measured or not
 SHAPES = {"baseline": "circle", "pruned": "square", "tuned": "diamond", "control": "triangle-up", "cut": "cross"}
-
-
+BELOW = 0.45  # of a row, from the pruned stage's to its preview's, so that neither covers the other's words
 ROOM = 0.7  # of the width of the axis is for the points, so that the number beside the last one fits
 
 
@@ -69,7 +68,9 @@ class _Perplexity:
         self.missing = Label(**empty, text=np.array([], dtype="U1"), colors=[theme.muted], font_weight="normal", **text)
         self.words = notice(theme)
         self.along = axis(theme, self.across, "Perplexity (log scale)", grid=True, tick_format="~s")
-        self.rows = axis(theme, self.down, "", "left")
+        # The names are all there from the start: one that came with its row would be drawn a row too late.
+        names = {str(number): name for number, name in enumerate(STAGES.values())}
+        self.rows = axis(theme, self.down, "", "left", tick_values=np.arange(len(ALWAYS)), tick_labels=names)
         marks = [self.still, *self.stems.values(), *self.points.values(), self.preview, self.values, self.missing, self.words]
         self.figure = figure(theme, marks, [self.along, self.rows], left=70)
         self.hollow = (icon("M2 2H10V10H2Z", colours["pruned"]), "what the controls ask for, in brackets")
@@ -88,18 +89,17 @@ class _Perplexity:
         put(self.across, min=low, max=high)
         put(self.down, max=len(stages) - 0.5)
         put(self.along, tick_values=np.array(marks))
-        names = {str(number): STAGES[stage] for number, stage in enumerate(stages)}
-        put(self.rows, tick_values=np.arange(len(stages)), tick_labels=names)
+        put(self.rows, tick_values=np.arange(len(stages)))
         baseline = found["baseline"].perplexity if "baseline" in found else None
         for stage in STAGES:
             here = [(found[stage].perplexity, row[stage])] if stage in found else []
             put(self.points[stage], **columns(here))
             put(self.stems[stage], **columns([(baseline, row[stage]), *here] if here and baseline else []))
-        put(self.preview, **columns([(preview.perplexity, row["pruned"])] if preview else []))
+        put(self.preview, **columns([(preview.perplexity, row["pruned"] + BELOW)] if preview else []))
         put(self.still, **columns([(baseline, -0.5), (baseline, len(stages) - 0.5)] if baseline else []))
         written = [(found[stage].perplexity, row[stage], short(found[stage].perplexity)) for stage in stages if stage in found]
         if preview:
-            written.append((preview.perplexity, row["pruned"] - 0.38, f"({short(preview.perplexity)})"))
+            written.append((preview.perplexity, row["pruned"] + BELOW, f"({short(preview.perplexity)})"))
         clear = low * (high / low) ** 0.1  # of the line of the baseline
         absent = [(clear, row[stage], "not measured") for stage in stages if stage not in found] if values else []
         for label, texts in ((self.values, written), (self.missing, absent)):

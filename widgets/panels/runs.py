@@ -8,7 +8,7 @@ from pathlib import Path
 import ipywidgets
 
 from engine.record.client import last_run
-from engine.record.folder import home, list_runs
+from engine.record.folder import list_runs
 from widgets.requests import NewRun, OpenRun
 from widgets.theme import Theme
 from widgets.view import Act, Drawn, View
@@ -44,15 +44,16 @@ class _Runs:
             description="Continue the last run", tooltip="Open the newest run in which something was changed.", **look
         )
         self.menu = ipywidgets.Dropdown(description="Earlier runs", options=[], style={"description_width": "initial"})
-        self.menu.layout.width = "100%"
-        self.open = ipywidgets.Button(description="Open", tooltip="Show the run chosen above.", **look)
+        self.menu.layout.width, self.menu.layout.flex, self.menu.layout.min_width = "auto", "1 1 0", "0"
+        self.open = ipywidgets.Button(description="Open", tooltip="Show the run that is chosen.", **look)
         self.new = ipywidgets.Button(description="New run", tooltip="Begin again with what the controls say.", **look)
         self.go_on.on_click(lambda _: act(OpenRun(self.last.name)) if self.last is not None else None)
         self.open.on_click(lambda _: act(OpenRun(self.menu.value)) if self.menu.value else None)
         self.new.on_click(lambda _: act(NewRun()))
-        row = ipywidgets.Box([self.go_on, self.open, self.new])
-        row.add_class("esp-buttons")
-        self.widget = ipywidgets.VBox([self.here, self.menu, row])
+        rows = [ipywidgets.Box([self.menu, self.open]), ipywidgets.Box([self.go_on, self.new])]
+        for row in rows:
+            row.add_class("esp-buttons")
+        self.widget = ipywidgets.VBox([self.here, *rows])
         self.shown: Path | None = None
 
     def draw(self, view: View) -> None:
@@ -66,12 +67,11 @@ class _Runs:
             self.menu.index = 0  # a menu that was empty stays without a choice
         last = last_run()
         self.last = last if last is not None and last.name != view.folder.name else None
-        self.go_on.disabled, self.open.disabled = self.last is None, not earlier
+        self.go_on.disabled, self.open.disabled, self.menu.disabled = self.last is None, not earlier, not earlier
+        self.menu.tooltip = "Runs of this machine, the newest first." if earlier else "There is no other run yet."
+        self.open.tooltip = "Show the run that is chosen." if earlier else "There is no other run yet."
         self.go_on.tooltip = (
             f"Open {called(self.last.name)}." if self.last is not None else "There is no earlier run to go on with."
         )
         offer = f"Last run: {escape(called(self.last.name))}." if self.last is not None else ""
-        self.here.value = (
-            f'<p class="esp-says">On this page: <b>{escape(called(view.folder.name))}</b>. {offer}</p>'
-            f'<p class="esp-says">Runs lie in <code class="esp-path">{escape(str(home()))}</code></p>'
-        )
+        self.here.value = f'<p class="esp-says">On this page: <b>{escape(called(view.folder.name))}</b>. {offer}</p>'

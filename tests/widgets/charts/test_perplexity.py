@@ -32,14 +32,19 @@ def test_a_stage_that_was_not_measured_has_no_point():
     assert "Baseline 31.4, pruned 118, recovered not measured, control not measured." in words(drawn)
 
 
+def named(rows: bqplot.Axis) -> list[str]:
+    """The rows that have a tick, by their names."""
+    return [rows.tick_labels[str(number)] for number in rows.tick_values]
+
+
 def test_cut_has_a_row_only_once_it_is_measured():
     """Four rows are always there; the fifth appears with its number."""
     drawn = built("perplexity")
     drawn.draw(View(folded(measured("baseline", 30.0)), None, LIGHT))
     rows = next(each for each in inside(drawn.widget) if isinstance(each, bqplot.Axis) and each.side == "left")
-    assert list(rows.tick_labels.values()) == ["baseline", "pruned", "recovered", "control"]
+    assert named(rows) == ["baseline", "pruned", "recovered", "control"]
     drawn.draw(View(folded(measured("baseline", 30.0), measured("cut", 60.0)), None, LIGHT))
-    assert list(rows.tick_labels.values())[-1] == "cut" and points(drawn)["cut"].y.tolist() == [4.0]
+    assert named(rows)[-1] == "cut" and points(drawn)["cut"].y.tolist() == [4.0]
 
 
 def test_a_preview_is_hollow_and_only_that_of_this_draft():
@@ -49,6 +54,7 @@ def test_a_preview_is_hollow_and_only_that_of_this_draft():
     drawn = built("perplexity")
     drawn.draw(View(state, draft, LIGHT))
     hollow = points(drawn)["preview"]
+    assert 1.3 < hollow.y[0] < 1.6, "between the row of the pruned stage, where it says that nothing was measured, and the next"
     assert hollow.x.tolist() == [87.0] and not hollow.fill and "(87)" in written(drawn)
     drawn.draw(View(state, drafted(neurons=10), LIGHT))
     assert hollow.x.size == 0 and "(" not in " ".join(written(drawn))
