@@ -64,7 +64,7 @@ def _engine(recipe: Recipe, folder: Path) -> Iterator[None]:
 def _bare_loop(recipe: Recipe) -> Iterator[None]:
     """Yields after every step of the shortest loop that trains the same model on the same batches."""
     loaded, tuning = load(recipe.model), recipe.tuning
-    texts = Texts(read_corpus(recipe.corpus), loaded.tokenizer, loaded.anatomy.context)
+    texts = Texts(read_corpus(recipe.corpus), loaded.tokenizer, loaded.anatomy.context, loaded.anatomy.vocabulary)
     blocks, model = texts.blocks("train", tuning.sequence_length), loaded.model
     precision = arithmetic("auto", torch.device("cpu"))
     groups = [

@@ -112,7 +112,7 @@ class Workbench:
         yield Progressed("reading the text", 1, 2, "parts")
         with blaming("corpus"):
             splits = read_corpus(command.corpus)
-        texts = Texts(splits, loaded.tokenizer, loaded.anatomy.context)
+        texts = Texts(splits, loaded.tokenizer, loaded.anatomy.context, loaded.anatomy.vocabulary)
         tokens = {f"{split}_tokens": texts.blocks(split, 2).numel() for split in ("calibration", "evaluation")}
         documents = {f"{split}_documents": len(getattr(splits, split)) for split in ("train", "calibration", "evaluation")}
         precision = arithmetic(command.precision, torch.device(device))

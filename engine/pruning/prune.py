@@ -19,7 +19,7 @@ def prune(loaded: Loaded, recipe: Recipe) -> Plan:
     """
     layers = len(loaded.anatomy.layers)
     of_kind = [schedule.shares(layers) for schedule in (recipe.heads, recipe.neurons)]
-    texts = Texts(read_corpus(recipe.corpus), loaded.tokenizer, loaded.anatomy.context)
+    texts = Texts(read_corpus(recipe.corpus), loaded.tokenizer, loaded.anatomy.context, loaded.anatomy.vocabulary)
     blocks = texts.blocks("calibration", recipe.calibration.sequence_length, recipe.calibration.tokens, "calibration")
     evidence = Evidence(loaded.model, loaded.anatomy)
     scores = _finish(evidence.scores(recipe.criterion, blocks, recipe.seed))

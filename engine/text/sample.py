@@ -28,11 +28,12 @@ def sample(
 ) -> tuple[Token, ...]:
     """Continue `prompt` by up to `tokens` tokens; returns those of the prompt, then the new ones.
 
-    The joined texts are what the tokenizer decodes from all tokens together. The end-of-text token ends the text and is
-    no part of it. `temperature` 0 takes the likeliest token each time; the surprise is that of temperature 1 whatever was
-    sampled at. The same seed gives the same text; torch's global generators are neither read nor moved, and the model is
-    left in the mode (train or eval) in which it came. Raises `BadInput` for a prompt that is empty or, with the new tokens,
-    longer than the model's context, for numbers out of range, and for a model whose logits are not finite.
+    The joined texts are what the tokenizer decodes from all tokens together. The text ends with the end-of-text token, which
+    is no part of it, and where the model's context is full. `temperature` 0 takes the likeliest token each time; the surprise
+    is that of temperature 1 whatever was sampled at. The same seed gives the same text; torch's global generators are neither
+    read nor moved, and the model is left in the mode (train or eval) in which it came. Raises `BadInput` for a prompt that is
+    empty, fills the model's context or holds tokens that the model does not know, for numbers out of range, and for a model
+    whose logits are not finite.
     """
     if tokens < 0:
         raise BadInput(f"tokens {tokens} is impossible; give 0 or more.")
@@ -41,13 +42,18 @@ def sample(
     ids = tokenizer(prompt, add_special_tokens=False, verbose=False)["input_ids"]
     if not ids:
         raise BadInput(f"prompt {shorten(prompt)} has no tokens; give at least one word.")
-    context = model.config.max_position_embeddings
-    if len(ids) + tokens > context:
+    context, vocabulary = model.config.max_position_embeddings, model.get_input_embeddings().weight.shape[0]
+    if len(ids) >= context:
         raise BadInput(
-            f"prompt {shorten(prompt)} has {len(ids)} tokens and {tokens} are to follow, but the model takes {context} in all; "
-            "shorten the prompt or ask for fewer tokens."
+            f"prompt {shorten(prompt)} has {len(ids)} tokens, and this model takes {context} in all, new ones included; "
+            "shorten the prompt."
         )
-    ids, surprises = _continue(model, ids, tokens, tokenizer.eos_token_id, seed, temperature)
+    if max(ids) >= vocabulary:
+        raise BadInput(
+            f"prompt {shorten(prompt)} holds token {max(ids)} of the tokenizer, and this model knows 0 to {vocabulary - 1}; use "
+            "the model's own tokenizer."
+        )
+    ids, surprises = _continue(model, ids, min(tokens, context - len(ids)), tokenizer.eos_token_id, seed, temperature)
     return tuple(map(Token, pieces(tokenizer, ids), surprises))
 
 

@@ -14,17 +14,18 @@ SPLITS = ("train", "calibration", "evaluation")
 class Texts:
     """The splits of a corpus with the tokenizer of a model, and the blocks made of them so far."""
 
-    def __init__(self, splits: Splits, tokenizer: Any, context: int):
+    def __init__(self, splits: Splits, tokenizer: Any, context: int, vocabulary: int):
         self.splits = splits
         self.tokenizer = tokenizer
         self.context = context  # the most positions that the model can take
+        self.vocabulary = vocabulary  # how many tokens the model knows
         self._blocks: dict[tuple[str, int, int | None], LongTensor] = {}
 
     def blocks(self, split: str, length: int, tokens: int | None = None, field: str = "") -> LongTensor:
         """Blocks `[n, length]` of "train", "calibration" or "evaluation", of at most `tokens` tokens (None: all).
 
         `field` is the part of the recipe that asks. Raises `BadInput`, blaming its length for one over the model's context,
-        and the corpus for a split too short for one block.
+        the corpus for a split too short for one block, and the model for a tokenizer that has tokens which it does not know.
         """
         if length > self.context:
             with blaming(f"{field}.sequence_length" if field else ""):
@@ -33,5 +34,15 @@ class Texts:
         key = (split, length, tokens)
         if key not in self._blocks:
             with blaming("corpus"):
-                self._blocks[key] = pack(getattr(self.splits, split), self.tokenizer, length, tokens)  # [n, length]
+                blocks = pack(getattr(self.splits, split), self.tokenizer, length, tokens)  # [n, length]
+            with blaming("model"):
+                self._check(int(blocks.max()))
+            self._blocks[key] = blocks
         return self._blocks[key]
+
+    def _check(self, highest: int) -> None:
+        if highest >= self.vocabulary:  # torch would end in an index that is out of range, or on a GPU with the process
+            raise BadInput(
+                f"The tokenizer makes token {highest} of this text, and the model knows 0 to {self.vocabulary - 1}; the folder "
+                "holds the tokenizer of another model."
+            )

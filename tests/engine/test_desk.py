@@ -20,7 +20,7 @@ PLAN = Plan(heads={(0, 1), (2, 0)}, neurons={(1, 3)})
 def desk(recipe):
     """The tiny model and text, with no run folder."""
     loaded = load(recipe.model)
-    texts = Texts(read_corpus(recipe.corpus), loaded.tokenizer, loaded.anatomy.context)
+    texts = Texts(read_corpus(recipe.corpus), loaded.tokenizer, loaded.anatomy.context, loaded.anatomy.vocabulary)
     desk = Desk(loaded, texts, "cpu", torch.float32, None)
     yield desk
     if desk.checkpoints.parent.exists():

@@ -76,7 +76,7 @@ def test_the_folder_holds_what_was_yielded_and_replays_to_the_same_state(recipe,
 def test_the_baseline_is_the_perplexity_of_the_model_as_transformers_loads_it(recipe):
     """The number in the event is the one that anybody measures on the same blocks."""
     loaded = load(recipe.model)
-    blocks = Texts(read_corpus(recipe.corpus), loaded.tokenizer, 64).blocks("evaluation", 32, 512)
+    blocks = Texts(read_corpus(recipe.corpus), loaded.tokenizer, 64, 400).blocks("evaluation", 32, 512)
     told = next(event for event in run(recipe) if isinstance(event, Evaluated))
     assert told.perplexity == pytest.approx(evaluate(loaded.model, blocks).perplexity, rel=1e-12)
 
@@ -85,7 +85,7 @@ def test_the_saved_model_has_the_perplexity_that_the_run_told(recipe, tmp_path):
     """What lies in model/ is what was measured: cut, compensated and recovered."""
     told = {event.stage: event.perplexity for event in run(recipe, tmp_path / "run") if isinstance(event, Evaluated)}
     model, tokenizer = load_pruned(tmp_path / "run" / "model")
-    blocks = Texts(read_corpus(recipe.corpus), tokenizer, 64).blocks("evaluation", 32, 512)
+    blocks = Texts(read_corpus(recipe.corpus), tokenizer, 64, 400).blocks("evaluation", 32, 512)
     assert evaluate(model, blocks).perplexity == pytest.approx(told["cut"], rel=1e-9)
     assert told["cut"] == pytest.approx(told["tuned"], rel=1e-5)
 

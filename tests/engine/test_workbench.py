@@ -314,7 +314,7 @@ def test_two_recoveries_have_a_control_that_went_through_both(recipe, bench):
         found = [event for event in do(bench, tune(recipe, steps=2)) if getattr(event, "stage", "") == "control"]
         measured.append(one(found, tell.Evaluated).perplexity)
     loaded = load(recipe.model)
-    texts = Texts(read_corpus(recipe.corpus), loaded.tokenizer, 64)
+    texts = Texts(read_corpus(recipe.corpus), loaded.tokenizer, 64, 400)
     blocks, held_out, evaluation = (texts.blocks(*of) for of in (("train", 32), ("calibration", 32, 64), ("evaluation", 32, 512)))
     tuning = recipe.tuning.model_copy(update={"steps": 2})
     for found in measured:

@@ -134,7 +134,6 @@ def test_pieces_of_broken_bytes_join_to_what_is_decoded():
     [
         ("", {}, "no tokens"),
         ("tree " * 100, {}, "shorten the prompt"),
-        ("the tree", {"tokens": 1000}, "fewer tokens"),
         ("the tree", {"tokens": -1}, "tokens -1"),
         ("the tree", {"temperature": -0.1}, "temperature"),
         ("the tree", {"temperature": float("nan")}, "temperature"),
@@ -146,8 +145,29 @@ def test_what_cannot_be_sampled_is_refused(prompt, options, words):
         sample(small_model("gpt2"), tokenizer(), prompt, **options)
 
 
-def test_the_whole_context_can_be_used():
-    """Prompt and new tokens together may fill the model's context to the last place."""
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_text_ends_where_the_context_is_full(family):
+    """To the last place: a model of a short context is sampled as far as it goes, and its text is the beginning of the same."""
+    model, reader = small_model(family), tokenizer()
+    context, read = model.config.max_position_embeddings, len(reader(PROMPT)["input_ids"])
+    tokens = sample(model, reader, PROMPT, tokens=1000, temperature=0)
+    assert len(tokens) == context > read + 5
+    assert tokens[: read + 5] == sample(model, reader, PROMPT, tokens=5, temperature=0)
+
+
+def test_a_prompt_that_leaves_no_place_for_a_new_token_is_refused():
+    """At the limit; one token less is taken."""
     model, reader = small_model("gpt2"), tokenizer()
-    count = model.config.max_position_embeddings - len(reader(PROMPT)["input_ids"])
-    assert sample(model, reader, PROMPT, tokens=count)
+    letters = "x" * model.config.max_position_embeddings
+    assert len(reader(letters)["input_ids"]) == len(letters)
+    with pytest.raises(BadInput, match=f"has {len(letters)} tokens, and this model takes {len(letters)} in all"):
+        sample(model, reader, letters)
+    assert len(sample(model, reader, letters[1:])) == len(letters)
+
+
+def test_a_token_that_the_model_does_not_know_is_named():
+    """The tokenizer of another model; torch would say that an index is out of range."""
+    model, reader = small_model("gpt2"), tokenizer()
+    model.resize_token_embeddings(50)
+    with pytest.raises(BadInput, match=r"holds token \d+ of the tokenizer, and this model knows 0 to 49"):
+        sample(model, reader, PROMPT)

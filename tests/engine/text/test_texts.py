@@ -14,7 +14,7 @@ from engine.text.texts import SPLITS, Texts
 def texts(recipe) -> Texts:
     """The garden's text as the tiny model reads it."""
     loaded = load(recipe.model)
-    return Texts(read_corpus(recipe.corpus), loaded.tokenizer, loaded.anatomy.context)
+    return Texts(read_corpus(recipe.corpus), loaded.tokenizer, loaded.anatomy.context, loaded.anatomy.vocabulary)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -45,7 +45,18 @@ def test_a_length_over_the_context_is_refused(texts):
 
 def test_a_split_too_short_for_one_block_is_the_corpuss_fault(texts):
     """And says how long it is."""
-    short = Texts(type(texts.splits)("s", ("a tree",), ("a tree",), ("a tree",), None), texts.tokenizer, 64)
+    short = Texts(type(texts.splits)("s", ("a tree",), ("a tree",), ("a tree",), None), texts.tokenizer, 64, texts.vocabulary)
     with pytest.raises(BadInput, match="tokens, one block takes 32") as caught:
         short.blocks("evaluation", 32, 512, "evaluation")
     assert caught.value.field == "corpus"
+
+
+@pytest.mark.parametrize("split", ["train", "calibration", "evaluation"])
+def test_tokens_that_the_model_does_not_know_are_the_models_fault(texts, split):
+    """Its folder holds another model's tokenizer; said before a forward pass would end in an index out of range."""
+    highest = int(texts.blocks(split, 32).max())
+    few = Texts(texts.splits, texts.tokenizer, 64, highest)
+    with pytest.raises(BadInput, match=f"makes token {highest} of this text, and the model knows 0 to {highest - 1}") as caught:
+        few.blocks(split, 32)
+    assert caught.value.field == "model"
+    assert Texts(texts.splits, texts.tokenizer, 64, highest + 1).blocks(split, 32).max() == highest
