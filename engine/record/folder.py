@@ -75,6 +75,7 @@ def plain_recipe(folder: Path) -> dict[str, Any]:
     """The recipe of a run as it was written, good for today or not; raises `BadInput` for a folder that holds no run."""
     try:
         recipe = json.loads((Path(folder) / "recipe.json").read_text(encoding="utf-8"))
+        json.dumps(recipe, allow_nan=False, ensure_ascii=False).encode()  # Python's reader takes NaN and half characters as well
     except OSError as error:
         why = "there is no recipe.json in it" if isinstance(error, FileNotFoundError) else error.strerror
         raise BadInput(f"folder {shorten(str(folder))} holds no run: {why}.") from error

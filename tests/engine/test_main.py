@@ -210,6 +210,25 @@ def test_show_tells_a_run_that_has_not_begun(home, capsys):
     assert told["status"] == "new" and told["recipe"]["seed"] == 5 and set(told["perplexity"].values()) == {None}
 
 
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "[" * 100_000, '{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}'], ids=range(7)
+)
+def test_show_refuses_a_recipe_that_is_none(text, tmp_path, capsys):
+    """Whatever lies there, in one sentence."""
+    (tmp_path / "recipe.json").write_text(text)
+    for how in ([], ["--json"]):
+        assert main(["show", str(tmp_path), *how]) == 2
+        assert "holds no run" in last_line(capsys)
+
+
+def test_show_refuses_events_that_cannot_be_read(tmp_path, capsys):
+    """A folder has taken their place."""
+    create(Recipe(), tmp_path / "run")
+    (tmp_path / "run" / "events.jsonl").mkdir()
+    assert main(["show", str(tmp_path / "run"), "--json"]) == 2
+    assert "events cannot be read: Is a directory" in last_line(capsys)
+
+
 @pytest.mark.parametrize("arguments", [[], ["prune"], ["run"], ["show"]])
 def test_bad_arguments_have_status_2(arguments, capsys):
     """As argparse says it."""
