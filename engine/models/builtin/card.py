@@ -22,12 +22,13 @@ language: en
 # {name}
 
 A {architecture} of {parameters:,} parameters: {layers} layers, {heads} heads of width {head_width} and {neurons} neurons
-in each, context {context}. Trained by this project so that pruning can be tried without a network. It has read about a
-hundred encyclopedia articles and is good for nothing else: its sentences look like English and mean little.
+in each, context {context}. Trained by this project so that pruning can be tried without a network. It has read some
+fifty encyclopedia articles and is good for nothing else: its sentences look like English and mean little.
 
-- **Data**: the training part of `{corpus}` ({train_tokens:,} tokens), prose of English Wikipedia articles from the
-  excerpt that the library gensim ships. Licence of the text: {licence}.
-- **Tokenizer**: byte-level BPE, {vocabulary} tokens, trained on the same part.
+- **Data**: {train_tokens:,} tokens of English Wikipedia, prose of articles from the excerpt that the library gensim ships.
+  None of these articles is in a split of the corpus `{corpus}`, whose training part is new to the model too. Licence
+  of the text: {licence}.
+- **Tokenizer**: byte-level BPE, {vocabulary} tokens, trained on the same articles.
 - **Training**: {steps:,} steps of {batch_size} blocks of {context} tokens ({tokens_seen:,} tokens, {epochs} epochs),
   Muon on the matrices of the layers (learning rate {learning_rate}, weight decay {weight_decay}), AdamW on the rest
   ({learning_rate_outside}), warm-up and cosine decay, dropout {dropout}, seed {seed}, bf16 autocast on the CPU,
