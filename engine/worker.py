@@ -21,7 +21,7 @@ from types import ModuleType
 import psutil
 
 from engine.record import commands as ask
-from engine.record.catalogue import version
+from engine.record.catalogue import CORPORA, version
 from engine.record.errors import BadInput
 from engine.record.events import ENDS, CorpusLoaded
 from engine.record.folder import Tail, Writer, read_events, read_recipe
@@ -39,6 +39,7 @@ from engine.record.lifecycle import (
 from engine.record.line import Stamped
 from engine.record.lock import beat, is_watched, release_lock, take_lock
 from engine.record.state import RunState, fold
+from engine.text.cache import path_of
 
 BEAT = 1.0  # seconds between heartbeats of the supervisor and between memory samples of the worker
 SELDOM = 5  # beats between memory samples of a worker that has nothing to do
@@ -93,6 +94,7 @@ def work(folder: Path) -> int:
     if state.is_over:
         return 0
     recipe = read_recipe(folder)
+    read_ahead(recipe.corpus)
     writer = Writer(folder / "events.jsonl")
     log = _Log(writer)
     parent = os.getppid()
@@ -123,6 +125,22 @@ def work(folder: Path) -> int:
             bench.close()
     writer.close()
     return 0
+
+
+def read_ahead(corpus: str | dict[str, str]) -> threading.Thread | None:
+    """Have a text that is slow to read, and kept once it was, read by another process while this one imports torch.
+
+    Returns the thread that waits for it; None where there is nothing to gain. Loading such a text waits for who reads it.
+    """
+    if not isinstance(corpus, str) or corpus not in CORPORA.names() or not CORPORA.entry(corpus).facts.get("KEPT"):
+        return None
+    if path_of(corpus).exists():
+        return None
+    code = "import sys; from engine.text.corpora import read_corpus; read_corpus(sys.argv[1])"
+    call = {"args": [sys.executable, "-c", code, corpus], "stdin": subprocess.DEVNULL, "check": False}  # Load tells what is wrong
+    waiting = threading.Thread(target=subprocess.run, kwargs=call, name="reading ahead", daemon=True)
+    waiting.start()
+    return waiting
 
 
 def _see_to_interrupted(folder: Path, events: list[Stamped], log: "_Log") -> int:

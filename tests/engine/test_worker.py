@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from engine.record.folder import read_events
 from engine.record.lifecycle import CommandStarted
 from engine.record.lock import read_lock
 from engine.record.state import RunState
+from engine.text.cache import path_of
+from engine.worker import read_ahead, supervise
 
 pytestmark = pytest.mark.slow
 PATIENCE = 120  # seconds: a process that imports torch on a busy machine takes some
@@ -152,7 +155,15 @@ def test_a_worker_that_nobody_watches_ends_and_the_next_command_wakes_another_wh
 
 def test_a_second_supervisor_leaves_a_held_run_alone(client):
     """Two pages that wake the same run at once end with one worker."""
-    from engine.worker import supervise
-
     assert supervise(client.folder) == 0
     assert read_lock(client.folder)["pid"] != os.getpid()
+
+
+def test_a_text_that_is_slow_to_read_is_read_by_another_process_once():
+    """So that the first page on a machine need not wait for it; no other text is."""
+    first = read_ahead("wikipedia-sample")
+    first.join(PATIENCE)
+    assert path_of("wikipedia-sample").is_file() and "gensim" not in sys.modules
+    assert read_ahead("wikipedia-sample") is None
+    others = ("file:/nowhere", "wikitext-2", {"train": "a", "calibration": "b", "evaluation": "c"})
+    assert [read_ahead(corpus) for corpus in others] == [None] * 3

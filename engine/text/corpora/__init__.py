@@ -1,7 +1,8 @@
 """What there is to read, and the contract of a source; knows nothing of tokens or models.
 
 Every other file in this folder is one source: its docstring is the help text, `LABEL` the words in the menu, `SOURCE`
-where the text comes from ("built in", "needs the network" or "your file"), and `read(where)` returns its `Splits`.
+where the text comes from ("built in", "needs the network" or "your file"), and `read(where)` returns its `Splits`. `KEPT`
+says that reading takes its time but once: it is kept under the source's name in `engine.text.cache`.
 """
 
 from dataclasses import dataclass

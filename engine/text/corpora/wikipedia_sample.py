@@ -17,6 +17,7 @@ from engine.text.partition import partition, take, words
 
 LABEL = "Wikipedia sample"
 SOURCE = "built in"
+KEPT = True
 LICENCE = "CC BY-SA 3.0 (the articles' authors on English Wikipedia)"
 
 DUMP = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
