@@ -4,9 +4,8 @@ const name = form => {
   const set = (element, attribute, value) => {
     if (element && element.getAttribute(attribute) !== value) element.setAttribute(attribute, value);
   };
-  for (const control of form.querySelectorAll('.jupyter-widgets')) {
-    const label = control.querySelector(':scope > .widget-label');
-    const words = label?.textContent.trim();
+  for (const label of form.querySelectorAll('.widget-label')) {
+    const control = label.parentElement, words = label.textContent.trim();
     if (!words) continue;
     set(control.querySelector('.noUi-handle'), 'aria-label', words);
     const number = control.querySelector('.widget-readout');

@@ -1,9 +1,9 @@
 // Makes pictures of charts that can be read by themselves, title, axes, legend and words, and files of them; knows no chart.
 ({
-  LOOKS: ['align-items', 'background-color', 'background-image', 'border', 'box-sizing', 'color', 'display', 'dominant-baseline',
-    'fill', 'fill-opacity', 'flex', 'flex-wrap', 'font-family', 'font-size', 'font-style', 'font-weight', 'gap', 'height', 'left',
-    'line-height', 'margin', 'opacity', 'overflow', 'padding', 'position', 'shape-rendering', 'stroke', 'stroke-dasharray',
-    'stroke-opacity', 'stroke-width', 'text-anchor', 'top', 'vertical-align', 'visibility', 'white-space', 'width'],
+  INK: ['color', 'display', 'dominant-baseline', 'fill', 'fill-opacity', 'font-family', 'font-size', 'font-style', 'font-weight',
+    'opacity', 'shape-rendering', 'stroke', 'stroke-dasharray', 'stroke-opacity', 'stroke-width', 'text-anchor', 'visibility'],
+  PLACE: ['align-items', 'background-color', 'background-image', 'border', 'box-sizing', 'flex', 'flex-wrap', 'gap', 'height', 'left',
+    'line-height', 'margin', 'overflow', 'padding', 'position', 'top', 'vertical-align', 'white-space', 'width', 'z-index'],
 
   // A copy of an element that looks the same where no style sheet reaches it.
   copy(element) {
@@ -11,9 +11,15 @@
     const from = [element, ...element.querySelectorAll('*')], to = [made, ...made.querySelectorAll('*')];
     from.forEach((each, number) => {
       const looks = getComputedStyle(each);
-      this.LOOKS.forEach(name => to[number].style.setProperty(name, looks.getPropertyValue(name)));
+      // Inside a drawing a place would be wrong: the rectangle that a clip is made of has none, and would clip everything.
+      const names = each.ownerSVGElement ? this.INK : [...this.INK, ...this.PLACE];
+      names.forEach(name => to[number].style.setProperty(name, looks.getPropertyValue(name)));
     });
-    to.forEach(each => { if (each.style.display === 'none') each.remove(); });
+    for (const each of to) { // what clips a mark is named by the address of this page, which the picture is not on
+      const clip = each.getAttribute('clip-path')?.match(/#[\w-]+/);
+      if (clip) each.setAttribute('clip-path', `url(${clip[0]})`);
+    }
+    to.forEach(each => { if (each.style.display === 'none' && !each.closest('defs, clipPath')) each.remove(); });
     return made;
   },
 
@@ -24,10 +30,10 @@
     if (!figure || !figure.querySelector('svg')) throw new Error('it is not on the screen');
     const page = document.createElementNS('http://www.w3.org/1999/xhtml', 'div');
     const parts = card.querySelectorAll('h2, .bqplot, .esp-legend, .esp-gauge, .esp-says');
-    const shown = [...parts].filter(each => each.checkVisibility());
+    const shown = [...parts].filter(each => each.checkVisibility() && !each.closest('.esp-told')); // what is pointed at
     shown.forEach(each => page.appendChild(this.copy(each)));
     const {width} = figure.getBoundingClientRect(), edge = 12;
-    const height = shown.reduce((sum, each) => sum + each.getBoundingClientRect().height + 6, 2 * edge);
+    const height = shown.reduce((sum, each) => sum + each.getBoundingClientRect().height + 4, 2 * edge);
     const look = getComputedStyle(card);
     page.style.cssText = `padding: ${edge}px; width: ${width}px; box-sizing: content-box; font-family: ${look.fontFamily};`
       + `color: ${look.color}; background-color: ${look.backgroundColor}; height: ${height - 2 * edge}px`;

@@ -1,5 +1,6 @@
 """Drives the dashboard by the words that are on it, as a person would; knows no widget, no command and no test."""
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -158,9 +159,11 @@ def address(server: Server, recipe: Recipe = SMALL, **more: str) -> str:
 
 
 def supervisor(run: Path) -> psutil.Process | None:
-    """The process that holds a run, if one does."""
+    """The process that holds a run, if one does; None for a run that stands still, which the tests hold themselves."""
     holder = read_lock(run)
-    return psutil.Process(holder["pid"]) if holder is not None and is_alive(holder) else None
+    if holder is None or holder["pid"] == os.getpid() or not is_alive(holder):
+        return None
+    return psutil.Process(holder["pid"])
 
 
 @contextmanager

@@ -84,6 +84,7 @@ class _Importance:
         self.head = ipywidgets.BoundedIntText(value=0, min=0, max=0, description="Head", **box)
         self.button = ipywidgets.Button(description="Open or close", layout={"width": "auto"}, disabled=True)
         self.told = ipywidgets.HTML()
+        self.told.add_class("esp-told")
         self.layer.observe(self._pointed, "value")
         self.head.observe(self._pointed, "value")
         self.button.on_click(lambda _: self._toggle(self.layer.value, self.head.value))

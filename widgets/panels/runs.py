@@ -44,16 +44,15 @@ class _Runs:
             description="Continue the last run", tooltip="Open the newest run in which something was changed.", **look
         )
         self.menu = ipywidgets.Dropdown(description="Earlier runs", options=[], style={"description_width": "initial"})
-        self.menu.layout.width, self.menu.layout.flex, self.menu.layout.min_width = "auto", "1 1 0", "0"
+        self.menu.layout.width = "100%"
         self.open = ipywidgets.Button(description="Open", tooltip="Show the run that is chosen.", **look)
         self.new = ipywidgets.Button(description="New run", tooltip="Begin again with what the controls say.", **look)
         self.go_on.on_click(lambda _: act(OpenRun(self.last.name)) if self.last is not None else None)
         self.open.on_click(lambda _: act(OpenRun(self.menu.value)) if self.menu.value else None)
         self.new.on_click(lambda _: act(NewRun()))
-        rows = [ipywidgets.Box([self.menu, self.open]), ipywidgets.Box([self.go_on, self.new])]
-        for row in rows:
-            row.add_class("esp-buttons")
-        self.widget = ipywidgets.VBox([self.here, *rows])
+        row = ipywidgets.Box([self.go_on, self.open, self.new])
+        row.add_class("esp-buttons")
+        self.widget = ipywidgets.VBox([self.here, self.menu, row])
         self.shown: Path | None = None
 
     def draw(self, view: View) -> None:
