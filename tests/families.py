@@ -6,27 +6,30 @@ from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForC
 torch.set_num_threads(1)  # models this small spend longer waiting for a second thread than computing
 
 VOCABULARY, CONTEXT = 61, 48
+LAYERS, HEADS, HEAD_WIDTH, NEURONS = 2, 3, 4, 20  # of the plain config of each family
+WIDTH = HEADS * HEAD_WIDTH
 NO_SPECIAL_TOKENS = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
 
 
 def gpt2(**options):
     """A GPT-2 config of two layers with three heads, without dropout."""
-    plain = {"vocab_size": VOCABULARY, "n_positions": CONTEXT, "n_embd": 12, "n_layer": 2, "n_head": 3, "n_inner": 20}
+    plain = {"vocab_size": VOCABULARY, "n_positions": CONTEXT, "n_embd": WIDTH, "n_layer": LAYERS}
+    plain |= {"n_head": HEADS, "n_inner": NEURONS}
     dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     return GPT2Config(**(NO_SPECIAL_TOKENS | plain | dropout | options))
 
 
 def opt(**options):
     """An OPT config of two layers with three heads, without dropout."""
-    plain = {"vocab_size": VOCABULARY, "max_position_embeddings": CONTEXT, "hidden_size": 12, "num_hidden_layers": 2}
-    plain |= {"num_attention_heads": 3, "ffn_dim": 20, "dropout": 0.0}
+    plain = {"vocab_size": VOCABULARY, "max_position_embeddings": CONTEXT, "hidden_size": WIDTH, "num_hidden_layers": LAYERS}
+    plain |= {"num_attention_heads": HEADS, "ffn_dim": NEURONS, "dropout": 0.0}
     return OPTConfig(**(NO_SPECIAL_TOKENS | plain | options))
 
 
 def gpt_neox(**options):
     """A GPT-NeoX config of two layers with three heads, half of each head rotary, without dropout."""
-    plain = {"vocab_size": VOCABULARY, "max_position_embeddings": CONTEXT, "hidden_size": 12, "num_hidden_layers": 2}
-    plain |= {"num_attention_heads": 3, "intermediate_size": 20, "rotary_pct": 0.5}
+    plain = {"vocab_size": VOCABULARY, "max_position_embeddings": CONTEXT, "hidden_size": WIDTH, "num_hidden_layers": LAYERS}
+    plain |= {"num_attention_heads": HEADS, "intermediate_size": NEURONS, "rotary_pct": 0.5}
     return GPTNeoXConfig(**(NO_SPECIAL_TOKENS | plain | options))
 
 

@@ -12,7 +12,7 @@ from engine.pruning.cut import cut
 from engine.pruning.plan import Plan, Scores, make_plan, parameters_removed
 from engine.record.errors import BadInput
 from engine.record.schedules import count
-from tests.engine.pruning.small import FAMILIES, LAYERS, small
+from tests.families import FAMILIES, HEADS, LAYERS, NEURONS, make
 
 SCORES = Scores(heads=((0.3, 0.1, 0.2, 0.4), (0.4, 0.3, 0.2, 0.1)), neurons=((1.0, 2.0, 3.0), (3.0, 2.0, 1.0)))
 
@@ -105,18 +105,18 @@ def test_negative_units_are_refused():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_parameters_that_go_are_those_that_a_cut_takes(family):
     """The count of the plan agrees with the parameters that are really gone."""
-    model = small(family)
-    plan = Plan(heads={(0, 1), (1, 0), (1, 2)}, neurons={(0, 3), (2, 0), (2, 39)})
+    model = make(family)
+    plan = Plan(heads={(0, 1), (1, 0), (1, 2)}, neurons={(0, 3), (1, 0), (1, 19)})
     smaller = cut(model, plan)
     gone = sum(one.numel() for one in model.parameters()) - sum(one.numel() for one in smaller.parameters())
     assert parameters_removed(plan, dissect(model)) == gone > 0
 
 
-@pytest.mark.parametrize("plan", [Plan(heads={(LAYERS, 0)}), Plan(heads={(0, 4)}), Plan(neurons={(1, 40)})])
+@pytest.mark.parametrize("plan", [Plan(heads={(LAYERS, 0)}), Plan(heads={(0, HEADS)}), Plan(neurons={(1, NEURONS)})])
 def test_units_that_the_model_does_not_have_are_refused(plan):
     """The message says what there is."""
     with pytest.raises(BadInput, match="0 to"):
-        parameters_removed(plan, dissect(small("gpt2")))
+        parameters_removed(plan, dissect(make("gpt2")))
 
 
 def test_planning_needs_no_torch():

@@ -7,7 +7,7 @@ from engine.models.anatomy import dissect, matrix
 from engine.pruning.calibration import calibrate
 from engine.pruning.criteria import activation
 from engine.record.errors import BadInput
-from tests.engine.pruning.small import FAMILIES, HEAD_WIDTH, HEADS, NEURONS, small, text
+from tests.families import FAMILIES, HEAD_WIDTH, HEADS, NEURONS, make, tokens
 
 
 def written(model, path, blocks):
@@ -23,7 +23,7 @@ def written(model, path, blocks):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_neurons_score_is_the_root_mean_square_of_what_is_lost_without_it(family):
     """Exactly, for every neuron: its score is the length, in the residual stream, of what it writes."""
-    model, blocks = small(family), text()
+    model, blocks = make(family), tokens(12, 16)
     scores = activation.score(model, dissect(model), calibrate(model, blocks, activation.NEEDS), 0)
     for layer in dissect(model).layers:
         lost = written(model, layer.mlp_output, blocks).square().sum(2).mean(1).sqrt()  # [neurons]
@@ -34,7 +34,7 @@ def test_a_neurons_score_is_the_root_mean_square_of_what_is_lost_without_it(fami
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_heads_score_bounds_what_is_lost_without_it(family):
     """The sum of its channels' root mean squares, which is at least the root mean square of their sum."""
-    model, blocks = small(family), text()
+    model, blocks = make(family), tokens(12, 16)
     scores = activation.score(model, dissect(model), calibrate(model, blocks, activation.NEEDS), 0)
     for layer in dissect(model).layers:
         channels = written(model, layer.attention_output, blocks).unflatten(0, (HEADS, HEAD_WIDTH))  # [heads, width, tokens, out]
@@ -46,6 +46,6 @@ def test_a_heads_score_bounds_what_is_lost_without_it(family):
 
 def test_statistics_without_activations_are_refused():
     """There is no falling back on the weights alone."""
-    model = small("gpt2")
+    model = make("gpt2")
     with pytest.raises(BadInput, match="lack rms"):
-        activation.score(model, dissect(model), calibrate(model, text(), {"mean"}), 0)
+        activation.score(model, dissect(model), calibrate(model, tokens(12, 16), {"mean"}), 0)

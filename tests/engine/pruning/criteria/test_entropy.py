@@ -7,15 +7,15 @@ from engine.models.anatomy import dissect
 from engine.pruning.calibration import calibrate
 from engine.pruning.criteria import entropy
 from engine.pruning.plan import make_plan
-from tests.engine.pruning.small import HEAD_WIDTH, VOCABULARY, WIDTH, small, text
+from tests.families import CONTEXT, HEAD_WIDTH, WIDTH, make, tokens
 
 
 def test_a_head_that_looks_at_everything_alike_goes_before_one_that_looks_at_one_token():
     """Head 0 has queries of zero and so attends uniformly; head 1 attends to its own token; 0 scores 0, 1 scores 1."""
-    model = small("gpt2")
+    model = make("gpt2")
     with torch.no_grad():
         model.transformer.wpe.weight[:, : WIDTH // 2] = 0
-        model.transformer.wpe.weight[:, WIDTH // 2 :] = torch.randn(32, WIDTH // 2)
+        model.transformer.wpe.weight[:, WIDTH // 2 :] = torch.randn(CONTEXT, WIDTH // 2)
         attention = model.transformer.h[0].attn.c_attn  # [in, q | k | v]
         for part in (0, 1):
             start = part * WIDTH
@@ -31,16 +31,16 @@ def test_a_head_that_looks_at_everything_alike_goes_before_one_that_looks_at_one
     scores = entropy.score(model, dissect(model), statistics, 0)
     assert scores.heads[0][0] == pytest.approx(0, abs=1e-6)
     assert scores.heads[0][1] > 0.9
-    assert (0, 0) in make_plan(scores, (0.25, 0, 0), (0, 0, 0)).heads
+    assert (0, 0) in make_plan(scores, (1 / 3, 0), (0, 0)).heads
 
 
 def test_a_neuron_that_says_the_same_for_every_token_goes_first():
     """A constant neuron scores 0, however loud it is; one that varies scores more."""
-    model = small("opt")
+    model = make("opt")
     with torch.no_grad():
         model.model.decoder.layers[0].fc1.weight[5] = 0
         model.model.decoder.layers[0].fc1.bias[5] = 100.0
-    statistics = calibrate(model, text(), (*entropy.NEEDS, "rms", "covariance"))
+    statistics = calibrate(model, tokens(12, 16), (*entropy.NEEDS, "rms", "covariance"))
     assert statistics.mlp[0].rms[5] == pytest.approx(100)
     scores = entropy.score(model, dissect(model), statistics, 0)
     assert scores.neurons[0][5] == 0
@@ -51,6 +51,6 @@ def test_a_neuron_that_says_the_same_for_every_token_goes_first():
 
 def test_scores_lie_between_zero_and_one():
     """Both kinds are shares of the most that an entropy could be."""
-    model = small("gpt-neox")
-    scores = entropy.score(model, dissect(model), calibrate(model, text() % VOCABULARY, entropy.NEEDS), 0)
+    model = make("gpt_neox")
+    scores = entropy.score(model, dissect(model), calibrate(model, tokens(12, 16), entropy.NEEDS), 0)
     assert all(0 <= score <= 1 for of_layer in (*scores.heads, *scores.neurons) for score in of_layer)

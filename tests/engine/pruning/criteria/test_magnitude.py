@@ -6,7 +6,7 @@ import torch
 
 from engine.models.anatomy import dissect
 from engine.pruning.criteria import magnitude
-from tests.engine.pruning.small import FAMILIES, HEAD_WIDTH, HEADS, NEURONS, WIDTH, small
+from tests.families import FAMILIES, HEAD_WIDTH, HEADS, LAYERS, NEURONS, WIDTH, make
 
 
 def head_by_hand(model, family, layer, head):
@@ -45,9 +45,9 @@ def norm(parts):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_scores_are_the_norms_of_all_weights_of_a_unit(family):
     """Q, K, V and O of every head, row and column of every neuron."""
-    model = small(family)
+    model = make(family)
     scores = magnitude.score(model, dissect(model), None, 0)
-    for layer in range(3):
+    for layer in range(LAYERS):
         expected = [norm(head_by_hand(model, family, layer, head)) for head in range(HEADS)]
         np.testing.assert_allclose(scores.heads[layer], expected, rtol=1e-12)
         expected = [norm(neuron_by_hand(model, family, layer, neuron)) for neuron in range(NEURONS)]
@@ -57,8 +57,8 @@ def test_scores_are_the_norms_of_all_weights_of_a_unit(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_permuting_heads_permutes_scores(family):
     """Heads that change places take their scores along: no head is read in another's rows."""
-    model = small(family)
-    order = [2, 0, 3, 1]
+    model = make(family)
+    order = [2, 0, 1]
     before = magnitude.score(model, dissect(model), None, 0).heads[1]
     slices = [[part.detach().clone() for part in head_by_hand(model, family, 1, head)] for head in range(HEADS)]
     with torch.no_grad():
