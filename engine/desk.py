@@ -78,7 +78,8 @@ class Desk:
             yield Progressed("evaluation", sum(tokens for _, tokens in parts), blocks.numel() - len(blocks), "tokens")
         found = total(parts)
         if not math.isfinite(found.perplexity):
-            raise BadInput(f"The model's perplexity is not finite ({found.nll / found.tokens:g} nats per token); prune it less.")
+            help = "prune it less" if self.stand.name else "its weights are damaged, or float32 is too coarse for them"
+            raise BadInput(f"The model's perplexity is not finite ({found.nll / found.tokens:g} nats per token); {help}.")
         return found
 
     def lay(

@@ -3,6 +3,7 @@
 Only safetensors and JSON are read, and no code from a folder is ever run.
 """
 
+import re
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -26,7 +27,7 @@ from transformers import PreTrainedTokenizerBase
 from engine.models.anatomy import Anatomy, dissect
 from engine.models.reading import quiet, read_config, read_tokenizer
 from engine.models.stored import SIDECAR, WEIGHTS, load_pruned
-from engine.record.catalogue import BUILTIN, check_model, model_names
+from engine.record.catalogue import BUILTIN, FAMILIES, check_model, model_names
 from engine.record.errors import BadInput, UnknownName, shorten
 from engine.record.paths import kind_of, typed
 
@@ -67,7 +68,20 @@ def load(name: str | PathLike[str], *, device: str | torch.device = "cpu", dtype
     else:
         model, tokenizer = _dense(folder, dtype), read_tokenizer(folder)
     model = model.to(torch.device(device))
-    return Loaded(name, model, tokenizer, dissect(model), folder)
+    anatomy = dissect(model)
+    _try_out(model, folder)
+    return Loaded(name, model, tokenizer, anatomy, folder)
+
+
+def _try_out(model: nn.Module, folder: Path) -> None:
+    """Refuse a model that cannot read a single token: a config may go through and still describe none that works."""
+    try:
+        with torch.inference_mode():
+            logits = model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device), use_cache=False).logits
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise BadInput(f"The model in {shorten(str(folder))} does not run: {shorten(str(error), 160)}.") from error
+    if not bool(logits.isfinite().all()):  # [1, 1, vocabulary]
+        raise BadInput(f"The model in {shorten(str(folder))} gives logits that are not finite; its weights are damaged.")
 
 
 def _folder(name: str) -> Path:
@@ -105,7 +119,7 @@ def _dense(folder: Path, dtype: torch.dtype) -> nn.Module:
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # else it raises without a name; refused by name below
             )
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, ZeroDivisionError, SafetensorError) as error:
         raise BadInput(f"The weights in {shorten(str(folder))} cannot be read: {shorten(str(error), 200)}.") from error
     for kind in ("missing_keys", "mismatched_keys"):
         if report[kind]:
@@ -113,6 +127,12 @@ def _dense(folder: Path, dtype: torch.dtype) -> nn.Module:
             raise BadInput(
                 f"The weights in {shorten(str(folder))} do not fit its config ({kind}: {shorten(sorted(report[kind]))})."
             )
+    # Of other keys that are left over some are harmless: masks and frequencies that older versions kept with the weights.
+    layers = FAMILIES.load(config.model_type.replace("_", "-")).FAMILY.layers.rpartition(".")[2]
+    numbers = [int(found[1]) for key in report["unexpected_keys"] if (found := re.search(rf"(?:^|\.){layers}\.(\d+)\.", key))]
+    if max(numbers, default=0) >= config.num_hidden_layers:
+        found = f"weights of {max(numbers) + 1} layers, and its config speaks of {config.num_hidden_layers}"
+        raise BadInput(f"{shorten(str(folder))} holds {found}; take the config that belongs to the weights.")
     return model
 
 

@@ -19,6 +19,9 @@ from engine.models.anatomy import supported
 from engine.record.catalogue import FAMILIES
 from engine.record.errors import BadInput, shorten
 
+COUNTS = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size", "max_position_embeddings")
+TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model")  # one of these has the words
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -64,15 +67,21 @@ def read_config(folder: Path) -> tuple[type[transformers.PreTrainedModel], PreTr
     model_class = getattr(transformers, FAMILIES.load(model_type.replace("_", "-")).FAMILY.model_class)
     try:
         with quiet():
-            return model_class, model_class.config_class.from_dict(facts)
+            config = model_class.config_class.from_dict(facts)
     except (ValueError, TypeError, KeyError, AttributeError, StrictDataclassError) as error:
         raise BadInput(
             f"{shorten(str(folder / 'config.json'))} is no config of a {model_type}: {shorten(str(error))}."
         ) from error
+    for name in COUNTS:
+        if getattr(config, name) < 1:
+            raise BadInput(f"{shorten(str(folder / 'config.json'))} has {name} {getattr(config, name)}; it takes 1 or more.")
+    return model_class, config
 
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder, from its files alone; raises `BadInput` where they are missing or broken."""
+    if not any((folder / name).is_file() for name in TOKENIZERS):  # transformers would make one up that knows no word
+        raise BadInput(f"{shorten(str(folder))} holds no tokenizer; save it there, as {TOKENIZERS[0]}, beside the model.")
     try:
         with quiet():
             return AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -153,6 +153,60 @@ def test_weights_that_are_not_whole_are_refused(tmp_path):
             load(tmp_path)
 
 
+IMPOSSIBLE = {
+    "no layer": ("gpt2", {"n_layer": 0}, "num_hidden_layers 0"),
+    "fewer than no layer": ("gpt2", {"n_layer": -1}, "num_hidden_layers -1"),
+    "no head": ("opt", {"num_attention_heads": 0}, "num_attention_heads 0"),
+    "no width": ("gpt_neox", {"hidden_size": 0}, "hidden_size 0"),
+    "a width that heads do not divide": ("gpt2", {"n_head": 5}, "divisible"),
+    "an activation that nobody knows": ("gpt2", {"activation_function": "nope"}, "nope"),
+    "fewer layers than there are weights of": (
+        "opt",
+        {"num_hidden_layers": 1},
+        "weights of 2 layers, and its config speaks of 1",
+    ),
+    "more layers": ("gpt_neox", {"num_hidden_layers": 3}, "missing_keys"),
+}
+
+
+@pytest.mark.parametrize("what", IMPOSSIBLE)
+def test_a_config_that_does_not_fit_is_refused(what, tmp_path):
+    """In one sentence, and never by a model with a layer less than was saved."""
+    name, changes, why = IMPOSSIBLE[what]
+    dense(tmp_path, name)
+    facts = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(facts | changes))
+    with pytest.raises(BadInput, match=why) as caught:
+        load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_does_not_run_is_refused(tmp_path):
+    """Heads of an odd width cannot be turned; the config says nothing about it."""
+    model = CLASSES["gpt_neox"](CONFIGS["gpt_neox"](vocab_size=300, hidden_size=15, rotary_pct=1.0))
+    model.save_pretrained(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(BadInput, match="does not run"):
+        load(tmp_path)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    """Rather than a baseline that nothing can be compared with."""
+    model = dense(tmp_path)
+    with torch.no_grad():
+        model.transformer.ln_f.bias[3] = torch.nan
+    model.save_pretrained(tmp_path)
+    with pytest.raises(BadInput, match="logits that are not finite"):
+        load(tmp_path)
+
+
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
+    """transformers makes one up that knows no word; a text would then have a token a document."""
+    CLASSES["gpt2"](CONFIGS["gpt2"](vocab_size=300)).save_pretrained(tmp_path)
+    with pytest.raises(BadInput, match="holds no tokenizer"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
 def test_a_tokenizer_that_is_missing_or_broken_is_refused(name, tmp_path):
     """A model without a tokenizer reads no text."""
