@@ -6,7 +6,7 @@ and is the one that writes here (`show`, `refuse`, `hold`).
 
 import html
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import ipywidgets
 from ipywidgets.widgets.widget_description import DescriptionStyle
@@ -58,6 +58,7 @@ class Controls:
         self._silent = False
         self._rest: Choices = choices
         self._set: dict[str, float] = {}  # what each slider was last set to from here
+        self._owed: dict[str, float] = {}  # what was set and is not shown yet
         self._each = _build(choices)
         self._error = ipywidgets.HTML()
         self._error.layout.display = "none"
@@ -102,8 +103,11 @@ class Controls:
             return "corpus", "Write the path of a text file, or of a folder of .txt and .md files."
         return None
 
-    def show(self, choices: Choices) -> None:
-        """Set every control; only what differs is sent, and nothing of it counts as moved by hand."""
+    def show(self, choices: Choices, later: Collection[str] = ()) -> None:
+        """Set every control; only what differs is sent, and nothing of it counts as moved by hand.
+
+        The sliders in `later` are shown by the next `catch_up`; what they were set to counts from now on.
+        """
         self._silent, self._rest = True, choices
         name = choices.model if choices.model in [option[1] for option in self._each["model"].options] else OTHER
         wanted = {
@@ -123,10 +127,22 @@ class Controls:
         self._set = {each: value for each, value in wanted.items() if isinstance(value, float)}
         for each, value in wanted.items():
             # A hand on a slider sends values while this runs; one that is as wanted to its last shown digit is left alone.
-            if self._each[each].value != value and not self._is_as_set(each):
-                self._each[each].value = value if each not in self._set else self._on_step(each, value)
+            if each in self._set:
+                self._owed[each] = value
+            elif self._each[each].value != value:
+                self._each[each].value = value
+        self.catch_up(later)
         self.unfold()
         self._silent = False
+
+    def catch_up(self, later: Collection[str] = ()) -> None:
+        """Show what the sliders were set to, but for those in `later`."""
+        silent, self._silent = self._silent, True
+        for each in [name for name in tuple(self._owed) if name not in later]:
+            value = self._owed.pop(each, None)
+            if value is not None and not self._is_as_set(each):
+                self._each[each].value = self._on_step(each, value)
+        self._silent = silent
 
     def unfold(self) -> None:
         """Show the fields for a name and a path only where the menus above them ask for one."""
@@ -158,7 +174,7 @@ class Controls:
     def _is_as_set(self, name: str) -> bool:
         """Whether a slider stands where it was set, to a step: then what was set is what counts, with all its digits."""
         widget = self._each[name]
-        return name in self._set and abs(widget.value - self._set[name]) <= 0.51 * widget.step
+        return name in self._owed or name in self._set and abs(widget.value - self._set[name]) <= 0.51 * widget.step
 
     def _on_step(self, name: str, value: float) -> float:
         """The step of a slider that is nearest to a value. The browser would go there by itself, and tell of it as of a movement
@@ -167,7 +183,10 @@ class Controls:
         return round(round(value / step) * step, 6)
 
     def _note(self, name: str) -> None:
-        if not self._silent and not self._is_as_set(name):
+        if self._silent:
+            return
+        self._owed.pop(name, None)  # a hand is newer than what was to be shown
+        if not self._is_as_set(name):
             self._touched.append(name)
             self._changed()
 

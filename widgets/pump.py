@@ -18,7 +18,7 @@ from engine.record.errors import BadInput
 from engine.record.events import CommandFinished, CommandRefused, CommandStarted
 from engine.record.recipe import Recipe, explain
 from widgets import words
-from widgets.choices import Choices, choices_of, moved, recipe_of, without_effect
+from widgets.choices import BLOCK_SLIDERS, Choices, choices_of, moved, recipe_of, without_effect
 from widgets.controls import Controls
 from widgets.errands import BACKGROUND, Errands, pressed
 from widgets.requests import Download, NewRun, OpenRun, Press, Request
@@ -30,6 +30,7 @@ from widgets.view import Draft, View, draft_of
 
 INTERVAL = 0.12  # seconds between two ticks
 SHORTEST = 0.05  # and between two that were nudged: a dragged slider sends sixty values a second
+REST, LONGEST = 0.4, 1.0  # seconds without a movement after which sliders follow while a command runs, and the longest wait
 WATCH = 5.0
 NEW_RUN = ("model", "model_name", "corpus", "corpus_path")
 NO_LAYERS = 3  # before a model is loaded its blocks have one layer each
@@ -59,7 +60,8 @@ class Pump:
         self._run: str | None = None
         self._layers = NO_LAYERS
         self._sound: Recipe = session.recipe  # the last that nothing was wrong with
-        self._moved = self._watched = -1e9  # on the clock: when a control was moved, when word was left
+        self._moved = self._watched = self._caught_up = -1e9  # on the clock: a control was moved, word was left, sliders followed
+        self._following: list[str] = []  # sliders that are still to follow
         self._waiting = False  # something was asked that no worker has begun
         self._errands = Errands()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -83,6 +85,7 @@ class Pump:
         if any(isinstance(line.fact, CommandStarted | CommandRefused | CommandFinished) for line in stamped):
             self._waiting = False
         self._follow(self.controls.drain())
+        self._catch_up()
         view, wrong = self._look()
         while self._requests:
             self._obey(self._requests.popleft(), view)
@@ -134,10 +137,20 @@ class Pump:
         choices = self.controls.read()
         for name in touched:
             choices = moved(choices, name, self._layers)
-        self.controls.show(choices)
+        # Three sliders that follow a fourth cost the browser as much as all else that a movement brings.
+        self._following = [name for name in BLOCK_SLIDERS if name not in touched] if self.session.state.status == "busy" else []
+        self.controls.show(choices, self._following)
         if any(name in NEW_RUN for name in touched):
             self._change_run(choices)
         self._errands.unwritten = self._errands.unwritten or "prompt" in touched
+
+    def _catch_up(self) -> None:
+        """Let the block sliders stand where they are to; while a command runs, when the hand rests or a second is over."""
+        clock = self._clock()
+        rests = clock - self._moved >= REST or clock - self._caught_up >= LONGEST
+        if self._following and (rests or self.session.state.status != "busy"):
+            self.controls.catch_up()
+            self._following, self._caught_up = [], clock
 
     def _change_run(self, choices: Choices) -> None:
         recipe, wrong = self._recipe(choices)

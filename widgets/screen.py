@@ -1,8 +1,9 @@
 """What is on the screen already, and when it is drawn again; works out nothing that it shows.
 
-A chart that is drawn again costs the browser some ten milliseconds of the processor that trains the model. While a command
-runs, what merely goes on is therefore drawn about three times a second: charts, panels, the count of steps. What answers
-somebody, the line about the draft, the buttons, another sentence of the status line, is drawn in the tick that knows it.
+What is drawn again is laid out and painted by the browser, on the processor that trains the model. While a command runs, what
+merely goes on is therefore drawn about three times a second, and some of it less often: charts, panels, the count of steps.
+What answers somebody, the line about the draft, the buttons, another sentence of the status line, is drawn in the tick that
+knows it.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,27 +15,32 @@ CALM = 0.33  # seconds between two drawings of what goes on
 
 
 class Screen:
-    """The parts of the page that show a view, and the view that they show."""
+    """The parts of the page that show a view, and for each of them the view that it shows and since when, on the clock."""
 
     def __init__(self, transport: Transport, clock: Callable[[], float]):
         self.drawn: Sequence[Drawn] = ()
         self._transport, self._clock = transport, clock
-        self._shown: View | None = None
-        self._at = -1e9  # on the clock: when the charts were drawn
+        self._shown: dict[int, tuple[View, float]] = {}
+        self._counted = -1e9  # when the status line last counted on
 
     def forget(self) -> None:
         """Draw everything the next time: another run has come onto the page."""
-        self._shown = None
+        self._shown, self._counted = {}, -1e9
 
     def draw(self, view: View, *, now: float, waiting: bool, refusal: str, note: str) -> None:
         """Show a view, and what is to be said beside it. `now` is seconds since the epoch."""
-        calm = self._shown is None or view.state.status != "busy" or self._clock() - self._at >= CALM
+        clock, busy = self._clock(), view.state.status == "busy"
+        # All that is due is drawn in one tick, so that the browser paints once.
+        calm = not busy or clock - self._counted >= CALM
         self._transport.draw(view, now=now, waiting=waiting, refusal=refusal, note=note, count=calm)
-        if not calm or (self._shown is not None and _same(view, self._shown)):
+        if not calm:
             return
-        for each in self.drawn:
-            each.draw(view)
-        self._shown, self._at = view, self._clock()
+        self._counted = clock
+        for number, each in enumerate(self.drawn):
+            shown, at = self._shown.get(number, (None, -1e9))
+            if (shown is None or not _same(view, shown)) and (not busy or clock - at >= each.every):
+                each.draw(view)
+                self._shown[number] = view, clock
 
 
 def _same(view: View, shown: View) -> bool:

@@ -88,7 +88,11 @@ def _saved(model: ModelLoaded, head_counts: tuple[int, ...], neuron_counts: tupl
 
 @dataclass(frozen=True)
 class Drawn:
-    """A part of the page: its widget, and how it shows a view. `draw` sets only what has changed since it was last called."""
+    """A part of the page: its widget, and how it shows a view. `draw` sets only what has changed since it was last called.
+
+    `every` is the least number of seconds between two drawings while a command runs, for what need not be seen to move.
+    """
 
     widget: ipywidgets.Widget
     draw: Callable[[View], None]
+    every: float = 0.0

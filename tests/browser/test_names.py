@@ -81,6 +81,8 @@ def test_a_slider_is_moved_by_the_keyboard_and_answered(board: Dashboard) -> Non
     board.until(lambda: board.counts()[1] == 3456, "all neurons to be counted")
     board.page.get_by_role("slider", name="Neurons", exact=True).press("ArrowLeft")
     board.until(lambda: board.value("Neurons") == 0.99, "one step back")
+    board.until(lambda: board.counts()[1] < 3456, "the line to follow")
+    assert board.counts()[1] == 3420  # round(0.99 · 576) in each of six layers
 
 
 def test_the_keyboard_reaches_every_control_that_can_be_used(board: Dashboard) -> None:

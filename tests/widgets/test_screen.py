@@ -81,3 +81,49 @@ def test_a_page_at_rest_is_drawn_as_soon_as_something_happens(page: Page) -> Non
     page.move("heads", 0.5)
     page.tick(0.05)
     assert len(page.drawn) == drawn + 1
+
+
+def test_what_need_not_be_seen_to_move_is_drawn_less_often(page: Page) -> None:
+    """A part of the page may ask for a slower pace; when the command is done it is drawn like all others."""
+    seen: list[View] = []
+    page.pump.screen.drawn = (Drawn(ipywidgets.HTML(), seen.append, 5.0),)
+    page.pump.screen.forget()
+    for number in range(11):
+        step(page, number + 1, 1.0)
+    assert [view.state.step.step for view in seen] == [1, 6, 11]
+    step(page, 12, 1.0)
+    tell_run(page.session.client, tell.CommandFinished(9, "Tune"))
+    page.tick(0.05)
+    assert seen[-1].state.status == "idle" and len(seen) == 4
+
+
+def test_block_sliders_follow_when_the_hand_rests_while_a_command_runs(page: Page) -> None:
+    """What they were set to counts at once; they stand there after half a second, or after one if the hand never rests."""
+    page.move("neurons", 0.8)
+    page.tick(0.05)
+    assert page.view.recipe.neurons.level == 0.8
+    shown = [page.shown("front")]
+    for number in range(12):
+        page.move("neurons", 0.81 + 0.01 * number)
+        page.tick(0.2)
+        shown.append(page.shown("front"))
+        assert page.view.draft.neuron_counts == (81 + number,) * 6
+    assert 3 <= len(set(shown)) <= 5
+    page.tick(0.5)
+    assert page.shown("front") == page.shown("back") == 0.92
+    assert page.controls.drain() == []
+
+
+def test_a_hand_on_a_slider_that_was_to_follow_goes_first(page: Page) -> None:
+    """It is not set back to where another one had sent it."""
+    page.tick(5.0)
+    page.move("neurons", 0.8)
+    page.tick(0.05)
+    page.move("neurons", 0.7)
+    page.tick(0.05)
+    page.move("back", 0.1)
+    page.tick(0.05)
+    assert page.shown("shape") == "custom"
+    assert page.view.recipe.neurons.blocks == (0.7, 0.7, 0.1)
+    page.tick(1.0)
+    assert (page.shown("front"), page.shown("back")) == (0.7, 0.1)

@@ -16,14 +16,14 @@ from widgets.view import Act, Drawn, View
 TITLE = "Memory"
 GIB = 2**30
 POINTS = 300  # a line: one sample a second is a point a minute after five hours
-EVERY = 5.0  # seconds between two samples that are drawn: memory grows slowly, and a drawing takes time from who computes
+EVERY = 5.0  # seconds between two drawings while something is computed: memory grows slowly
 Samples = Sequence[tuple[float, MemorySampled]]
 
 
 def build(theme: Theme, act: Act) -> Drawn:
     """Lines over time and a gauge in words beside them; nothing in it can be pressed."""
     chart = _Memory(theme)
-    return Drawn(chart.widget, chart.draw)
+    return Drawn(chart.widget, chart.draw, EVERY)
 
 
 class _Memory:
@@ -54,7 +54,7 @@ class _Memory:
     def draw(self, view: View) -> None:
         """Show the samples that the run has."""
         samples = view.state.memory
-        if samples is self.shown or (self._is_shown_nearly(samples) and view.state.status == "busy"):
+        if samples is self.shown:
             return
         self.shown = samples
         start = samples[0][0] if samples else 0.0
@@ -75,12 +75,6 @@ class _Memory:
         put(self.legend, value=legend([*(self.entries[each] for each in there), *([self.limit] if last else [])]))
         put(self.gauge, value=_gauge(last) if last else line("Memory has not been measured yet.", "says"))
         say(self.words, *(() if last else ("No data yet", "Measured while a worker runs")))
-
-    def _is_shown_nearly(self, samples: Samples) -> bool:
-        """Whether what is shown is these samples but for the last few seconds."""
-        if not self.shown or len(samples) < len(self.shown) or samples[0] != self.shown[0]:
-            return False
-        return samples[-1][0] - self.shown[-1][0] < EVERY
 
 
 NAMES = {"process": "process", "system": "machine", "accelerator": "accelerator"}

@@ -11,6 +11,7 @@ from widgets.theme import Theme
 from widgets.view import Act, Drawn, View
 
 TITLE = "Take it away"
+EVERY = 2.0  # seconds between two drawings while something is computed: nobody reads along while a slider moves
 BUTTONS = {
     "events": ("Events (CSV)", "Everything that happened in this run, one event a row."),
     "recipe": ("Recipe (JSON)", "What the controls say, as python -m engine run takes it."),
@@ -36,7 +37,7 @@ def build(theme: Theme, act: Act) -> Drawn:
         if lines.value != text:
             lines.value = text
 
-    return Drawn(ipywidgets.VBox([row, lines]), draw)
+    return Drawn(ipywidgets.VBox([row, lines]), draw, EVERY)
 
 
 def _button(what: str, act: Act, look: dict[str, ipywidgets.Widget]) -> ipywidgets.Button:

@@ -1,7 +1,5 @@
 """Memory over time: in GiB, under its limits, with a gauge in words."""
 
-from dataclasses import replace
-
 import bqplot
 import pytest
 
@@ -48,13 +46,3 @@ def test_hours_of_samples_stay_a_few_hundred_points():
     drawn = built("memory")
     drawn.draw(View(folded(*samples), None, LIGHT))
     assert lines(drawn)["process"].x.size <= 300 and lines(drawn)["process"].y.max() == 7
-
-
-def test_a_running_command_is_not_kept_from_its_work_by_every_sample():
-    """While something is computed one sample in five is drawn; when it is done the last one is."""
-    drawn, samples = built("memory"), remembered(11)
-    for many in range(1, 12):
-        drawn.draw(View(replace(folded(*samples[:many]), status="busy"), None, LIGHT))
-        assert lines(drawn)["process"].x.size == 1 + 5 * ((many - 1) // 5)
-    drawn.draw(View(folded(*samples[:9]), None, LIGHT))
-    assert lines(drawn)["process"].x.size == 9
