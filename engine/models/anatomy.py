@@ -39,6 +39,12 @@ class Layer:
     mlp_inputs: tuple[str, ...]
     mlp_output: str
 
+    @property
+    def head_groups(self) -> tuple[tuple[int, ...], ...]:
+        """The heads of every key-value group, ascending: what goes together. Where keys are not shared, each head by itself."""
+        size = self.heads // self.groups if self.groups else 0
+        return tuple(tuple(range(group * size, (group + 1) * size)) for group in range(self.groups))
+
 
 @dataclass(frozen=True)
 class Anatomy:
