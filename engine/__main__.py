@@ -15,9 +15,10 @@ from engine.progress import Progress
 from engine.record.catalogue import models
 from engine.record.client import open_run
 from engine.record.errors import BadInput, shorten
+from engine.record.fields import assign, explain
 from engine.record.folder import home, name_for
 from engine.record.lifecycle import RunFailed, RunFinished
-from engine.record.recipe import Recipe, assign, explain
+from engine.record.recipe import Recipe
 from engine.summary import in_words, summary
 
 

@@ -13,7 +13,7 @@ from ipywidgets.widgets.widget_description import DescriptionStyle
 from ipywidgets.widgets.widget_string import TextStyle
 
 from engine.record.catalogue import CORPORA, CRITERIA, model_names, models
-from engine.record.recipe import model_field
+from engine.record.fields import model_field
 from engine.record.schedules import BLOCKS, SHAPES
 from widgets.choices import OWN_FILE, Choices
 
