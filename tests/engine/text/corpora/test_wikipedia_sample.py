@@ -1,11 +1,16 @@
 """The Wikipedia sample: prose, without the markup and the lists that surrounded it."""
 
+import hashlib
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from engine.text.corpora import read_corpus
-from engine.text.corpora.wikipedia_sample import prose
+
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture(scope="module")
@@ -28,24 +33,14 @@ def test_no_markup_is_left(splits):
     assert not re.findall(r"\[\[|\{\{|\}\}|\{\||'''|<ref|</|#REDIRECT|==|\n\n|  |\(\s*[,;)]", text)
 
 
-def test_prose_keeps_sentences_and_drops_the_apparatus():
-    """Headings, captions, list entries and everything under References go, up to the next section of the same level."""
-    article = """
-'''Espalier''' (; from French) is the art  of training trees against a wall.
-
-221x221px
-A caption without an end
-== See also ==
-* A long entry of a list with more than eight words in it.
-=== Deeper ===
-This sentence stands below a section that is only a list of links.
-== History ==
-is what a sentence looks like when a template was its subject.
-* The Romans trained their trees against walls, as the gardeners of Europe did later.
-{| class="wikitable" | a cell of a table that was never closed in the dump.
-The kinds that are still in use in gardens today are these few:
-"""
-    assert prose(article) == (
-        "Espalier (from French) is the art of training trees against a wall.\n"
-        "The Romans trained their trees against walls, as the gardeners of Europe did later."
+def test_what_was_parsed_once_is_read_without_the_parser(splits):
+    """A second process gets the same text and need not bring in gensim."""
+    assert read_corpus("wikipedia-sample") == splits  # fills this test's cache
+    code = (
+        "import hashlib, sys; from engine.text.corpora import read_corpus\n"
+        "splits = read_corpus('wikipedia-sample')\n"
+        "assert 'gensim' not in sys.modules, 'parsed again'\n"
+        "print(hashlib.sha256(repr(splits).encode()).hexdigest())"
     )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == hashlib.sha256(repr(splits).encode()).hexdigest(), done.stderr
