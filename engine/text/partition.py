@@ -1,7 +1,7 @@
 """Divides documents into train, calibration and evaluation, whole and disjoint; knows nothing of where they come from."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def partition(documents: Mapping[str, str], held_out: float) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -14,20 +14,21 @@ def partition(documents: Mapping[str, str], held_out: float) -> tuple[tuple[str,
     # Not random.shuffle: its order is Python's to change, and one more document would shuffle all the others.
     keys = sorted(documents, key=lambda key: hashlib.sha256(f"0:{key}".encode()).digest())
     texts = [documents[key] for key in keys]
-    goal = held_out * sum(len(text.split()) for text in texts)
-    evaluation, rest = _take(texts, goal)
-    calibration, train = _take(rest, goal)
+    goal = held_out * words(texts)
+    evaluation, rest = take(texts, goal)
+    calibration, train = take(rest, goal)
     return tuple(train), tuple(calibration), tuple(evaluation)
 
 
-def _take(texts: list[str], words: float) -> tuple[list[str], list[str]]:
-    """The texts that together come just below `words`, and the others: one too long for what is left is passed over."""
+def take(texts: Sequence[str], most: float) -> tuple[list[str], list[str]]:
+    """The texts, in order, that together have at most `most` words, and the others: one too long for what is left is passed
+    over. Where even the shortest is too long, it is taken alone."""
     taken, left = [], []
     for text in texts:
         size = len(text.split())
-        if size <= words:
+        if size <= most:
             taken.append(text)
-            words -= size
+            most -= size
         else:
             left.append(text)
     if not taken and left:
@@ -35,3 +36,8 @@ def _take(texts: list[str], words: float) -> tuple[list[str], list[str]]:
         left.remove(shortest)
         taken = [shortest]
     return taken, left
+
+
+def words(texts: Iterable[str]) -> int:
+    """How many words the texts have together, as white space divides them."""
+    return sum(len(text.split()) for text in texts)

@@ -2,7 +2,7 @@
 
 import random
 
-from engine.text.partition import partition
+from engine.text.partition import partition, take, words
 
 DOCUMENTS = {f"document {number}": f"{number} " * (10 + number % 7) for number in range(200)}
 
@@ -32,3 +32,10 @@ def test_few_documents_still_fill_every_part():
     """Of three documents each part gets one, though each is longer than a tenth."""
     parts = partition({"a": "a " * 30, "b": "b " * 20, "c": "c " * 10}, 0.1)
     assert [len(part) for part in parts] == [1, 1, 1]
+
+
+def test_what_is_taken_comes_to_just_below_what_was_asked_for():
+    """A text too long for what is left is passed over for a later one that fits; taken and left are all there was, in order."""
+    texts = ["a " * 4, "b " * 9, "c " * 3]
+    assert take(texts, 8) == (["a " * 4, "c " * 3], ["b " * 9])
+    assert words(texts) == 16

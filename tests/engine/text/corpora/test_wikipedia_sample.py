@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from engine.text.corpora import read_corpus
+from engine.text.corpora.wikipedia_sample import pretraining
+from engine.text.partition import words
 
 ROOT = Path(__file__).parents[4]
 
@@ -20,11 +22,19 @@ def splits():
 
 
 def test_there_is_enough_of_it(splits):
-    """A third of a million words to train on, and above 20,000 to calibrate and to measure on, in at least five articles each."""
-    words = {part: sum(len(text.split()) for text in getattr(splits, part)) for part in ("train", "calibration", "evaluation")}
-    assert words["train"] > 330_000
-    assert min(words["calibration"], words["evaluation"]) > 20_000
+    """A hundred thousand words to train on, and above 20,000 to calibrate and to measure on, in at least five articles each."""
+    assert words(splits.train) > 100_000
+    assert min(words(splits.calibration), words(splits.evaluation)) > 20_000
     assert min(len(splits.calibration), len(splits.evaluation)) >= 5
+
+
+def test_the_built_in_models_have_read_no_word_of_the_splits(splits):
+    """More than half of the sample is theirs alone: no article of it, and no paragraph, is in any split."""
+    theirs = pretraining()
+    ours = (*splits.train, *splits.calibration, *splits.evaluation)
+    assert words(theirs) > words(ours)
+    paragraphs = [{line for text in texts for line in text.splitlines() if line} for texts in (theirs, ours)]
+    assert not set(theirs).intersection(ours) and not paragraphs[0] & paragraphs[1]
 
 
 def test_no_markup_is_left(splits):
