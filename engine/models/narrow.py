@@ -15,7 +15,7 @@ from transformers.pytorch_utils import Conv1D
 
 from engine.models.anatomy import Anatomy, Layer, dissect, family_of, head_features, matrix, output_features
 from engine.models.families import Family
-from engine.record.errors import BadInput
+from engine.record.errors import BadInput, shorten
 
 # By path of a projection which output and which input features stay; None: all of them.
 Selection = dict[str, tuple[list[int] | None, list[int] | None]]
@@ -59,8 +59,8 @@ def kept_of(model: nn.Module) -> Kept:
 def skeleton(model_class: type[nn.Module], config: PreTrainedConfig, kept: Kept) -> nn.Module:
     """A model of the dense `config`, narrowed to `kept`, whose tensors are all on the meta device: shapes without memory.
 
-    Raises `BadInput` for a config that makes no model, for indices that the dense model does not have and for groups of heads
-    that cannot be narrowed that way.
+    Raises `BadInput` for a config that makes no model, for indices that the dense model does not have, and for heads of which
+    a key-value group is kept in part or a layer that keeps its heads has lost them.
     """
     model = _dense(model_class, config)
     _, family = family_of(model)
@@ -150,11 +150,14 @@ def _fits(kind: str, kept: Sequence[Sequence[int]], sizes: Sequence[int]) -> Non
 
 
 def _narrow(model: nn.Module, family: Family, layer: Layer, heads: Sequence[int], neurons: Sequence[int]) -> None:
-    per_group = layer.heads // layer.groups
-    served = [head // per_group for head in heads]
-    counts = {served.count(group) for group in served}
-    if len(counts) > 1:  # attention takes query i to group i // (heads per group), so groups of two sizes would mix
-        raise BadInput(f"Layer {layer.index} keeps {sorted(counts)} heads in its key-value groups; keep equally many in each.")
+    for group in layer.head_groups:  # attention takes query i to group i // (heads per group), so a smaller group would mix them
+        if not set(group).isdisjoint(heads) and not set(group).issubset(heads):
+            raise BadInput(
+                f"The kept heads of layer {layer.index} hold a part of {shorten(list(group))}, which share a key and a value; "
+                "keep all of them or none."
+            )
+    if layer.keeps_heads and not heads:
+        raise BadInput(f"Layer {layer.index} has one key-value group for all its heads, and no head is kept; keep all of them.")
     for path, (outputs, inputs) in selection(layer, heads, neurons).items():
         _resize(model, path, outputs, inputs)
     attention = model.get_submodule(layer.attention)
@@ -164,7 +167,7 @@ def _narrow(model: nn.Module, family: Family, layer: Layer, heads: Sequence[int]
         return
     numbers = dict.fromkeys(family.head_counts, len(heads))
     numbers |= dict.fromkeys(family.head_features, len(heads) * layer.head_width)
-    numbers |= dict.fromkeys(family.group_sizes, counts.pop())
+    numbers |= dict.fromkeys(family.group_sizes, layer.heads // layer.groups)
     for name, number in numbers.items():
         setattr(attention, name, number)
 

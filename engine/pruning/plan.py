@@ -65,14 +65,44 @@ def make_plan(scores: Scores, head_shares: Sequence[float], neuron_shares: Seque
 
 
 def parameters_removed(plan: Plan, anatomy: "Anatomy") -> int:
-    """How many parameters a cut along the plan takes from the model; raises `BadInput` for a unit that it does not have."""
+    """How many parameters a cut along the plan takes from the model: of heads that share keys and values, those too.
+
+    Raises `BadInput` as `check` does.
+    """
     check(plan, anatomy)
-    of_heads = sum(anatomy.layers[layer].head_parameters for layer, _ in plan.heads)
-    of_neurons = sum(anatomy.layers[layer].neuron_parameters for layer, _ in plan.neurons)
-    return of_heads + of_neurons
+    removed = sum(anatomy.layers[layer].neuron_parameters for layer, _ in plan.neurons)
+    for layer in anatomy.layers:
+        gone = len(plan.heads_of(layer.index))
+        if gone:
+            removed += gone * layer.groups // layer.heads * layer.group_parameters
+            removed += layer.norm_parameters if gone == layer.heads else 0
+    return removed
 
 
 def check(plan: Plan, anatomy: "Anatomy") -> None:
+    """Raise `BadInput`, in one sentence, for a plan along which the model cannot be cut.
+
+    That is one that names a unit which the model does not have, one that takes some heads of a key-value group and leaves
+    others (a head finds its key by its place among the heads, so that groups of two sizes would mix), and one that takes the
+    heads of a layer that was built with a single group for all of them and keeps it.
+    """
+    check_units(plan, anatomy)
+    for layer in anatomy.layers:
+        gone = set(plan.heads_of(layer.index))
+        if gone and layer.keeps_heads:
+            raise BadInput(
+                f"The plan takes heads of layer {layer.index}, and its heads 0 to {layer.heads - 1} all share the layer's only "
+                "key-value group, which stays; leave them out of the plan."
+            )
+        for group in layer.head_groups:
+            if not gone.isdisjoint(group) and not gone.issuperset(group):
+                raise BadInput(
+                    f"The plan takes {_named(gone.intersection(group))} of layer {layer.index}, where {_named(group)} share a "
+                    "key and a value; take all of them or none."
+                )
+
+
+def check_units(plan: Plan, anatomy: "Anatomy") -> None:
     """Raise `BadInput`, with the range that is there, for a unit of the plan that the model does not have."""
     sizes = {"head": [one.heads for one in anatomy.layers], "neuron": [one.neurons for one in anatomy.layers]}
     for layer, head in sorted(plan.heads):
@@ -114,6 +144,12 @@ def _units(kind: str, pairs: Iterable[Unit]) -> frozenset[Unit]:
             raise BadInput(f"{shorten(pair)} among the plan's {kind} is negative; layers and units are counted from 0.")
         units.add((layer, index))
     return frozenset(units)
+
+
+def _named(heads: Iterable[int]) -> str:
+    """In words: `head 2`, or `heads 0, 1 and 2`."""
+    *most, last = map(str, sorted(heads))
+    return f"heads {', '.join(most)} and {last}" if most else f"head {last}"
 
 
 def _inside(kind: str, layer: int, index: int, sizes: Sequence[int]) -> None:
