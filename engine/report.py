@@ -44,6 +44,8 @@ def loaded_as(loaded: Loaded, device: str, precision: torch.dtype) -> ModelLoade
         neuron_parameters=tuple(layer.neuron_parameters for layer in layers),
         device=device,
         precision=str(precision).removeprefix("torch."),
+        groups=tuple(layer.groups for layer in layers),
+        group_parameters=tuple(layer.group_parameters for layer in layers),
     )
 
 

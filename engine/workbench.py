@@ -160,7 +160,10 @@ class Workbench:
 
     def _set_gate(self, command: ask.SetGate) -> Events:
         overlay, unit = self.desk.overlay, (command.layer, command.head)
-        plan = Plan(overlay.plan.heads - {unit} if command.open else overlay.plan.heads | {unit}, overlay.plan.neurons)
+        # Heads that share a key go together: whoever asks for one asks for its group.
+        groups = (group for layer in self.desk.loaded.anatomy.layers if layer.index == unit[0] for group in layer.head_groups)
+        units = {(unit[0], head) for group in groups if unit[1] in group for head in group} or {unit}
+        plan = Plan(overlay.plan.heads - units if command.open else overlay.plan.heads | units, overlay.plan.neurons)
         calibration = self.desk.stand.calibration
         statistics = yield from self.desk.statistics(overlay.method, calibration)
         yield from self.desk.lay(plan, overlay.method, calibration, statistics, "by hand")

@@ -30,7 +30,12 @@ Head = tuple[int, int]  # (layer, head)
 
 @dataclass(frozen=True)
 class ModelLoaded:
-    """A model is there: what it is and, for each layer, how many units it has and what each of them weighs in parameters."""
+    """A model is there: what it is and, for each layer, how many units it has and what each of them weighs in parameters.
+
+    `groups` counts the key-value groups, each of `heads / groups` heads that go together; `group_parameters` is what goes with
+    a whole group, `head_parameters` what goes with one head by itself. They are empty for a model whose heads share nothing
+    in a line that was written before groups were told, and are then filled in: every head is a group of its own.
+    """
 
     model: str
     family: str
@@ -43,6 +48,13 @@ class ModelLoaded:
     neuron_parameters: Counts
     device: str
     precision: str
+    groups: Counts = ()
+    group_parameters: Counts = ()
+
+    def __post_init__(self):
+        if not self.groups:
+            object.__setattr__(self, "groups", self.heads)
+            object.__setattr__(self, "group_parameters", self.head_parameters)
 
 
 @dataclass(frozen=True)
