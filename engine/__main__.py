@@ -51,10 +51,11 @@ def list_models(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps([asdict(model) for model in models()], indent=2))
         return 0
-    print(f"{'name':<24} {'family':<10} {'parameters':>12}  {'source':<9} ready offline")
+    print(f"{'name':<24} {'family':<10} {'parameters':>12}  {'heads':<14} {'source':<9} ready offline")
     for model in models():
+        heads = f"{model.heads}" if model.groups == model.heads else f"{model.heads} in {model.groups} groups"
         ready = "yes" if model.ready else "needs the network"
-        print(f"{model.name:<24} {model.family:<10} {model.parameters:>12,}  {model.source:<9} {ready}")
+        print(f"{model.name:<24} {model.family:<10} {model.parameters:>12,}  {heads:<14} {model.source:<9} {ready}")
     return 0
 
 

@@ -2,9 +2,11 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from engine.record.errors import UnknownName
 from engine.record.registry import Registry
@@ -18,7 +20,11 @@ BUILTIN = ENGINE / "models" / "builtin"
 
 @dataclass(frozen=True)
 class Model:
-    """One model of the catalogue. `source` is "built in" or "hub"; `size` the bytes of its weights, None if not known."""
+    """One model of the catalogue. `source` is "built in" or "hub"; `size` the bytes of its weights, None if not known.
+
+    Each layer has `heads` heads in `groups` key-value groups, each of which goes whole or stays; as many where keys are not
+    shared.
+    """
 
     name: str
     family: str
@@ -26,18 +32,21 @@ class Model:
     source: str
     ready: bool
     size: int | None
+    heads: int
+    groups: int
 
 
-# Parameter counts, and bytes of the weights as the hub stores them: facebook's and EleutherAI's in float16, the others in float32
+# Parameters, bytes of the weights as the hub stores them (facebook's and EleutherAI's in float16, the others in float32), heads
+# and key-value groups of a layer
 HUB = (
-    ("distilgpt2", "gpt2", 81_912_576, 352_824_413),
-    ("gpt2", "gpt2", 124_439_808, 548_105_171),
-    ("gpt2-medium", "gpt2", 354_823_168, 1_519_984_962),
-    ("facebook/opt-125m", "opt", 125_239_296, 250_540_281),
-    ("facebook/opt-350m", "opt", 331_196_416, 662_513_657),
-    ("EleutherAI/pythia-70m", "gpt_neox", 70_426_624, 166_049_099),
-    ("EleutherAI/pythia-160m", "gpt_neox", 162_322_944, 374_998_800),
-    ("EleutherAI/pythia-410m", "gpt_neox", 405_334_016, 911_407_792),
+    ("distilgpt2", "gpt2", 81_912_576, 352_824_413, 12, 12),
+    ("gpt2", "gpt2", 124_439_808, 548_105_171, 12, 12),
+    ("gpt2-medium", "gpt2", 354_823_168, 1_519_984_962, 16, 16),
+    ("facebook/opt-125m", "opt", 125_239_296, 250_540_281, 12, 12),
+    ("facebook/opt-350m", "opt", 331_196_416, 662_513_657, 16, 16),
+    ("EleutherAI/pythia-70m", "gpt_neox", 70_426_624, 166_049_099, 8, 8),
+    ("EleutherAI/pythia-160m", "gpt_neox", 162_322_944, 374_998_800, 12, 12),
+    ("EleutherAI/pythia-410m", "gpt_neox", 405_334_016, 911_407_792, 16, 16),
 )
 
 
@@ -48,13 +57,21 @@ def builtin_models() -> tuple[Model, ...]:
     for path in cards:
         card, config = (json.loads((path.parent / name).read_text(encoding="utf-8")) for name in ("card.json", "config.json"))
         size = sum(part.stat().st_size for part in path.parent.glob("*.safetensors"))
-        found.append(Model(path.parent.name, config["model_type"], card["parameters"], "built in", True, size))
+        heads, groups = heads_of(config)
+        found.append(Model(path.parent.name, config["model_type"], card["parameters"], "built in", True, size, heads, groups))
     return tuple(found)
 
 
 def models() -> tuple[Model, ...]:
     """Every model of the catalogue: the built-in ones, then the hub's; `ready` says whether it can be used offline."""
-    return builtin_models() + tuple(Model(name, family, count, "hub", on_disk(name), size) for name, family, count, size in HUB)
+    hub = (Model(name, family, count, "hub", on_disk(name), size, *heads) for name, family, count, size, *heads in HUB)
+    return builtin_models() + tuple(hub)
+
+
+def heads_of(config: Mapping[str, Any]) -> tuple[int, int]:
+    """The heads and the key-value groups of each layer, from the object in a `config.json` of a supported model type."""
+    heads = config.get("num_attention_heads") or config["n_head"]
+    return heads, config.get("num_key_value_heads") or heads
 
 
 def model_names() -> tuple[str, ...]:

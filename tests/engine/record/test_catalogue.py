@@ -27,6 +27,15 @@ def test_a_built_in_model_has_its_cards_numbers():
         assert model.size == (folder / "model.safetensors").stat().st_size
 
 
+def test_the_heads_and_groups_of_a_layer_are_read_from_any_config():
+    """As GPT-2 spells them, as the others do, and as Llama does where keys are shared, or where it says nothing of groups."""
+    assert catalogue.heads_of({"n_head": 12}) == (12, 12)
+    assert catalogue.heads_of({"num_attention_heads": 8}) == (8, 8)
+    assert catalogue.heads_of({"num_attention_heads": 9, "num_key_value_heads": 3}) == (9, 3)
+    assert catalogue.heads_of({"num_attention_heads": 9, "num_key_value_heads": None}) == (9, 9)
+    assert {(model.heads, model.groups) for model in catalogue.builtin_models()} == {(6, 6)}
+
+
 def test_every_family_of_the_catalogue_is_supported():
     """Nothing is offered that would be refused after its download."""
     assert {model.family.replace("_", "-") for model in catalogue.models()} <= set(catalogue.FAMILIES.names())
