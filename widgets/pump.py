@@ -218,12 +218,7 @@ class Pump:
         if still < SETTLED or key == self._previewed or view.preview is not None:
             return
         if view.draft is not None:
-            self.session.post(
-                ask.Preview(
-                    recipe.criterion, recipe.heads, recipe.neurons, recipe.compensation, recipe.evaluation,
-                    recipe.calibration, recipe.seed,
-                )
-            )  # fmt: skip
+            self.session.post(ask.preview_of(recipe))
         elif state.scores is None or state.scores.criterion != recipe.criterion:
             self.session.post(ask.Score(recipe.criterion, recipe.calibration, recipe.seed))
         self._previewed = key
@@ -263,13 +258,8 @@ def _commands(button: str, view: View) -> tuple[ask.Command, ...]:
     recipe = view.recipe
     match button:
         case "Prune":
-            return (
-                ask.Prune(
-                    recipe.criterion, recipe.heads, recipe.neurons, recipe.compensation, recipe.calibration, recipe.seed
-                ),
-                ask.Evaluate("pruned", recipe.evaluation),
-                ask.Sample("pruned", recipe.prompt, seed=recipe.seed),
-            )  # fmt: skip
+            evaluate, sample = ask.Evaluate("pruned", recipe.evaluation), ask.Sample("pruned", recipe.prompt, seed=recipe.seed)
+            return ask.prune_of(recipe), evaluate, sample
         case "Recover":
             return (ask.Tune(recipe.tuning, recipe.evaluation, recipe.prompt, recipe.seed),)
         case name if name == SMALLER:

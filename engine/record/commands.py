@@ -1,6 +1,6 @@
 """What can be asked of a run, as frozen requests in the imperative; knows nothing of how any of them is done."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from engine.record.recipe import Calibration, Compensation, Measuring, Recipe, Schedule, Tuning
@@ -55,7 +55,7 @@ class Prune:
 
 @dataclass(frozen=True)
 class SetGate:
-    """Open or close one head's gate by hand; the compensation is worked out anew."""
+    """Open or close a head's gate by hand, with those of its key-value group; the compensation is worked out anew."""
 
     layer: int
     head: int
@@ -145,6 +145,16 @@ COMMANDS: dict[str, type] = {each.__name__: each for each in Command.__args__}
 HOLDS = (Pause, Resume, Step, Stop)  # answered at once by whoever drives the engine, never queued behind other work
 
 
+def prune_of(recipe: Recipe) -> Prune:
+    """The pruning that a recipe asks for."""
+    return Prune(**{field.name: getattr(recipe, field.name) for field in fields(Prune)})
+
+
+def preview_of(recipe: Recipe) -> Preview:
+    """A look at what that pruning would cost."""
+    return Preview(**{field.name: getattr(recipe, field.name) for field in fields(Preview)})
+
+
 def commands_of(recipe: Recipe) -> tuple[Command, ...]:
     """The commands that carry a recipe out from start to end, in order."""
     measuring, calibration, seed = recipe.evaluation, recipe.calibration, recipe.seed
@@ -153,7 +163,7 @@ def commands_of(recipe: Recipe) -> tuple[Command, ...]:
         Evaluate("baseline", measuring),
         Sample("baseline", recipe.prompt, seed=seed),
         Score(recipe.criterion, calibration, seed),
-        Prune(recipe.criterion, recipe.heads, recipe.neurons, recipe.compensation, calibration, seed),
+        prune_of(recipe),
         Evaluate("pruned", measuring),
         Sample("pruned", recipe.prompt, seed=seed),
     ]

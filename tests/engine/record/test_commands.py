@@ -50,6 +50,14 @@ def test_every_choice_of_a_recipe_reaches_a_command():
             assert getattr(recipe, name) in carried, name
 
 
+@pytest.mark.parametrize("make", [ask.prune_of, ask.preview_of])
+def test_pruning_and_its_preview_take_the_recipe_whole(make):
+    """Every field of the command is the recipe's field of that name, so that what is previewed is what would be done."""
+    recipe = Recipe(criterion="random", heads={"level": 0.11}, compensation="bias", calibration={"tokens": 4444}, seed=7)
+    command = make(recipe)
+    assert all(getattr(command, field.name) == getattr(recipe, field.name) for field in fields(command))
+
+
 @pytest.mark.parametrize("name", ask.COMMANDS)
 def test_every_command_is_frozen_and_found_by_its_name(name):
     """The name in a line of commands.jsonl is the name of the class."""
