@@ -54,7 +54,7 @@ def list_models(given: argparse.Namespace) -> int:
     print(f"{'name':<24} {'family':<10} {'parameters':>12}  {'heads':<14} {'source':<9} ready offline")
     for model in models():
         heads = f"{model.heads}" if model.groups == model.heads else f"{model.heads} in {model.groups} groups"
-        ready = "yes" if model.ready else "needs the network"
+        ready = "yes" if model.ready else f"needs {model.needs}"
         print(f"{model.name:<24} {model.family:<10} {model.parameters:>12,}  {heads:<14} {model.source:<9} {ready}")
     return 0
 

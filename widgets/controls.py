@@ -217,7 +217,7 @@ def _models(choices: Choices) -> list[tuple[str, str]]:
             found.append((model.name, model.name))
         else:
             size = f", {model.size / 1e6:,.0f} MB" if model.size else ""
-            found.append((f"{model.name} ({'on this machine' if model.ready else 'needs the network' + size})", model.name))
+            found.append((f"{model.name} ({'on this machine' if model.ready else f'needs {model.needs}{size}'})", model.name))
     if choices.model in model_names() and choices.model not in [name for _, name in found]:
         found.insert(0, (choices.model, choices.model))  # on disk, but not finished: it has no card yet
     return [*found, (OTHER, OTHER)]

@@ -46,7 +46,7 @@ def test_the_catalogue_is_listed_for_programs_and_for_people(capsys):
     assert main(["models", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert [model["name"] for model in listed] == [model.name for model in models()]
-    assert set(listed[0]) == {"name", "family", "parameters", "source", "ready", "size"}
+    assert set(listed[0]) == {"name", "family", "parameters", "source", "ready", "needs", "size", "heads", "groups"}
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + len(listed) and "124,439,808" in next(line for line in lines if line.startswith("gpt2 "))
