@@ -15,12 +15,12 @@ from torch import nn
 
 from engine.evaluation.perplexity import Evaluation, batches, total
 from engine.models.load import Loaded, load
-from engine.pruning.calibration import Statistics
 from engine.pruning.compensate import NEEDS
 from engine.pruning.evidence import Evidence
 from engine.pruning.overlay import Overlay
 from engine.pruning.plan import Plan, Scores
-from engine.record.errors import BadInput, blaming
+from engine.pruning.statistics import Statistics
+from engine.record.errors import BadInput, blaming, shorten
 from engine.record.events import CheckpointSaved, Event, GatesChanged, Undone
 from engine.record.lifecycle import Progressed
 from engine.record.recipe import Calibration, Measuring
@@ -42,7 +42,8 @@ class Desk:
         self.device = device
         self.precision = precision
         self.overlay = Overlay(loaded.model, loaded.anatomy)
-        self.evidence = Evidence(loaded.model, loaded.anatomy)
+        self._kept = None if folder is None else folder / "artifacts" / "statistics"
+        self.evidence = Evidence(loaded.model, loaded.anatomy, self._kept)
         self.stand = LOADED
 
     def close(self) -> None:
@@ -60,6 +61,16 @@ class Desk:
         blocks = self._calibration(calibration)
         with self.overlay.lifted(), blaming("criterion"):
             return (yield from self.evidence.scores(criterion, blocks, seed))
+
+    def scores_of(
+        self, criteria: tuple[str, ...], calibration: Calibration, seed: int
+    ) -> Generator[Progressed, None, tuple[Scores, ...]]:
+        """The same for several criteria, with one pass for all of them; raises `BadInput` for fewer than two different ones."""
+        if len(criteria) < 2 or len(set(criteria)) < len(criteria):
+            raise BadInput(f"criteria {shorten(list(criteria))} cannot be compared; name at least two, each once.")
+        blocks = self._calibration(calibration)
+        with self.overlay.lifted(), blaming("criteria"):
+            return (yield from self.evidence.scores_of(criteria, blocks, seed))
 
     def statistics(self, method: str, calibration: Calibration) -> Generator[Progressed, None, Statistics | None]:
         """What a compensation needs to know, measured on the model without what lies over it; None where that is nothing."""
@@ -106,7 +117,7 @@ class Desk:
     def keep_trained(self, steps: int, reason: str) -> Iterator[Event]:
         """Make the weights as training left them the model's own, and checkpoint them."""
         self.overlay.settle()
-        self.evidence = Evidence(self.model, self.loaded.anatomy)
+        self.evidence = Evidence(self.model, self.loaded.anatomy, self._kept)
         stand = replace(
             self.stand, parent=self.stand.name or None, reason=reason, method="none", trained=self.stand.trained + steps
         )
@@ -137,7 +148,7 @@ class Desk:
         self.overlay.off()
         if weights:
             checkpoints.put_parameters(self.model, weights)
-            self.evidence = Evidence(self.model, self.loaded.anatomy)
+            self.evidence = Evidence(self.model, self.loaded.anatomy, self._kept)
         self.overlay.put(stand.plan, stand.method, fitted)
         self.stand = stand
 

@@ -1,7 +1,7 @@
 """Turns what the engine holds (models, plans, records) into the plain numbers of events and files; changes nothing."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ from torch import nn
 
 from engine.models.anatomy import Anatomy
 from engine.models.load import Loaded
+from engine.pruning.agreement import agreements
 from engine.pruning.compensate import Compensation
 from engine.pruning.plan import Plan, Scores, parameters_removed
 from engine.record.catalogue import version
 from engine.record.errors import BadInput
-from engine.record.events import Compensated, Evaluated, ModelLoaded, Residual
+from engine.record.events import Compensated, CriteriaCompared, Evaluated, ModelLoaded, RankCorrelation, Residual
 
 
 def pick_device(asked: str) -> str:
@@ -66,6 +67,15 @@ def compensated(method: str, records: Iterable[Compensation]) -> Compensated:
     residuals = tuple(Residual(one.layer, one.part, one.dropped, one.compensated, one.variance) for one in records)
     notes = tuple(dict.fromkeys(note for one in records for note in one.notes))
     return Compensated(method, records[0].tokens if records else 0, residuals, notes)
+
+
+def compared(criteria: Sequence[str], scores: Sequence[Scores], tokens: int) -> CriteriaCompared:
+    """How alike criteria rank the units, each with its scores, as one event."""
+    correlations = tuple(
+        RankCorrelation(criteria[pair.one], criteria[pair.other], pair.kind, pair.correlation, pair.layers)
+        for pair in agreements(scores)
+    )
+    return CriteriaCompared(tuple(criteria), correlations, tokens)
 
 
 def size_of(model: nn.Module) -> tuple[int, int]:

@@ -26,7 +26,7 @@ from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Calibration, Measuring, Recipe
 from engine.recovery import checkpoints
 from engine.recovery.loop import Diverged, arithmetic, train
-from engine.report import about, counts, loaded_as, pick_device, size_of, write_scores
+from engine.report import about, compared, counts, loaded_as, pick_device, size_of, write_scores
 from engine.text.corpora import read_corpus
 from engine.text.sample import sample
 from engine.text.texts import Texts
@@ -54,6 +54,8 @@ class Workbench:
                 yield from self._load(command)
             case ask.Score():
                 yield from self._score(command.criterion, command.calibration, command.seed)
+            case ask.Agree():
+                yield from self._agree(command)
             case ask.Preview():
                 yield from self._preview(command)
             case ask.Prune():
@@ -130,6 +132,10 @@ class Workbench:
             yield tell.UnitsScored(criterion, scores.heads, calibration.tokens, artifact)
             self._told = told
         return scores
+
+    def _agree(self, command: ask.Agree) -> Events:
+        scores = yield from self.desk.scores_of(command.criteria, command.calibration, command.seed)
+        yield compared(command.criteria, scores, command.calibration.tokens)
 
     def _planned(self, command: ask.Preview | ask.Prune) -> Generator[tell.Event, None, tuple]:
         """What a command asks for: the plan, the shares that it came from, the statistics to compensate it with."""

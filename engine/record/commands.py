@@ -29,6 +29,15 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Agree:
+    """Say how alike several criteria rank the units, on the calibration split."""
+
+    criteria: tuple[str, ...]
+    calibration: Calibration = Calibration()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Preview:
     """Say what pruning would cost, counts, size and perplexity, without doing it; a later preview replaces a waiting one."""
 
@@ -138,7 +147,7 @@ class Finish:
 
 
 Command = (
-    Load | Score | Preview | Prune | SetGate | Evaluate | Tune | Sample | Cut | Save | Undo | Reset
+    Load | Score | Agree | Preview | Prune | SetGate | Evaluate | Tune | Sample | Cut | Save | Undo | Reset
     | Pause | Resume | Step | Stop | Finish
 )  # fmt: skip
 COMMANDS: dict[str, type] = {each.__name__: each for each in Command.__args__}

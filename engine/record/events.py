@@ -82,6 +82,27 @@ class UnitsScored:
 
 
 @dataclass(frozen=True)
+class RankCorrelation:
+    """How alike two criteria rank the "heads" or the "neurons": Spearman's correlation, −1 to 1, the mean over the `layers` in
+    which there is one; None where there is none in any."""
+
+    one: str
+    other: str
+    kind: str
+    correlation: float | None
+    layers: int
+
+
+@dataclass(frozen=True)
+class CriteriaCompared:
+    """Several criteria have scored the units, and every two of them were compared."""
+
+    criteria: tuple[str, ...]
+    correlations: tuple[RankCorrelation, ...]
+    tokens: int
+
+
+@dataclass(frozen=True)
 class PlanMade:
     """Which units go, and what the model would weigh without them."""
 
@@ -248,9 +269,9 @@ class ModelSaved:
 
 Event = (
     RunStarted | WorkerStarted | CommandStarted | CommandFinished | CommandRefused | CommandStopped | ModelLoaded | CorpusLoaded
-    | UnitsScored | PlanMade | Previewed | GatesChanged | Compensated | Evaluated | TuningStarted | StepTrained | Validated
+    | UnitsScored | CriteriaCompared | PlanMade | Previewed | GatesChanged | Compensated | Evaluated | TuningStarted | StepTrained
     | CheckpointSaved | Undone | TextSampled | ModelCut | ModelSaved | Progressed | MemorySampled | Degraded | WorkerRestarted
-    | RunPaused | RunResumed | RunFinished | RunStopped | RunFailed
+    | Validated | RunPaused | RunResumed | RunFinished | RunStopped | RunFailed
 )  # fmt: skip
 EVENTS: dict[str, type] = {each.__name__: each for each in Event.__args__}
 ENDS = (RunFinished, RunStopped, RunFailed)  # exactly one of these is the last event of a run

@@ -18,9 +18,10 @@ from engine.pruning.plan import Plan
 from engine.record import commands as ask
 from engine.record import events as tell
 from engine.record.errors import BadInput, UnknownName
-from engine.record.lifecycle import Degraded
+from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Recipe, Schedule
 from engine.recovery.loop import Diverged, train
+from engine.report import compared
 from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
 from engine.workbench import Workbench
@@ -73,12 +74,21 @@ def one(events: list, kind: type):
     return found
 
 
+def one_return(steps) -> object:
+    """What a generator returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
 @pytest.mark.parametrize("name", [name for name in ask.COMMANDS if name != "Load"])
 def test_nothing_is_done_before_a_model_is_loaded(name):
     """One sentence, whatever was asked."""
     examples = {"Score": ask.Score("random"), "SetGate": ask.SetGate(0, 0, False), "Evaluate": ask.Evaluate("baseline")}
     examples |= {"Sample": ask.Sample("baseline", "x"), "Prune": ask.Prune("random", Schedule(), Schedule())}
-    examples |= {"Preview": ask.Preview("random", Schedule(), Schedule())}
+    examples |= {"Preview": ask.Preview("random", Schedule(), Schedule()), "Agree": ask.Agree(("random", "magnitude"))}
     command = examples[name] if name in examples else ask.COMMANDS[name]()
     with pytest.raises(BadInput, match=f"^{name} needs a model; load one first"):
         do(Workbench(), command)
@@ -115,6 +125,27 @@ def test_a_load_that_is_impossible_leaves_the_model_that_was_there(recipe, bench
         do(bench, ask.commands_of(wrong)[0])
     assert caught.value.field == field
     assert torch.equal(seen(bench), before)
+
+
+def test_criteria_are_compared_on_one_pass(recipe, bench):
+    """Every pair on every kind, as the scores themselves have it; the text is read once, and the scores that were told stay."""
+    do(bench, ask.Score("entropy", recipe.calibration))
+    names = ("activation", "fluctuation", "magnitude", "taylor")
+    events = do(bench, ask.Agree(names, recipe.calibration))
+    told = one(events, tell.CriteriaCompared)
+    assert (told.criteria, told.tokens, len(told.correlations)) == (names, 512, 12)
+    assert not any(isinstance(event, tell.UnitsScored) for event in events)
+    assert sum(isinstance(event, Progressed) and event.done == 0 for event in events) == 1
+    scores = [one_return(bench.desk.evidence.scores(name, bench.desk._calibration(recipe.calibration), 0)) for name in names]
+    assert told == compared(names, scores, 512)
+    assert all(-1 <= pair.correlation <= 1 and pair.layers == 3 for pair in told.correlations)
+
+
+@pytest.mark.parametrize("names", [(), ("random",), ("random", "random")])
+def test_less_than_two_criteria_are_not_compared(recipe, bench, names):
+    """There is nothing to compare them with."""
+    with pytest.raises(BadInput, match="name at least two, each once"):
+        do(bench, ask.Agree(names, recipe.calibration))
 
 
 def test_a_preview_is_what_pruning_gives_and_changes_nothing(recipe, bench):
