@@ -123,7 +123,7 @@ def test_an_encoder_is_refused_before_its_weights_are_read(tmp_path):
     """By the type in its config, with the types that are supported."""
     config = BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, vocab_size=30)
     BertForMaskedLM(config).save_pretrained(tmp_path)
-    with pytest.raises(BadInput, match="'bert'; supported are gpt2, gpt_neox, opt"):
+    with pytest.raises(BadInput, match="'bert'; supported are gemma, gpt2, gpt_neox, llama, mistral, opt"):
         load(tmp_path)
 
 

@@ -17,14 +17,14 @@ from engine.pruning.gates import Gates
 from engine.pruning.kept import present
 from engine.pruning.plan import Plan
 from engine.record.errors import BadInput
-from tests.families import FAMILIES, NAMES, logits, make, tokens
+from tests.families import FAMILIES, NAMES, every_head, groups, logits, make, tokens
 
 EMPTY_AND_RAGGED = Plan({(0, 0), (0, 1), (0, 2)}, {(0, 1), (0, 4)})
 
 
 def few(anatomy):
-    """Every head of the first layer, some of its neurons."""
-    return Plan({(0, h) for h in range(anatomy.layers[0].heads)}, {(0, 1), (0, 4)})
+    """Every head of the first layer that may go and one group of the last, some neurons."""
+    return Plan(every_head(anatomy, 0) | groups(anatomy, (len(anatomy.layers) - 1, 1)), {(0, 1), (0, 4)})
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ def test_weights_that_do_not_fit_are_refused(saved):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"model_type": "bert"}, "supported are gpt2, gpt_neox, opt"),
+        ({"model_type": "bert"}, "supported are gemma, gpt2, gpt_neox, llama, mistral, opt"),
         ({"model_type": None}, "supported"),
         ({"n_head": 5}, "config"),
         ({"n_head": "three"}, "no config of a gpt2"),
