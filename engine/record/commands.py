@@ -3,7 +3,17 @@
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from engine.record.recipe import Calibration, Compensation, Measuring, Recipe, Schedule, Tuning
+from engine.record.recipe import (
+    Allocation,
+    Calibration,
+    Compensation,
+    Measuring,
+    Protection,
+    Recipe,
+    Schedule,
+    Suggestion,
+    Tuning,
+)
 
 Stage = Literal["baseline", "pruned", "tuned", "control", "cut"]
 
@@ -48,6 +58,12 @@ class Preview:
     evaluation: Measuring = Measuring()
     calibration: Calibration = Calibration()
     seed: int = 0
+    ridge: float = 1e-3
+    add_biases: bool = True
+    allocation: Allocation = "schedule"
+    suggestion: Suggestion = Suggestion()
+    protect: Protection = Protection()
+    rounds: int = 1
 
 
 @dataclass(frozen=True)
@@ -60,6 +76,33 @@ class Prune:
     compensation: Compensation = "least-squares"
     calibration: Calibration = Calibration()
     seed: int = 0
+    ridge: float = 1e-3
+    add_biases: bool = True
+    allocation: Allocation = "schedule"
+    suggestion: Suggestion = Suggestion()
+    protect: Protection = Protection()
+    rounds: int = 1
+
+
+@dataclass(frozen=True)
+class Suggest:
+    """Say which shares should cost least for a share of the model's parameters, and what they should cost; changes nothing.
+
+    `share` is of all parameters of the model as it was loaded. Of `heads` and `neurons` only cap and floor count, and whether
+    the level is 0: then that kind takes no part.
+    """
+
+    share: float
+    criterion: str
+    heads: Schedule = Schedule()
+    neurons: Schedule = Schedule()
+    compensation: Compensation = "least-squares"
+    calibration: Calibration = Calibration()
+    seed: int = 0
+    ridge: float = 1e-3
+    add_biases: bool = True
+    suggestion: Suggestion = Suggestion()
+    protect: Protection = Protection()
 
 
 @dataclass(frozen=True)
@@ -147,7 +190,7 @@ class Finish:
 
 
 Command = (
-    Load | Score | Agree | Preview | Prune | SetGate | Evaluate | Tune | Sample | Cut | Save | Undo | Reset
+    Load | Score | Agree | Preview | Suggest | Prune | SetGate | Evaluate | Tune | Sample | Cut | Save | Undo | Reset
     | Pause | Resume | Step | Stop | Finish
 )  # fmt: skip
 COMMANDS: dict[str, type] = {each.__name__: each for each in Command.__args__}

@@ -19,7 +19,10 @@ from engine.record.schedules import shares
 PROMPT_LIMIT = 2000
 
 Shape = Literal["uniform", "linear", "exponential", "custom"]
-Compensation = Literal["none", "bias", "least-squares"]
+Allocation = Literal["schedule", "global", "suggest"]
+By = Literal["layer", "block"]
+Damage = Literal["predicted", "measured"]
+Compensation = Literal["none", "bias", "least-squares", "sequential"]
 
 
 class _Frozen(BaseModel):
@@ -31,6 +34,22 @@ def _impossible(field: str, value: object, why: str) -> PydanticCustomError:
     return PydanticCustomError("impossible", "{why}", {"field": field, "value": value, "why": why})
 
 
+class Protection(_Frozen):
+    """The layers at the ends of the model of which nothing goes."""
+
+    first: int = knob(0, 0, 10_000, reason="So many layers at the front lose nothing.")
+    last: int = knob(0, 0, 10_000, reason="So many layers at the back lose nothing.")
+
+
+class Suggestion(_Frozen):
+    """How the allocation "suggest" looks for shares."""
+
+    by: By = knob("layer", reason="A share for each layer, or one for all layers of a block.")
+    damage: Damage = knob(
+        "predicted", reason="predicted: from statistics and gradients. measured: from perplexity, which takes longer."
+    )
+
+
 class Schedule(_Frozen):
     """How many units of one kind go, and from which layers; `engine.record.schedules` turns it into shares."""
 
@@ -40,6 +59,7 @@ class Schedule(_Frozen):
     blocks: tuple[float, ...] | None = knob(None, reason="Custom shares of the front, middle and back block.")
     layers: tuple[float, ...] | None = knob(None, reason="Custom shares, one for each layer.")
     cap: float = knob(1.0, 0.05, 1, reason="No layer loses more than this share; what is over goes to the other layers.")
+    floor: int = knob(0, 0, 1_000_000, reason="The least number of units that every layer keeps.")
 
     @field_validator("blocks", "layers", mode="before")
     @classmethod
@@ -74,9 +94,11 @@ class Schedule(_Frozen):
             raise _impossible(given[0], list(custom), f"goes over the cap of {self.cap}")
         return self
 
-    def shares(self, layers: int) -> tuple[float, ...]:
-        """The share that goes from each of `layers` layers; raises `BadInput` for custom shares of another number."""
-        return shares(layers, self.level, self.shape, self.steepness, self.blocks, self.layers, self.cap)
+    def shares(self, layers: int, protect: Protection | None = None) -> tuple[float, ...]:
+        """The share that goes from each of `layers` layers; raises `BadInput` for custom shares of another number, and where
+        so many layers are protected that the others cannot make up the level."""
+        protected = (protect.first, protect.last) if protect else (0, 0)
+        return shares(layers, self.level, self.shape, self.steepness, self.blocks, self.layers, self.cap, protected)
 
 
 class Tuning(_Frozen):
@@ -130,9 +152,21 @@ class Recipe(_Frozen):
     criterion: str = knob("activation", reason="What tells an important unit; the lowest scores go.")
     heads: Schedule = knob(make=Schedule, reason="Which share of the attention heads goes.")
     neurons: Schedule = knob(make=lambda: Schedule(shape="linear"), reason="Which share of the MLP neurons goes.")
-    allocation: Literal["schedule"] = knob("schedule", reason="schedule: the shares above, layer by layer.")
+    allocation: Allocation = knob(
+        "schedule",
+        reason="schedule: the shares above, layer by layer. global: all units compete for the parameters that the levels would "
+        "take. suggest: the shares that should cost least for as many parameters.",
+    )
+    suggestion: Suggestion = knob(make=Suggestion, reason='How the allocation "suggest" looks for shares.')
+    protect: Protection = knob(make=Protection, reason="The layers at the ends of the model of which nothing goes.")
     compensation: Compensation = knob("least-squares", reason="How what is left makes up for what went.")
-    rounds: int = knob(1, 1, 1, reason="How often to score and prune; more than one is not built yet.")
+    ridge: float = knob(
+        1e-3, 0, 1e6, reason="Holds a fit back: at 0 it is free, at 1,000,000 only the bias is fitted."
+    )
+    add_biases: bool = knob(
+        True, reason="Give output projections that have no bias one; plain transformers cannot load it."
+    )
+    rounds: int = knob(1, 1, 64, reason="In how many steps the level is reached; what is left is scored anew before each.")
     tuning: Tuning = knob(make=Tuning, reason="Training after pruning.")
     calibration: Calibration = knob(make=Calibration, reason="The text that criteria and compensation read.")
     evaluation: Measuring = knob(make=Measuring, reason="The text that perplexity is measured on.")

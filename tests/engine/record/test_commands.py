@@ -35,7 +35,11 @@ def test_every_choice_of_a_recipe_reaches_a_command():
         criterion="random",
         heads={"level": 0.11},
         neurons={"level": 0.22},
+        allocation="global",
+        suggestion={"by": "block"},
+        protect={"first": 1},
         compensation="bias",
+        rounds=3,
         tuning={"steps": 33},
         calibration={"tokens": 4444},
         evaluation={"tokens": 5555},
@@ -46,7 +50,7 @@ def test_every_choice_of_a_recipe_reaches_a_command():
     )
     carried = [getattr(command, field.name) for command in ask.commands_of(recipe) for field in fields(command)]
     for name in Recipe.model_fields:
-        if name not in ("allocation", "rounds", "cut"):  # one value each, and what `commands_of` itself decides on
+        if name != "cut":  # what `commands_of` itself decides on
             assert getattr(recipe, name) in carried, name
 
 

@@ -19,9 +19,7 @@ SPELT_OUT = """
  "calibration": {"tokens": 16384}, "evaluation": {"tokens": 16384, "sequence_length": 256},
  "prompt": "The history of", "cut": true, "device": "auto", "precision": "auto", "seed": 0}
 """
-FIELDS = (
-    "model, corpus, criterion, heads, neurons, allocation, compensation, rounds, tuning, calibration, evaluation, prompt, cut"
-)
+FIELDS = "model, corpus, criterion, heads, neurons, allocation, "
 RANGE = "is not allowed; it takes a number from 0 to 1."
 
 # What is wrong → the field that is blamed, and what the sentence must say.
@@ -70,7 +68,13 @@ REFUSED = {
     '{"heads": 5}': ("heads", "heads 5 is not allowed; it takes an object with the fields level, shape"),
     '{"seed": 2147483648}': ("seed", "it takes a whole number from 0 to 2,147,483,647."),
     '{"seed": 1.5}': ("seed", "seed 1.5 is not allowed; it takes a whole number"),
-    '{"rounds": 2}': ("rounds", "rounds 2 is not allowed; it takes only 1."),
+    '{"rounds": 0}': ("rounds", "rounds 0 is not allowed; it takes a whole number from 1 to 64."),
+    '{"allocation": "globl"}': ("allocation", "Did you mean 'global'? Known: schedule, global, suggest."),
+    '{"suggestion": {"by": "head"}}': ("suggestion.by", "suggestion.by 'head' is not known."),
+    '{"suggestion": {"damage": "guessed"}}': ("suggestion.damage", "Known: predicted, measured."),
+    '{"protect": {"first": -1}}': ("protect.first", "it takes a whole number from 0 to 10,000."),
+    '{"protect": 2}': ("protect", "protect 2 is not allowed; it takes an object with the fields first, last."),
+    '{"heads": {"floor": 0.5}}': ("heads.floor", "it takes a whole number from 0 to 1,000,000."),
     '{"tuning": {"steps": -1}}': ("tuning.steps", "it takes a whole number from 0 to 1,000,000."),
     '{"tuning": {"learning_rate": 9}}': ("tuning.learning_rate", "it takes a number from 0.0000001 to 1."),
     '{"tuning": {"control": "yes"}}': ("tuning.control", "tuning.control 'yes' is not allowed; it takes true or false."),
