@@ -33,7 +33,8 @@ class Layer:
     without it there would be no attention left. `head_parameters` is what goes with one head by itself (its rows of Q with
     their biases, its columns of the output projection, and its rows of K and V unless they are shared), `group_parameters`
     what goes with one group, `norm_parameters` what goes with the last head besides, `neuron_parameters` what goes with one
-    neuron; both biases of the output projections stay. A layer without heads has no `attention_inputs`. The input of
+    neuron; both biases of the output projections stay. `window` is how many tokens attention sees at most, the present one
+    included; None: all that came before. A layer without heads has no `attention_inputs`. The input of
     `attention_output` is `heads · head_width` features, head after head, group after group; that of `mlp_output` the neurons.
     """
 
@@ -42,6 +43,7 @@ class Layer:
     head_width: int
     groups: int
     keeps_heads: bool
+    window: int | None
     neurons: int
     head_parameters: int
     group_parameters: int
@@ -90,8 +92,13 @@ def dissect(model: nn.Module) -> Anatomy:
             raise BadInput(
                 f"This {type(model).__name__} {told}; supported are causal language models of the types {supported()}."
             )
-    built = _Built(config.num_attention_heads, facts.get(family.head_width) or config.hidden_size // config.num_attention_heads)
     layers = model.get_submodule(family.layers)
+    windows = [facts.get("sliding_window")] * len(layers)
+    if facts.get("layer_types"):
+        kinds = zip(windows, facts["layer_types"], strict=True)
+        windows = [window if kind == "sliding_attention" else None for window, kind in kinds]
+    width = facts.get(family.head_width) or config.hidden_size // config.num_attention_heads
+    built = _Built(config.num_attention_heads, width, tuple(windows))
     return Anatomy(
         family=name,
         layers=tuple(_layer(model, family, index, built) for index in range(len(layers))),
@@ -148,6 +155,7 @@ def output_features(layer: Layer, heads: Sequence[int]) -> list[int]:
 class _Built:
     heads: int  # of a layer before any cut
     head_width: int
+    windows: tuple[int | None, ...]  # of each layer
 
 
 def _layer(model: nn.Module, family: Family, index: int, built: _Built) -> Layer:
@@ -178,6 +186,7 @@ def _layer(model: nn.Module, family: Family, index: int, built: _Built) -> Layer
         head_width=width,
         groups=groups,
         keeps_heads=groups == 1 and heads == built.heads > 1,
+        window=built.windows[index],
         neurons=shapes[family.mlp_output].inputs,
         head_parameters=of_head + (of_key if size == 1 else 0),
         group_parameters=of_head * size + of_key,

@@ -53,10 +53,10 @@ def calibrating(
     from padding (0), which must stand at the end of a block and changes nothing.
 
     "entropy" gathers two things. Of a head, that of its real attention, from the eager implementation, to which the model
-    is switched while a batch runs: of row i (from 0) −Σ A ln A, divided by ln(i + 1), the most that it could be, averaged over
-    all rows but the first. Of a neuron, that of its activation's histogram over the tokens, divided by the logarithm of the
-    number of bins; the bins are as wide for all neurons of a layer and span four standard deviations to either side of the
-    neuron's mean, both taken from the first block.
+    is switched while a batch runs: of row i (from 0) −Σ A ln A, divided by ln(i + 1), the most that it could be (in a sliding
+    window of w tokens ln(min(i + 1, w))), averaged over all rows but the first. Of a neuron, that of its activation's histogram
+    over the tokens, divided by the logarithm of the number of bins; the bins are as wide for all neurons of a layer and span
+    four standard deviations to either side of the neuron's mean, both taken from the first block.
 
     "gradients" adds a backward pass, with the weights frozen, of the loss of every block by itself (`engine.pruning.gradients`),
     in smaller batches where those would take too much memory. "losses" is no single pass: it runs the model once for each head

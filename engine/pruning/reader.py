@@ -41,7 +41,7 @@ class Reader:
             return self._gated(self.neuron_gates, inputs[0], len(blocks))
 
         def at_attention(_module: nn.Module, _inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
-            self.attention_entropy.add(output[1].detach(), real)  # [batch, heads, row, column]
+            self.attention_entropy.add(output[1].detach(), real, self.layer.window)  # [batch, heads, row, column]
 
         yield model.get_submodule(self.layer.attention_output).register_forward_pre_hook(at_attention_output)
         yield model.get_submodule(self.layer.mlp_output).register_forward_pre_hook(at_mlp_output)

@@ -74,17 +74,20 @@ class AttentionEntropy:
         self.rows = 0
         self.total: Tensor | None = None  # [heads]
 
-    def add(self, weights: Tensor, real: BoolTensor | None = None) -> None:
-        """Take in causal attention `weights` [batch, heads, row, column], each row summing to 1 over its columns 0 to row.
+    def add(self, weights: Tensor, real: BoolTensor | None = None, window: int | None = None) -> None:
+        """Take in causal attention `weights` [batch, heads, row, column], each row summing to 1 over its columns 0 to row, or
+        over the last `window` of them.
 
-        Row 0 can see one token only and is left out. `real` [batch, row] leaves out the rows of padding, which stands at
-        the end of a block.
+        A row that can see one token only is left out, and that is row 0, or every row of a window of 1. `real` [batch, row]
+        leaves out the rows of padding, which stands at the end of a block.
         """
         length = weights.shape[2]
-        if length < 2:
+        if length < 2 or window == 1:
             return
         entropy = torch.special.entr(workable(weights)[:, :, 1:]).sum(3)  # [batch, heads, row - 1]; 0 ln 0 is 0
-        most = torch.arange(2, length + 1, device=entropy.device, dtype=entropy.dtype).log()  # [row - 1]
+        most = (
+            torch.arange(2, length + 1, device=entropy.device, dtype=entropy.dtype).clamp(max=window or length).log()
+        )  # [row - 1]
         share = entropy / most  # [batch, heads, row - 1]
         if real is None:
             rows = share.shape[0] * share.shape[2]

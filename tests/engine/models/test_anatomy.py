@@ -20,7 +20,7 @@ from engine.models.anatomy import dissect, head_features, matrix
 from engine.pruning.cut import cut
 from engine.pruning.plan import Plan
 from engine.record.errors import BadInput
-from tests.families import CLASSES, CONFIGS, CONTEXT, FAMILIES, NAMES, VOCABULARY, gpt2, like_llama, make
+from tests.families import CLASSES, CONFIGS, CONTEXT, FAMILIES, NAMES, VOCABULARY, gpt2, like_llama, make, tokens
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -85,6 +85,27 @@ def test_only_a_layer_that_was_built_with_one_shared_group_keeps_its_heads(name)
     for layer in dissect(make(name)).layers:
         assert layer.keeps_heads == name.endswith("-one-group")
         assert layer.removable_groups == (() if layer.keeps_heads else layer.head_groups)
+
+
+@pytest.mark.parametrize(
+    ("name", "windows"),
+    [
+        ("gpt2", [None, None]),
+        ("mistral-window", [4, 4]),
+        ("mistral-tied-narrow-heads", [None, None]),
+        ("qwen2", [None, None]),
+        ("qwen2-window-above", [None, 4, 4]),
+        ("qwen3-window-above", [None, 4]),
+        ("smollm3-window", [4, None, 4]),
+    ],
+)
+def test_the_window_of_a_layer_is_what_its_attention_sees(name, windows):
+    """The columns of the last row that are not masked, and None where that is all of them."""
+    model = make(name)
+    assert [layer.window for layer in dissect(model).layers] == windows
+    model.set_attn_implementation("eager")
+    attentions = model(tokens(1, 9), output_attentions=True, use_cache=False).attentions
+    assert [int((weights[0, 0, -1] > 0).sum()) for weights in attentions] == [window or 9 for window in windows]
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -2,15 +2,25 @@
 
 import torch
 from torch import LongTensor, nn
-from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, OPTConfig, OPTForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
+)
 
-FAMILIES = ("gpt2", "opt", "gpt-neox")
+FAMILIES = ("gpt2", "opt", "gpt-neox", "llama")
+GROUPED = "llama-grouped"  # heads 0 and 1 share a key, and heads 2 and 3: a plan takes both or none
 LAYERS, HEADS, HEAD_WIDTH, NEURONS, CONTEXT, VOCABULARY = 3, 4, 6, 40, 32, 50
 WIDTH = HEADS * HEAD_WIDTH
 
 
 def small(family: str, biases: bool = True, seed: int = 0) -> nn.Module:
-    """A model of `LAYERS` layers in eval mode; GPT-2 always has biases."""
+    """A model of `LAYERS` layers in eval mode, of one of `FAMILIES` or `GROUPED`; GPT-2 always has biases."""
     torch.manual_seed(seed)
     if family == "gpt2":
         model = GPT2LMHeadModel(
@@ -36,6 +46,20 @@ def small(family: str, biases: bool = True, seed: int = 0) -> nn.Module:
                 max_position_embeddings=CONTEXT,
                 vocab_size=VOCABULARY,
                 enable_bias=biases,
+            )
+        )
+    elif family in ("llama", GROUPED):
+        model = LlamaForCausalLM(
+            LlamaConfig(
+                num_hidden_layers=LAYERS,
+                hidden_size=WIDTH,
+                num_attention_heads=HEADS,
+                num_key_value_heads=2 if family == GROUPED else HEADS,
+                intermediate_size=NEURONS,
+                max_position_embeddings=CONTEXT,
+                vocab_size=VOCABULARY,
+                attention_bias=biases,
+                mlp_bias=biases,
             )
         )
     else:

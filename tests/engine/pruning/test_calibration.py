@@ -14,7 +14,8 @@ from engine.pruning.gates import Gates
 from engine.pruning.plan import Plan
 from engine.pruning.statistics import FIELDS, NEEDS
 from engine.record.errors import BadInput, UnknownName
-from tests.engine.pruning.small import CONTEXT, FAMILIES, HEADS, LAYERS, NEURONS, VOCABULARY, WIDTH, small, text
+from tests.engine.pruning.small import CONTEXT, FAMILIES, GROUPED, HEADS, LAYERS, NEURONS, VOCABULARY, WIDTH, small, text
+from tests.families import NAMES, make, tokens
 
 PASS = tuple(need for need in NEEDS if need != "losses")  # what one pass gathers; losses take one for each head
 
@@ -61,7 +62,7 @@ def check_against(model, statistics, vectors, entropies):
         np.testing.assert_allclose(statistics.attention[layer.index].entropy, entropies[layer.index], rtol=1e-6)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, GROUPED])
 def test_statistics_are_those_of_a_plain_loop(family):
     """Moments and attention entropies agree with a loop that runs one block at a time and stores everything."""
     model, blocks = small(family), text()
@@ -70,7 +71,7 @@ def test_statistics_are_those_of_a_plain_loop(family):
     check_against(model, statistics, *by_hand(model, blocks, [blocks.shape[1]] * len(blocks)))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, GROUPED])
 def test_padding_changes_no_statistic(family):
     """Blocks of uneven length, padded and masked, give what the same blocks give alone and unpadded."""
     model, blocks = small(family), text(6, 14)
@@ -175,6 +176,36 @@ def test_a_gated_model_is_read_with_its_gates(family):
     smaller = calibrate(cut(model, plan), blocks, PASS)
     torch.testing.assert_close(gated.mlp[2].covariance, smaller.mlp[2].covariance)
     torch.testing.assert_close(gated.attention[2].entropy, smaller.attention[2].entropy)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "gpt2-upcast"])  # whose attention is float32 and nothing else
+def test_padding_changes_no_statistic_of_any_architecture(name):
+    """Whatever the option, two padded blocks give what they give by themselves, weighed by their tokens."""
+    model, blocks = make(name), tokens(2, 9)
+    mask = torch.tensor([[1] * 9, [1] * 6 + [0] * 3])
+    whole, parts = (
+        calibrate(model, blocks, PASS, mask=mask),
+        [calibrate(model, blocks[:1], PASS), calibrate(model, blocks[1:, :6], PASS)],
+    )
+    for layer in range(len(whole.mlp)):
+        for place in ("attention", "mlp"):
+            found, (one, other) = getattr(whole, place)[layer], (getattr(part, place)[layer] for part in parts)
+            torch.testing.assert_close(found.mean, (9 * one.mean + 6 * other.mean) / 15)
+            torch.testing.assert_close(found.rms.square(), (9 * one.rms.square() + 6 * other.rms.square()) / 15)
+        one, other = (part.attention[layer].entropy for part in parts)
+        torch.testing.assert_close(whole.attention[layer].entropy, (8 * one + 5 * other) / 13, rtol=1e-5, atol=1e-7)
+
+
+def test_attention_in_a_window_is_measured_against_all_that_the_window_shows():
+    """A head without queries looks at all that it can see alike, and so has all the entropy that it could have."""
+    model = make("qwen2-window-below")
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.q_proj.weight.zero_()
+            layer.self_attn.q_proj.bias.zero_()
+    assert [layer.window for layer in dissect(model).layers] == [4, None]
+    for found in calibrate(model, tokens(2, 9), {"entropy"}).attention:
+        torch.testing.assert_close(found.entropy, torch.ones(6, dtype=torch.float64), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
