@@ -78,16 +78,16 @@ class AttentionEntropy:
         """Take in causal attention `weights` [batch, heads, row, column], each row summing to 1 over its columns 0 to row, or
         over the last `window` of them.
 
-        A row that can see one token only is left out, and that is row 0, or every row of a window of 1. `real` [batch, row]
-        leaves out the rows of padding, which stands at the end of a block.
+        Row 0 can see one token only and is left out. `real` [batch, row] leaves out the rows of padding, which stands at
+        the end of a block.
         """
         length = weights.shape[2]
-        if length < 2 or window == 1:
+        if length < 2:
             return
         entropy = torch.special.entr(workable(weights)[:, :, 1:]).sum(3)  # [batch, heads, row - 1]; 0 ln 0 is 0
-        most = (
-            torch.arange(2, length + 1, device=entropy.device, dtype=entropy.dtype).clamp(max=window or length).log()
-        )  # [row - 1]
+        seen = torch.arange(2, length + 1, device=entropy.device, dtype=entropy.dtype)  # [row - 1]: columns that a row can see
+        # A window of 1 leaves nothing to spread: such rows have no entropy, whatever it is divided by.
+        most = seen.clamp(max=max(2, window or length)).log()  # [row - 1]
         share = entropy / most  # [batch, heads, row - 1]
         if real is None:
             rows = share.shape[0] * share.shape[2]
