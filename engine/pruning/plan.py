@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.record.errors import BadInput, shorten
-from engine.record.schedules import count, lowest
+from engine.record.schedules import count
 
 if TYPE_CHECKING:
     from engine.models.anatomy import Anatomy
 
 Unit = tuple[int, int]
+Group = tuple[int, ...]  # units of one layer that go together
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,38 @@ class Plan:
         return tuple(sorted(neuron for of, neuron in self.neurons if of == layer))
 
 
-def make_plan(scores: Scores, head_shares: Sequence[float], neuron_shares: Sequence[float]) -> Plan:
+def make_plan(
+    scores: Scores,
+    head_shares: Sequence[float],
+    neuron_shares: Sequence[float],
+    groups: Sequence[Sequence[Sequence[int]]] | None = None,
+) -> Plan:
     """In every layer its share of units goes: those with the lowest scores, and of equal ones those with the lower index.
 
     A share is between 0 and 1, one for each layer; how many units it makes is `engine.record.schedules.count` (half
-    rounds up), the very function from which the page announces them. Raises `BadInput` for a score or a share that is
-    not finite, for a share outside 0 to 1, for the wrong number of shares and for a share of units that have no scores.
+    rounds up), the very function from which the page announces them. `groups` has, for every layer, the heads that go together
+    (`Layer.removable_groups`): a group goes by the mean of its heads' scores, the share is one of groups, and a head of no group
+    stays. None takes each head by itself. Raises `BadInput` for a score or a share that is not finite, for a share outside 0 to
+    1, for the wrong number of shares and for a share of units that have no scores.
     """
     return Plan(
-        heads=_lowest_of("head", scores.heads, head_shares),
-        neurons=_lowest_of("neuron", scores.neurons, neuron_shares),
+        heads=_lowest_of("head", scores.heads, head_shares, groups),
+        neurons=_lowest_of("neuron", scores.neurons, neuron_shares, None),
+    )
+
+
+def ranked(kind: str, layer: int, scores: Sequence[float], groups: Sequence[Sequence[int]] | None) -> list[tuple[float, Group]]:
+    """The groups of one layer in the order in which they go, each with the mean of its units' scores: the lowest first, of equal
+    ones the one with the lower index. `groups` None: each unit by itself. Raises `BadInput` for a score that is not finite."""
+    for index, score in enumerate(scores):
+        if not math.isfinite(score):
+            raise BadInput(
+                f"The score of {kind} {index} in layer {layer} is {score}, and only finite scores can be ranked; "
+                "the calibration text or the weights hold values that are not numbers."
+            )
+    alone = [(index,) for index in range(len(scores))]
+    return sorted(
+        (math.fsum(scores[unit] for unit in group) / len(group), tuple(group)) for group in (alone if groups is None else groups)
     )
 
 
@@ -111,7 +134,12 @@ def check_units(plan: Plan, anatomy: "Anatomy") -> None:
         _inside("neuron", layer, neuron, sizes["neuron"])
 
 
-def _lowest_of(kind: str, scores: Sequence[Sequence[float]], shares: Sequence[float]) -> Iterable[Unit]:
+def _lowest_of(
+    kind: str,
+    scores: Sequence[Sequence[float]],
+    shares: Sequence[float],
+    groups: Sequence[Sequence[Sequence[int]]] | None,
+) -> Iterable[Unit]:
     if not scores:
         if any(shares):
             raise BadInput(
@@ -123,14 +151,9 @@ def _lowest_of(kind: str, scores: Sequence[Sequence[float]], shares: Sequence[fl
     for layer, (of_layer, share) in enumerate(zip(scores, shares, strict=True)):
         if not (math.isfinite(share) and 0 <= share <= 1):
             raise BadInput(f"The {kind} share of layer {layer} is {shorten(share)}; it must lie between 0 and 1.")
-        for index, score in enumerate(of_layer):
-            if not math.isfinite(score):
-                raise BadInput(
-                    f"The score of {kind} {index} in layer {layer} is {score}, and only finite scores can be ranked; "
-                    "the calibration text or the weights hold values that are not numbers."
-                )
-        for index in lowest(of_layer, count(share, len(of_layer))):
-            yield layer, index
+        order = ranked(kind, layer, of_layer, None if groups is None else groups[layer])
+        for _, group in order[: count(share, len(order))]:
+            yield from ((layer, unit) for unit in group)
 
 
 def _units(kind: str, pairs: Iterable[Unit]) -> frozenset[Unit]:
