@@ -6,6 +6,7 @@ nothing but what it was asked.
 
 from dataclasses import dataclass
 
+from engine.record.costs import Latency, Memory
 from engine.record.lifecycle import (
     CommandFinished,
     CommandRefused,
@@ -82,6 +83,23 @@ class UnitsScored:
 
 
 @dataclass(frozen=True)
+class Residual:
+    """One output projection ("attention" or "mlp"): the mean squared length of the error in its output if the units just
+    went, of the error that is foretold after compensation, and of the output's own variation, all on the calibration text."""
+
+    layer: int
+    part: str
+    dropped: float
+    compensated: float
+    variance: float
+
+    @property
+    def relative(self) -> float | None:
+        """The error after compensation over the variation, from 0; None for an output that never varies."""
+        return self.compensated / self.variance if self.variance else None
+
+
+@dataclass(frozen=True)
 class RankCorrelation:
     """How alike two criteria rank the "heads" or the "neurons": Spearman's correlation, −1 to 1, the mean over the `layers` in
     which there is one; None where there is none in any."""
@@ -104,7 +122,8 @@ class CriteriaCompared:
 
 @dataclass(frozen=True)
 class PlanMade:
-    """Which units go, and what the model would weigh without them."""
+    """Which units go, what the model would weigh without them, and what compensation is foretold to leave of the error; no
+    `residuals` where nothing is compensated."""
 
     heads: tuple[Head, ...]
     head_counts: Counts
@@ -114,6 +133,7 @@ class PlanMade:
     parameters_before: int
     parameters_after: int
     criterion: str
+    residuals: tuple[Residual, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +148,7 @@ class Previewed:
     perplexity: float
     tokens: int
     sequence_length: int
+    residuals: tuple[Residual, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,18 +161,6 @@ class GatesChanged:
     parameters_before: int
     parameters_after: int
     reason: str
-
-
-@dataclass(frozen=True)
-class Residual:
-    """One output projection ("attention" or "mlp"): the mean squared length of the error in its output if the units just
-    went, of the error after compensation, and of the output's own variation; None where no covariance was gathered."""
-
-    layer: int
-    part: str
-    dropped: float | None
-    compensated: float | None
-    variance: float | None
 
 
 @dataclass(frozen=True)
@@ -237,19 +246,12 @@ class TextSampled:
 
 
 @dataclass(frozen=True)
-class Latency:
-    """Seconds for one forward pass of `batch` × `length` tokens: the median of `repeats`, for both models in turn."""
-
-    batch: int
-    length: int
-    dense: float
-    cut: float
-    repeats: int
-
-
-@dataclass(frozen=True)
 class ModelCut:
-    """The closed units are gone, in a copy: what it weighs and what it costs to run, beside the dense model."""
+    """The closed units are gone, in a copy: what it weighs and what it costs to run, beside the dense model.
+
+    `difference` is the largest between its logits and the gated model's. `file_*` are the bytes of `model.safetensors`, None in
+    runs that did not ask; `machine` says where times and memory were measured.
+    """
 
     parameters_before: int
     parameters_after: int
@@ -257,6 +259,10 @@ class ModelCut:
     bytes_after: int
     latency: tuple[Latency, ...]
     difference: float
+    memory: tuple[Memory, ...] = ()
+    file_before: int | None = None
+    file_after: int | None = None
+    machine: str = ""
 
 
 @dataclass(frozen=True)
