@@ -36,7 +36,9 @@ class Family:
     attributes of the attention module that hold the number of heads, heads × head width and the heads per key-value group; a
     cut rewrites them. `head_norms` names the norms that every head's query or key goes through, one for all heads, which go
     with the last of them. `after_output` names the modules that attention applies after its output projection,
-    `cache_argument` the argument in which it receives the key-value cache; a layer that lost every head needs both.
+    `cache_argument` the argument in which it receives the key-value cache; a layer that lost every head needs both. `mlp_width`,
+    `attention_bias` and `mlp_bias` name the entries of the config that say how many neurons a layer has and that give the
+    projections of either part their biases; "" where no entry does.
     """
 
     model_class: str
@@ -54,3 +56,6 @@ class Family:
     head_norms: tuple[str, ...] = ()
     after_output: tuple[str, ...] = ()
     cache_argument: str = "past_key_values"
+    mlp_width: str = ""
+    attention_bias: str = ""
+    mlp_bias: str = ""

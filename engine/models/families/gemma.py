@@ -5,4 +5,4 @@ from dataclasses import replace
 from engine.models.families import llama
 
 LABEL = "Gemma"
-FAMILY = replace(llama.FAMILY, model_class="GemmaForCausalLM")
+FAMILY = replace(llama.FAMILY, model_class="GemmaForCausalLM", mlp_bias="")

@@ -18,4 +18,7 @@ FAMILY = Family(
     mlp_output="mlp.down_proj",
     group_sizes=("num_key_value_groups",),
     head_width="head_dim",
+    mlp_width="intermediate_size",
+    attention_bias="attention_bias",
+    mlp_bias="mlp_bias",
 )

@@ -5,4 +5,4 @@ from dataclasses import replace
 from engine.models.families import llama
 
 LABEL = "Qwen2"
-FAMILY = replace(llama.FAMILY, model_class="Qwen2ForCausalLM")
+FAMILY = replace(llama.FAMILY, model_class="Qwen2ForCausalLM", attention_bias="", mlp_bias="")
