@@ -15,6 +15,7 @@ from transformers.pytorch_utils import Conv1D
 
 from engine.models.anatomy import Anatomy, Layer, dissect, family_of, head_features, matrix, output_features
 from engine.models.families import Family
+from engine.models.reading import MISFITS
 from engine.record.errors import BadInput, shorten
 
 # By path of a projection which output and which input features stay; None: all of them.
@@ -48,12 +49,21 @@ def kept_of(model: nn.Module) -> Kept:
     if kept is not None:
         return kept
     kept = everything(dissect(model))
-    if kept != everything(dissect(_dense(type(model), deepcopy(model.config)))):
+    if kept != everything(dissect(hollow(type(model), deepcopy(model.config)))):
         raise BadInput(
             f"This {type(model).__name__} has other widths than its config says, and nothing tells which units it lost; "
             "cut the dense model with `cut`."
         )
     return kept
+
+
+def hollow(model_class: type[nn.Module], config: PreTrainedConfig) -> nn.Module:
+    """The dense model of a config with every tensor on the meta device; raises `BadInput` for a config that makes none."""
+    try:
+        with torch.device("meta"):
+            return model_class(config)
+    except MISFITS as error:
+        raise BadInput(f"The config makes no {model_class.__name__}: {shorten(str(error), 160)}.") from error
 
 
 def skeleton(model_class: type[nn.Module], config: PreTrainedConfig, kept: Kept) -> nn.Module:
@@ -62,7 +72,7 @@ def skeleton(model_class: type[nn.Module], config: PreTrainedConfig, kept: Kept)
     Raises `BadInput` for a config that makes no model, for indices that the dense model does not have, and for heads of which
     a key-value group is kept in part or a layer that keeps its heads has lost them.
     """
-    model = _dense(model_class, config)
+    model = hollow(model_class, config)
     _, family = family_of(model)
     layers = dissect(model).layers
     _fits("heads", kept.heads, [layer.heads for layer in layers])
@@ -131,14 +141,6 @@ def selection(layer: Layer, heads: Sequence[int], neurons: Sequence[int]) -> Sel
     selected |= {path: (list(neurons), None) for path in layer.mlp_inputs}
     selected[layer.mlp_output] = (None, list(neurons))
     return selected
-
-
-def _dense(model_class: type[nn.Module], config: PreTrainedConfig) -> nn.Module:
-    try:
-        with torch.device("meta"):
-            return model_class(config)
-    except (ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise BadInput(f"The config makes no {model_class.__name__}: {error}") from error
 
 
 def _fits(kind: str, kept: Sequence[Sequence[int]], sizes: Sequence[int]) -> None:
