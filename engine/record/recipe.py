@@ -160,12 +160,8 @@ class Recipe(_Frozen):
     suggestion: Suggestion = knob(make=Suggestion, reason='How the allocation "suggest" looks for shares.')
     protect: Protection = knob(make=Protection, reason="The layers at the ends of the model of which nothing goes.")
     compensation: Compensation = knob("least-squares", reason="How what is left makes up for what went.")
-    ridge: float = knob(
-        1e-3, 0, 1e6, reason="Holds a fit back: at 0 it is free, at 1,000,000 only the bias is fitted."
-    )
-    add_biases: bool = knob(
-        True, reason="Give output projections that have no bias one; plain transformers cannot load it."
-    )
+    ridge: float = knob(1e-3, 0, 1e6, reason="Holds a fit back: at 0 it is free, at 1,000,000 only the bias is fitted.")
+    add_biases: bool = knob(True, reason="Give output projections that have no bias one; plain transformers cannot load it.")
     rounds: int = knob(1, 1, 64, reason="In how many steps the level is reached; what is left is scored anew before each.")
     tuning: Tuning = knob(make=Tuning, reason="Training after pruning.")
     calibration: Calibration = knob(make=Calibration, reason="The text that criteria and compensation read.")
@@ -208,11 +204,13 @@ def check_corpus(spec: Any) -> str | dict[str, str]:
         return spec
     if not isinstance(spec, str):
         raise BadInput(f"corpus {shorten(spec)} is no text; give a name, file:PATH, or three paths.")
-    if spec.startswith("file:") and is_path(spec.removeprefix("file:")):
+    name, _, where = spec.partition(":")
+    takes = {name: entry.facts["TAKES"] for name, entry in CORPORA.entries.items() if "TAKES" in entry.facts}
+    if name in takes and is_path(where):
         return spec
-    named = tuple(name for name in CORPORA.names() if name not in ("file", "paths"))
+    named = tuple(name for name in CORPORA.names() if name not in takes and name != "paths")
     if spec not in named:
-        raise UnknownName("corpus", spec, (*named, "file:PATH"))
+        raise UnknownName("corpus", spec, (*named, *(f"{name}:{what}" for name, what in takes.items())))
     return spec
 
 
