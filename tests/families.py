@@ -99,6 +99,7 @@ CONFIGS = {
     "llama-biases": lambda: grouped("Llama", attention_bias=True, mlp_bias=True),
     "llama-wide-heads": lambda: grouped("Llama", head_dim=8),
     "llama-nine-heads-three-groups": lambda: grouped("Llama", num_attention_heads=9, hidden_size=36, num_hidden_layers=3),
+    "llama-ungrouped-nine-heads": lambda: like_llama("Llama", num_attention_heads=9, num_key_value_heads=9, hidden_size=36),
     "llama-one-group": lambda: grouped("Llama", num_key_value_heads=1),
     "llama-eager": lambda: grouped("Llama", attn_implementation="eager"),
     "llama-scaled-positions": lambda: grouped("Llama", rope_parameters=LLAMA_3_POSITIONS),
