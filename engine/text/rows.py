@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import datasets
 from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import HTTPError
+from huggingface_hub.utils import logging as hub_logging
 
 from engine.record.errors import BadInput, shorten
 
 COLUMN = "text"
+LOGS = (datasets.logging, hub_logging)
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,10 @@ def _column(name: str, row: dict[str, object]) -> str:
 
 @contextmanager
 def _in_a_sentence(name: str) -> Iterator[None]:
-    bars = datasets.are_progress_bars_disabled()
-    level = datasets.logging.get_verbosity()
+    bars, levels = datasets.are_progress_bars_disabled(), [each.get_verbosity() for each in LOGS]
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity_error()
+    for log in LOGS:
+        log.set_verbosity_error()
     try:
         yield
     except BadInput:
@@ -84,6 +86,7 @@ def _in_a_sentence(name: str) -> Iterator[None]:
             "(hub:ID/CONFIG) and the network, or choose 'wikipedia-sample', which is built in."
         ) from error
     finally:
-        datasets.logging.set_verbosity(level)
+        for log, level in zip(LOGS, levels, strict=True):
+            log.set_verbosity(level)
         if not bars:
             datasets.enable_progress_bars()

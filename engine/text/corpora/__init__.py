@@ -2,7 +2,7 @@
 
 Every other file in this folder is one source: its docstring is the help text, `LABEL` the words in the menu, `SOURCE`
 where the text comes from ("built in", "needs the network" or "your file"), and `read(where)` returns its `Splits`. One that
-must be told what to read after a colon says so in `TAKES`, for instance "PATH".
+must be told what to read after a colon says what in `TAKES`, for instance "PATH", and asks for it in `ASKS`, a sentence.
 """
 
 from dataclasses import dataclass

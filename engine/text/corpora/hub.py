@@ -16,6 +16,7 @@ from engine.text.partition import partition
 LABEL = "Dataset of the hub"
 SOURCE = "needs the network"
 TAKES = "ID[/CONFIG]"
+ASKS = "Write the id of a dataset, as org/name or org/name/configuration, or the path of a folder of parquet, JSON or CSV files."
 
 MOST = {"train": 2_000_000, "validation": 200_000, "test": 200_000}  # words
 NAMES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}

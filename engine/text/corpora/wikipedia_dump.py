@@ -16,6 +16,7 @@ from engine.text.partition import partition
 LABEL = "Wikipedia dump"
 SOURCE = "your file"
 TAKES = "PATH"
+ASKS = "Write the path of a pages-articles.xml.bz2, or of the same unpacked."
 LICENCE = "CC BY-SA (the articles' authors on Wikipedia; 4.0, and 3.0 for dumps from before June 2023)"
 
 ARTICLES = 1000  # parsing takes about a minute, and recovery reads all that there is of the training part

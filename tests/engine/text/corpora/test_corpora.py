@@ -38,6 +38,7 @@ def test_every_corpus_has_its_menu_entry(name):
     assert entry.facts["LABEL"]
     assert entry.facts["SOURCE"] in ("built in", "needs the network", "your file")
     assert len(entry.help) > 40
+    assert ("TAKES" in entry.facts) == ("ASKS" in entry.facts)
 
 
 @pytest.mark.parametrize("name", OFFLINE)

@@ -36,10 +36,10 @@ configs:
 """
 
 
-def read(names, address, home):
+def read(names, address, home, **variables):
     """What `read_corpus` makes of names in a process of its own, which must print nothing else."""
     asked = [sys.executable, "-W", "error", "-c", READ, *names]
-    run = subprocess.run(asked, env=environment(address, home), capture_output=True, text=True, timeout=300)
+    run = subprocess.run(asked, env=environment(address, home) | variables, capture_output=True, text=True, timeout=300)
     assert (run.returncode, run.stderr) == (0, "")
     return [json.loads(line) for line in run.stdout.splitlines()]
 
@@ -78,8 +78,6 @@ def test_datasets_come_from_the_hub(tmp_path):
     assert all(none is None and "\\n" not in why for none, why in refused)
     assert "first" in refused[0][1] and "first" in refused[1][1]  # the configurations that there are
     assert "nowhere" in refused[2][1] and "closed" in refused[3][1]
-    (unreachable,) = read(["hub:org/garden/first"], "http://127.0.0.1:9", tmp_path / "elsewhere")
-    assert "the network" in unreachable[1] and "wikipedia-sample" in unreachable[1]
 
 
 def write_csv(folder: Path) -> None:
@@ -146,3 +144,9 @@ def test_what_is_no_id_is_refused(where):
     """Without asking the hub for it."""
     with pytest.raises(BadInput, match="write"):
         read_corpus(f"hub:{where}")
+
+
+def test_without_the_network_it_says_what_to_do(tmp_path):
+    """One sentence names the network and the text that needs none; nobody is kept waiting where the hub is switched off."""
+    ((_, why),) = read(["hub:org/garden"], "http://127.0.0.1:9", tmp_path, HF_HUB_OFFLINE="1")
+    assert "the network" in why and "wikipedia-sample" in why and "offline" in why.lower()
