@@ -55,7 +55,8 @@ class Desk:
 
     def dense(self) -> nn.Module:
         """Another copy of the model as it was loaded; read again rather than kept, since it is seldom needed."""
-        return load(self.loaded.name, device=self.device).model
+        # By its folder: the hub need not be asked again, and may have another revision by now.
+        return load(self.loaded.folder, device=self.device).model
 
     def scores(self, criterion: str, calibration: Calibration, seed: int) -> Generator[Progressed, None, Scores]:
         """The scores of the model without what lies over it, on the calibration split."""

@@ -15,7 +15,7 @@ from torch import LongTensor, nn
 
 from engine.desk import Desk
 from engine.evaluation import latency
-from engine.models.load import load
+from engine.models.load import loading
 from engine.pruning.checkpoint import save
 from engine.pruning.cut import cut
 from engine.pruning.plan import Plan, Scores, make_plan
@@ -110,7 +110,7 @@ class Workbench:
         with blaming("device"):
             device = pick_device(command.device)
         with blaming("model"):
-            loaded = load(command.model, device=device)
+            loaded = yield from loading(command.model, device=device)
         yield Progressed("reading the text", 1, 2, "parts")
         with blaming("corpus"):
             splits = read_corpus(command.corpus)
