@@ -169,7 +169,6 @@ def _narrow(model: nn.Module, family: Family, layer: Layer, heads: Sequence[int]
         return
     numbers = dict.fromkeys(family.head_counts, len(heads))
     numbers |= dict.fromkeys(family.head_features, len(heads) * layer.head_width)
-    numbers |= dict.fromkeys(family.group_sizes, layer.heads // layer.groups)
     for name, number in numbers.items():
         setattr(attention, name, number)
 

@@ -32,10 +32,10 @@ class Family:
 
     `mlp` is the module that holds the MLP, and "" where the layer itself does; `mlp_inputs` are one projection, or the gate
     and the one that it multiplies. `head_width` names the entry of the config that may hold the width of a head; where there
-    is none, it is the hidden size divided by the number of heads. `head_counts`, `head_features` and `group_sizes` name the
-    attributes of the attention module that hold the number of heads, heads × head width and the heads per key-value group; a
-    cut rewrites them. `head_norms` names the norms that every head's query or key goes through, one for all heads, which go
-    with the last of them. `after_output` names the modules that attention applies after its output projection,
+    is none, it is the hidden size divided by the number of heads. `head_counts` and `head_features` name the attributes of the
+    attention module that hold the number of heads and heads × head width; a cut rewrites them. That of the heads per key-value
+    group needs no name: groups go whole. `head_norms` names the norms that every head's query or key goes through, one for all
+    heads, which go with the last of them. `after_output` names the modules that attention applies after its output projection,
     `cache_argument` the argument in which it receives the key-value cache; a layer that lost every head needs both. `mlp_width`,
     `attention_bias` and `mlp_bias` name the entries of the config that say how many neurons a layer has and that give the
     projections of either part their biases; "" where no entry does.
@@ -51,7 +51,6 @@ class Family:
     mlp_output: str
     head_counts: tuple[str, ...] = ()
     head_features: tuple[str, ...] = ()
-    group_sizes: tuple[str, ...] = ()
     head_width: str = ""
     head_norms: tuple[str, ...] = ()
     after_output: tuple[str, ...] = ()

@@ -16,7 +16,6 @@ FAMILY = Family(
     mlp="mlp",
     mlp_inputs=("mlp.gate_proj", "mlp.up_proj"),
     mlp_output="mlp.down_proj",
-    group_sizes=("num_key_value_groups",),
     head_width="head_dim",
     mlp_width="intermediate_size",
     attention_bias="attention_bias",
