@@ -8,7 +8,8 @@
 
 transformers cannot read such weights: its configs know one width for all layers. `load_pruned` builds the dense shapes on the
 meta device, narrows them, and takes only weights that fit exactly. Where all layers are equally wide and a config can say so,
-config.json may be that of the smaller model, which transformers reads; `dense_config` is then the dense one.
+config.json may be that of the smaller model, which transformers reads; `dense_config` is then the dense one, and buffers lie
+in buffers.safetensors.
 """
 
 import hashlib
@@ -29,6 +30,7 @@ from engine.record.events import ModelCut
 
 FORMAT = 2
 SIDECAR, WEIGHTS, GENERATION = "pruning.json", "model.safetensors", "generation_config.json"
+BUFFERS = "buffers.safetensors"  # beside weights that transformers reads, which makes its buffers anew
 _DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}  # as the file spells them
 
 
@@ -125,6 +127,8 @@ def load_pruned(folder: str | Path) -> tuple[nn.Module, PreTrainedTokenizerBase 
         raise BadInput(f"{SIDECAR} tells of {len(stored.layers)} layers, and the config of {shorten(config.num_hidden_layers)}.")
     config._attn_implementation = stored.attention
     tensors = read_tensors(folder / WEIGHTS)
+    if stored.dense_config is not None:
+        tensors |= read_tensors(folder / BUFFERS)
     with quiet():
         model = skeleton(model_class, config, stored.kept)
     _check_groups(stored, dissect(model))

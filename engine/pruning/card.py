@@ -1,6 +1,8 @@
 """The model card of a saved model, in Markdown, made of what its `pruning.json` says; measures nothing and invents nothing."""
 
 import json
+from collections.abc import Sequence
+from typing import Literal
 
 from engine.models.anatomy import Anatomy
 from engine.models.stored import Stored
@@ -8,16 +10,26 @@ from engine.record.again import command_line
 from engine.record.costs import Latency, Memory
 
 WORK = {"prefill": "reading", "decode": "adding a token to"}
+OURS = 'from engine import load_pruned\n\nmodel, tokenizer = load_pruned("{folder}")'
+THEIRS = 'from transformers import AutoModelForCausalLM\n\nmodel = AutoModelForCausalLM.from_pretrained("{folder}")'
+Form = Literal["pruned", "plain", "dense"]
 
 
-def card(stored: Stored, dense: Anatomy, smaller: Anatomy, loads: str) -> str:
-    """The text of README.md; `loads` is the line or two of Python that load the model again."""
+def card(stored: Stored, dense: Anatomy, smaller: Anatomy, folder: str, form: Form = "pruned", notes: Sequence[str] = ()) -> str:
+    """The text of README.md for a folder of that name.
+
+    `form` says what lies there: "pruned" needs Espalier, "plain" is a smaller model that transformers reads by itself, "dense"
+    has zeros where units went. `notes` are sentences about what could not be kept.
+    """
+    loads = {"pruned": [OURS], "plain": [THEIRS, OURS], "dense": [THEIRS]}[form]
     parts = [
-        _front(stored),
+        _front(stored, form),
         f"# {_name(stored)}, pruned\n",
-        f"{smaller.parameters / dense.parameters:.1%} of the parameters of {_base(stored)} are left: {smaller.parameters:,} of "
-        f"{dense.parameters:,}. Attention heads and MLP neurons were removed, not just silenced, with Espalier.\n",
-        f"## Load it\n\n```python\n{loads}\n```\n",
+        f"{_left(stored, dense, smaller)}\n",
+        *([f"{_ZEROS}\n"] if form == "dense" else []),
+        *(f"{note}\n" for note in notes),
+        "## Load it\n",
+        "\nor\n\n".join(f"```python\n{each.format(folder=folder)}\n```\n" for each in loads),
         _removed(stored, dense),
         _quality(stored),
         _costs(stored),
@@ -27,9 +39,22 @@ def card(stored: Stored, dense: Anatomy, smaller: Anatomy, loads: str) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _front(stored: Stored) -> str:
+_ZEROS = (
+    "This folder has the shapes of the dense model and zeros in place of what went, so that any program that reads "
+    "checkpoints of transformers reads it. It is neither smaller nor faster than the dense model: sizes and times below are "
+    "those of the cut one."
+)
+
+
+def _left(stored: Stored, dense: Anatomy, smaller: Anatomy) -> str:
+    share = f"{smaller.parameters / dense.parameters:.1%}"
+    of = f"{smaller.parameters:,} of {dense.parameters:,}"
+    return f"Attention heads and MLP neurons of {_base(stored)} were cut with Espalier; {share} of the parameters are left, {of}."
+
+
+def _front(stored: Stored, form: Form) -> str:
     facts: dict[str, object] = {"pipeline_tag": "text-generation", "tags": ["espalier", "pruned"]}
-    if stored.dense_config is not None:
+    if form != "pruned":
         facts["library_name"] = "transformers"
     if stored.base is not None and stored.base.revision is not None:  # it came from the hub, which links the two
         facts["base_model"] = stored.base.model.partition("@")[0]
@@ -95,6 +120,8 @@ def _costs(stored: Stored) -> str:
     ]
     where = f"Measured on {cut.machine}. " if cut.machine else ""
     notes = f"{where}Times are medians of passes of both models in turn; memory is the peak of a pass besides the weights."
+    if slower := [_what(one) for one in cut.latency if one.cut >= one.dense]:
+        notes += f" No speed-up was measured at {', '.join(slower)}."
     return "\n".join([*lines, "", notes if cut.latency else "Times were not measured.", ""])
 
 

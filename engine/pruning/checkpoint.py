@@ -26,8 +26,6 @@ from engine.record.errors import BadInput, shorten
 
 __all__ = ["load_pruned", "save"]
 
-LOADS = 'from engine import load_pruned\n\nmodel, tokenizer = load_pruned("{folder}")'
-
 
 def save(
     model: nn.Module,
@@ -53,8 +51,7 @@ def save(
     def write(place: Path) -> None:
         write_model(place, model, tensors, tokenizer)
         write_record(place, stored)
-        text = card(stored, dense, dissect(model), LOADS.format(folder=folder.name))
-        (place / "README.md").write_text(text, encoding="utf-8")
+        (place / "README.md").write_text(card(stored, dense, dissect(model), folder.name), encoding="utf-8")
 
     put_whole(folder, write)
 
