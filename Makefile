@@ -7,7 +7,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint 
 LISTS := requirements.lock pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help dashboard lab test check bench screenshot models lock
+.PHONY: help dashboard lab test harness check bench screenshot models lock
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -20,6 +20,8 @@ lab: $(VENV)/.installed-lab ## open the notebook in JupyterLab
 
 test: $(VENV)/.installed-test ## run all tests; ARGS="-k gates -x" passes words on to pytest
 	$(BIN)/python -m pytest $(ARGS)
+
+harness: $(VENV)/.installed-harness ## install lm-evaluation-harness, with which `make test` runs one more test
 
 check: $(VENV)/.installed-test ## read the code: style, import direction, the lists of dependencies
 	$(BIN)/ruff check
@@ -54,6 +56,10 @@ $(VENV)/.installed: $(LISTS) | $(BIN)/python
 
 $(VENV)/.installed-lab: $(LISTS) | $(BIN)/python
 	$(INSTALL) '.[lab]'
+	@touch $@
+
+$(VENV)/.installed-harness: $(LISTS) | $(BIN)/python
+	$(INSTALL) '.[test,harness]'
 	@touch $@
 
 $(VENV)/.installed-test: $(LISTS) | $(BIN)/python

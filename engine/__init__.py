@@ -29,6 +29,7 @@ PUBLIC = {
     "save": "engine.pruning.checkpoint",
     "load_pruned": "engine.pruning.checkpoint",
     "evaluate": "engine.evaluation.perplexity",
+    "export": "engine.exports",
 }
 __all__ = [*PUBLIC]
 

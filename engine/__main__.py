@@ -1,4 +1,4 @@
-"""The command line: models, run, show; turns what was typed into recipes and what happened into words and exit statuses.
+"""The command line: models, run, show, export; turns what was typed into recipes and what happened into words and statuses.
 
 Exit status: 0 finished, 1 failed or stopped (one line says why), 2 a bad recipe or a bad argument.
 """
@@ -15,9 +15,10 @@ from engine.progress import Progress
 from engine.record.catalogue import models
 from engine.record.client import open_run
 from engine.record.errors import BadInput, shorten
+from engine.record.fields import assign, explain
 from engine.record.folder import home, name_for
 from engine.record.lifecycle import RunFailed, RunFinished
-from engine.record.recipe import Recipe, assign, explain
+from engine.record.recipe import Recipe
 from engine.summary import in_words, summary
 
 
@@ -38,9 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
     shown = commands.add_parser("show", help="what a run did")
     shown.add_argument("folder", type=Path, metavar="DIR")
     shown.add_argument("--json", action="store_true", help="as one JSON object")
+    taken = commands.add_parser("export", help="write the smaller model of a run for other programs")
+    taken.add_argument("run", type=Path, metavar="DIR", help="a run folder")
+    taken.add_argument("folder", type=Path, metavar="OUT", help="the folder to make")
+    taken.add_argument(
+        "--dense", action="store_true", help="in the shapes of the dense model, zeros where units went, for plain transformers"
+    )
     given = parser.parse_args(arguments)
     try:
-        return {"models": list_models, "run": run_recipe, "show": show_run}[given.command](given)
+        return {"models": list_models, "run": run_recipe, "show": show_run, "export": export_run}[given.command](given)
     except BadInput as error:
         return fail(str(error), 2)
 
@@ -50,10 +57,11 @@ def list_models(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps([asdict(model) for model in models()], indent=2))
         return 0
-    print(f"{'name':<24} {'family':<10} {'parameters':>12}  {'source':<9} ready offline")
+    print(f"{'name':<24} {'family':<10} {'parameters':>12}  {'heads':<14} {'source':<9} ready offline")
     for model in models():
-        ready = "yes" if model.ready else "needs the network"
-        print(f"{model.name:<24} {model.family:<10} {model.parameters:>12,}  {model.source:<9} {ready}")
+        heads = f"{model.heads}" if model.groups == model.heads else f"{model.heads} in {model.groups} groups"
+        ready = "yes" if model.ready else f"needs {model.needs}"
+        print(f"{model.name:<24} {model.family:<10} {model.parameters:>12,}  {heads:<14} {model.source:<9} {ready}")
     return 0
 
 
@@ -88,6 +96,25 @@ def show_run(given: argparse.Namespace) -> int:
     """Print what a run did."""
     state = open_run(given.folder)
     print(json.dumps(summary(state), indent=2, allow_nan=False) if given.json else in_words(state))
+    return 0
+
+
+def export_run(given: argparse.Namespace) -> int:
+    """Write the smaller model of a run to a new folder, and say what lies there."""
+    open_run(given.run)  # a folder that holds no run is refused before torch is brought in
+    from engine.exports import export
+    from engine.pruning.export import check_new
+
+    check_new(given.folder)
+    try:
+        handed = export(given.run, given.folder, dense=given.dense)
+    except BadInput as error:
+        return fail(str(error), 1)
+    except OSError as error:
+        return fail(f"{shorten(str(given.folder))} cannot be written: {error.strerror}.", 1)
+    for line in handed.says:
+        print(line, file=sys.stderr)
+    print(handed.folder)
     return 0
 
 

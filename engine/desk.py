@@ -9,24 +9,25 @@ import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import LongTensor, nn
 
 from engine.evaluation.perplexity import Evaluation, batches, total
 from engine.models.load import Loaded, load
-from engine.pruning.calibration import Statistics
-from engine.pruning.compensate import NEEDS
+from engine.pruning.compensate import NEEDS, RIDGE
 from engine.pruning.evidence import Evidence
 from engine.pruning.overlay import Overlay
 from engine.pruning.plan import Plan, Scores
-from engine.record.errors import BadInput, blaming
-from engine.record.events import CheckpointSaved, Event, GatesChanged, Undone
+from engine.pruning.statistics import Statistics
+from engine.record.errors import BadInput, blaming, shorten
+from engine.record.events import CheckpointSaved, Event, GatesChanged, PlanMade, Undone
 from engine.record.lifecycle import Progressed
 from engine.record.recipe import Calibration, Measuring
 from engine.recovery import checkpoints
 from engine.recovery.checkpoints import LOADED
-from engine.report import compensated, counts
+from engine.report import compensated, counts, doubts, residuals, size_of
 from engine.text.texts import Texts
 
 
@@ -42,7 +43,8 @@ class Desk:
         self.device = device
         self.precision = precision
         self.overlay = Overlay(loaded.model, loaded.anatomy)
-        self.evidence = Evidence(loaded.model, loaded.anatomy)
+        self._kept = None if folder is None else folder / "artifacts" / "statistics"
+        self.evidence = Evidence(loaded.model, loaded.anatomy, self._kept)
         self.stand = LOADED
 
     def close(self) -> None:
@@ -53,7 +55,8 @@ class Desk:
 
     def dense(self) -> nn.Module:
         """Another copy of the model as it was loaded; read again rather than kept, since it is seldom needed."""
-        return load(self.loaded.name, device=self.device).model
+        # By its folder: the hub need not be asked again, and may have another revision by now.
+        return load(self.loaded.folder, device=self.device).model
 
     def scores(self, criterion: str, calibration: Calibration, seed: int) -> Generator[Progressed, None, Scores]:
         """The scores of the model without what lies over it, on the calibration split."""
@@ -61,11 +64,24 @@ class Desk:
         with self.overlay.lifted(), blaming("criterion"):
             return (yield from self.evidence.scores(criterion, blocks, seed))
 
-    def statistics(self, method: str, calibration: Calibration) -> Generator[Progressed, None, Statistics | None]:
-        """What a compensation needs to know, measured on the model without what lies over it; None where that is nothing."""
-        if not NEEDS[method]:
+    def scores_of(
+        self, criteria: tuple[str, ...], calibration: Calibration, seed: int
+    ) -> Generator[Progressed, None, tuple[Scores, ...]]:
+        """The same for several criteria, with one pass for all of them; raises `BadInput` for fewer than two different ones."""
+        if len(criteria) < 2 or len(set(criteria)) < len(criteria):
+            raise BadInput(f"criteria {shorten(list(criteria))} cannot be compared; name at least two, each once.")
+        blocks = self._calibration(calibration)
+        with self.overlay.lifted(), blaming("criteria"):
+            return (yield from self.evidence.scores_of(criteria, blocks, seed))
+
+    def known(self, method: str, calibration: Calibration) -> Generator[Progressed, None, Statistics | LongTensor | None]:
+        """What a compensation goes by: None for "none", the text itself for "sequential", and for the others what was measured
+        on the model without what lies over it."""
+        if method == "none":
             return None
         blocks = self._calibration(calibration)
+        if method == "sequential":
+            return blocks
         with self.overlay.lifted():
             return (yield from self.evidence.statistics(blocks, NEEDS[method]))
 
@@ -83,22 +99,36 @@ class Desk:
         return found
 
     def lay(
-        self, plan: Plan, method: str, calibration: Calibration, statistics: Statistics | None, reason: str, *, first: tuple = ()
+        self,
+        plan: Plan,
+        method: str,
+        calibration: Calibration,
+        known: Statistics | LongTensor | None,
+        reason: str,
+        *,
+        ridge: float = RIDGE,
+        add_biases: bool = True,
+        made: PlanMade | None = None,
     ) -> Iterator[Event]:
-        """Lay a plan over the model, in place of what lies there, and checkpoint it; the events `first` come before the others.
+        """Lay a plan over the model, in place of what lies there, and checkpoint it.
 
-        Whoever gives up before the last event, which tells the checkpoint, gets the model as it was before.
+        The event `made`, where the plan comes from scores, is told first, with what compensation is foretold to leave of the
+        error and with the model's size. Whoever gives up before the last event, which tells the checkpoint, gets the model as it was.
         """
         before = self.stand
         with blaming("compensation"):
-            records = self.overlay.lay(plan, method, statistics)
+            records = yield from self.overlay.laying(plan, method, known, ridge, add_biases)
         changed = {"parent": before.name or None, "reason": reason, "plan": plan, "method": method, "calibration": calibration}
+        changed |= {"ridge": ridge, "add_biases": add_biases}
         self.stand = checkpoints.write(self.checkpoints, replace(before, **changed), self.overlay.take()[2], None)
         try:
-            yield from first
-            yield GatesChanged(**counts(plan, self.loaded.anatomy), reason=reason)
+            what = self.counts(plan)
+            if made is not None:
+                yield replace(made, **what, residuals=residuals(records))
+            yield GatesChanged(**what, reason=reason)
             if method != "none":
                 yield compensated(method, records)
+            yield from doubts(records)
         except GeneratorExit:
             self.restore(before.name or None)
             raise
@@ -107,7 +137,7 @@ class Desk:
     def keep_trained(self, steps: int, reason: str) -> Iterator[Event]:
         """Make the weights as training left them the model's own, and checkpoint them."""
         self.overlay.settle()
-        self.evidence = Evidence(self.model, self.loaded.anatomy)
+        self.evidence = Evidence(self.model, self.loaded.anatomy, self._kept)
         stand = replace(
             self.stand, parent=self.stand.name or None, reason=reason, method="none", trained=self.stand.trained + steps
         )
@@ -138,7 +168,7 @@ class Desk:
         self.overlay.off()
         if weights:
             checkpoints.put_parameters(self.model, weights)
-            self.evidence = Evidence(self.model, self.loaded.anatomy)
+            self.evidence = Evidence(self.model, self.loaded.anatomy, self._kept)
         self.overlay.put(stand.plan, stand.method, fitted)
         self.stand = stand
 
@@ -146,7 +176,12 @@ class Desk:
         """`restore`, with the events that say so."""
         self.restore(name)
         yield Undone(name)
-        yield GatesChanged(**counts(self.stand.plan, self.loaded.anatomy), reason=reason)
+        yield GatesChanged(**self.counts(self.stand.plan), reason=reason)
+
+    def counts(self, plan: Plan) -> dict[str, Any]:
+        """The fields that every event about a plan has, for the model as it stands, the biases that it was given counted in."""
+        added = size_of(self.model)[0] - self.loaded.anatomy.parameters
+        return counts(plan, self.loaded.anatomy, added)
 
     def _calibration(self, calibration: Calibration) -> torch.LongTensor:
         return self.texts.blocks("calibration", calibration.sequence_length, calibration.tokens, "calibration")  # [n, length]

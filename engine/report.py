@@ -1,7 +1,8 @@
 """Turns what the engine holds (models, plans, records) into the plain numbers of events and files; changes nothing."""
 
 import os
-from collections.abc import Iterable, Mapping
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,15 @@ from torch import nn
 
 from engine.models.anatomy import Anatomy
 from engine.models.load import Loaded
-from engine.pruning.compensate import Compensation
+from engine.models.stored import SIDECAR, file_size, read_stored
+from engine.pruning.agreement import agreements
+from engine.pruning.compensate import TOKENS_PER_CHANNEL, Compensation
 from engine.pruning.plan import Plan, Scores, parameters_removed
 from engine.record.catalogue import version
+from engine.record.costs import Latency, Memory
 from engine.record.errors import BadInput
-from engine.record.events import Compensated, Evaluated, ModelLoaded, Residual
+from engine.record.events import Compensated, CriteriaCompared, Evaluated, ModelCut, ModelLoaded, RankCorrelation, Residual
+from engine.record.lifecycle import Degraded
 
 
 def pick_device(asked: str) -> str:
@@ -44,26 +49,60 @@ def loaded_as(loaded: Loaded, device: str, precision: torch.dtype) -> ModelLoade
         neuron_parameters=tuple(layer.neuron_parameters for layer in layers),
         device=device,
         precision=str(precision).removeprefix("torch."),
+        groups=tuple(layer.groups for layer in layers),
+        group_parameters=tuple(layer.group_parameters for layer in layers),
     )
 
 
-def counts(plan: Plan, anatomy: Anatomy) -> dict[str, Any]:
-    """The fields that every event about a plan has: which heads, how many units of each layer, parameters before and after."""
+def counts(plan: Plan, anatomy: Anatomy, added: int = 0) -> dict[str, Any]:
+    """The fields that every event about a plan has: which heads, how many units of each layer, parameters before and after.
+
+    `added` is the number of parameters that the model has been given, as biases.
+    """
     return {
         "heads": tuple(sorted(plan.heads)),
         "head_counts": tuple(len(plan.heads_of(layer.index)) for layer in anatomy.layers),
         "neuron_counts": tuple(len(plan.neurons_of(layer.index)) for layer in anatomy.layers),
         "parameters_before": anatomy.parameters,
-        "parameters_after": anatomy.parameters - parameters_removed(plan, anatomy),
+        "parameters_after": anatomy.parameters - parameters_removed(plan, anatomy) + added,
     }
 
 
-def compensated(method: str, records: Iterable[Compensation]) -> Compensated:
+def residuals(records: Iterable[Compensation]) -> tuple[Residual, ...]:
+    """What is foretold of the error in every output projection that was fitted."""
+    return tuple(Residual(one.layer, one.part, one.dropped, one.compensated, one.variance) for one in records)
+
+
+def compensated(method: str, records: tuple[Compensation, ...]) -> Compensated:
     """The records of a compensation as one event."""
-    records = tuple(records)
-    residuals = tuple(Residual(one.layer, one.part, one.dropped, one.compensated, one.variance) for one in records)
-    notes = tuple(dict.fromkeys(note for one in records for note in one.notes))
-    return Compensated(method, records[0].tokens if records else 0, residuals, notes)
+    notes = []
+    if added := sum(one.bias == "added" for one in records):
+        notes.append(f"{added} output projections had no bias and were given one.")
+    if bare := sum(one.bias == "none" for one in records):
+        did = "so nothing was corrected there" if method == "bias" else "so their weights were fitted without one"
+        notes.append(f"{bare} output projections have no bias, {did}.")
+    return Compensated(method, records[0].tokens if records else 0, residuals(records), tuple(notes))
+
+
+def doubts(records: tuple[Compensation, ...]) -> Iterator[Degraded]:
+    """What makes a compensation less than what was asked for: too little text, or a system without one solution."""
+    wanted = max((one.wanted for one in records), default=0)
+    if records and records[0].tokens < wanted:
+        few = f"fewer than {TOKENS_PER_CHANNEL} tokens for each channel fit the calibration text rather than the language"
+        did = f"a fit on {records[0].tokens:,} tokens"
+        yield Degraded(f"one on {wanted:,} or more", did, f"{few}; calibrate on more text or raise the ridge")
+    if loose := sum(not one.exact for one in records):
+        where = f"{loose} projections the kept channels depend on one another"
+        yield Degraded("Cholesky's factorisation", "a pseudo-inverse", f"in {where}, and a ridge above 0 would tell them apart")
+
+
+def compared(criteria: Sequence[str], scores: Sequence[Scores], tokens: int) -> CriteriaCompared:
+    """How alike criteria rank the units, each with its scores, as one event."""
+    correlations = tuple(
+        RankCorrelation(criteria[pair.one], criteria[pair.other], pair.kind, pair.correlation, pair.layers)
+        for pair in agreements(scores)
+    )
+    return CriteriaCompared(tuple(criteria), correlations, tokens)
 
 
 def size_of(model: nn.Module) -> tuple[int, int]:
@@ -72,14 +111,52 @@ def size_of(model: nn.Module) -> tuple[int, int]:
     return sum(one.numel() for one in tensors), sum(one.numel() * one.element_size() for one in tensors)
 
 
-def about(recipe: dict[str, Any], history: Iterable[Mapping[str, Any]], measured: Mapping[str, Evaluated]) -> dict[str, Any]:
-    """What a saved model tells of itself: the recipe of its run, what was done to it in order, and what was measured how."""
+def cut_as(dense: nn.Module, smaller: nn.Module, costs: Sequence[tuple[Latency, Memory]], difference: float) -> ModelCut:
+    """What a cut model weighs and costs beside the dense one, as the event that says so."""
+    (before, bytes_before), (after, bytes_after) = size_of(dense), size_of(smaller)
+    return ModelCut(
+        parameters_before=before,
+        parameters_after=after,
+        bytes_before=bytes_before,
+        bytes_after=bytes_after,
+        latency=tuple(latency for latency, _ in costs),
+        difference=difference,
+        memory=tuple(memory for _, memory in costs),
+        file_before=file_size(dense),
+        file_after=file_size(smaller),
+        machine=machine(smaller),
+    )
+
+
+def machine(model: nn.Module) -> str:
+    """Where a model was measured: processor, threads, dtype and the version of torch, in a few words."""
+    one = next(model.parameters())
+    dtype = str(one.dtype).removeprefix("torch.")
+    if one.device.type == "cuda":
+        return f"{torch.cuda.get_device_name(one.device)}, {dtype}, torch {torch.__version__}"
+    return f"{one.device.type} ({platform.machine()}, {torch.get_num_threads()} threads), {dtype}, torch {torch.__version__}"
+
+
+def about(
+    loaded: Loaded,
+    recipe: Mapping[str, Any],
+    history: Iterable[Mapping[str, Any]],
+    measured: Mapping[str, Evaluated],
+    cut: ModelCut | None,
+) -> dict[str, Any]:
+    """What a saved model tells of itself: what it was cut from, the recipe of its run, what was done, and what was measured how.
+
+    Of a model that was cut already it tells the dense one and all that was done to it since.
+    """
+    earlier = read_stored(loaded.folder) if (loaded.folder / SIDECAR).is_file() else None
+    base = earlier.base.model_dump() if earlier and earlier.base else {"model": loaded.name, "revision": loaded.revision}
     return {
+        "base": base,
         "espalier": version(),
-        "recipe": recipe,
-        "history": list(history),
-        "perplexity": {stage: found.perplexity for stage, found in measured.items()},
+        "recipe": dict(recipe),
+        "history": [*(earlier.history if earlier else ()), *history],
         "protocol": protocol(next(iter(measured.values()), None)),
+        "results": {"perplexity": {stage: found.perplexity for stage, found in measured.items()}, "cut": cut},
     }
 
 

@@ -15,7 +15,7 @@ from torch import LongTensor, nn
 
 from engine.desk import Desk
 from engine.evaluation import latency
-from engine.models.load import load
+from engine.models.load import loading
 from engine.pruning.checkpoint import save
 from engine.pruning.cut import cut
 from engine.pruning.plan import Plan, Scores, make_plan
@@ -26,7 +26,7 @@ from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Calibration, Measuring, Recipe
 from engine.recovery import checkpoints
 from engine.recovery.loop import Diverged, arithmetic, train
-from engine.report import about, counts, loaded_as, pick_device, size_of, write_scores
+from engine.report import about, compared, cut_as, loaded_as, pick_device, residuals, write_scores
 from engine.text.corpora import read_corpus
 from engine.text.sample import sample
 from engine.text.texts import Texts
@@ -42,7 +42,7 @@ class Workbench:
         self.folder = folder
         self.recipe = recipe or Recipe()
         self.desk: Desk | None = None
-        self._smaller: nn.Module | None = None
+        self._smaller: tuple[nn.Module, tell.ModelCut] | None = None
         self._forget()
 
     def handle(self, command: ask.Command) -> Events:
@@ -54,6 +54,8 @@ class Workbench:
                 yield from self._load(command)
             case ask.Score():
                 yield from self._score(command.criterion, command.calibration, command.seed)
+            case ask.Agree():
+                yield from self._agree(command)
             case ask.Preview():
                 yield from self._preview(command)
             case ask.Prune():
@@ -108,7 +110,7 @@ class Workbench:
         with blaming("device"):
             device = pick_device(command.device)
         with blaming("model"):
-            loaded = load(command.model, device=device)
+            loaded = yield from loading(command.model, device=device)
         yield Progressed("reading the text", 1, 2, "parts")
         with blaming("corpus"):
             splits = read_corpus(command.corpus)
@@ -132,39 +134,50 @@ class Workbench:
             self._told = told
         return scores
 
+    def _agree(self, command: ask.Agree) -> Events:
+        scores = yield from self.desk.scores_of(command.criteria, command.calibration, command.seed)
+        yield compared(command.criteria, scores, command.calibration.tokens)
+
     def _planned(self, command: ask.Preview | ask.Prune) -> Generator[tell.Event, None, tuple]:
-        """What a command asks for: the plan, the shares that it came from, the statistics to compensate it with."""
+        """What a command asks for: the plan, the shares that it came from, what to compensate it by."""
         layers = len(self.desk.loaded.anatomy.layers)
         given = {}
         for kind in ("heads", "neurons"):
             with blaming(f"{kind}.layers"):
                 given[kind] = getattr(command, kind).shares(layers)
         scores = yield from self._score(command.criterion, command.calibration, command.seed)
-        statistics = yield from self.desk.statistics(command.compensation, command.calibration)
-        return make_plan(scores, given["heads"], given["neurons"]), given, statistics
+        known = yield from self.desk.known(command.compensation, command.calibration)
+        return make_plan(scores, given["heads"], given["neurons"]), given, known
 
     def _preview(self, command: ask.Preview) -> Events:
         desk = self.desk
-        plan, _, statistics = yield from self._planned(command)
+        plan, _, known = yield from self._planned(command)
         with desk.overlay.lifted():
-            desk.overlay.lay(plan, command.compensation, statistics)
+            with blaming("compensation"):
+                records = yield from desk.overlay.laying(plan, command.compensation, known, command.ridge, command.add_biases)
             found = yield from desk.evaluate(desk.model, command.evaluation)
-        what, length = counts(plan, desk.loaded.anatomy), command.evaluation.sequence_length
+            what = desk.counts(plan) | {"residuals": residuals(records)}
+        length = command.evaluation.sequence_length
         yield tell.Previewed(**what, perplexity=found.perplexity, tokens=found.tokens, sequence_length=length)
 
     def _prune(self, command: ask.Prune) -> Events:
-        plan, given, statistics = yield from self._planned(command)
-        what = counts(plan, self.desk.loaded.anatomy)
+        plan, given, known = yield from self._planned(command)
+        what = self.desk.counts(plan)
         made = tell.PlanMade(**what, head_shares=given["heads"], neuron_shares=given["neurons"], criterion=command.criterion)
-        yield from self.desk.lay(plan, command.compensation, command.calibration, statistics, "prune", first=(made,))
+        how = {"ridge": command.ridge, "add_biases": command.add_biases}
+        yield from self.desk.lay(plan, command.compensation, command.calibration, known, "prune", **how, made=made)
         self._measure_anew("baseline")
 
     def _set_gate(self, command: ask.SetGate) -> Events:
         overlay, unit = self.desk.overlay, (command.layer, command.head)
-        plan = Plan(overlay.plan.heads - {unit} if command.open else overlay.plan.heads | {unit}, overlay.plan.neurons)
-        calibration = self.desk.stand.calibration
-        statistics = yield from self.desk.statistics(overlay.method, calibration)
-        yield from self.desk.lay(plan, overlay.method, calibration, statistics, "by hand")
+        # Heads that share a key go together: whoever asks for one asks for its group.
+        groups = (group for layer in self.desk.loaded.anatomy.layers if layer.index == unit[0] for group in layer.head_groups)
+        units = {(unit[0], head) for group in groups if unit[1] in group for head in group} or {unit}
+        plan = Plan(overlay.plan.heads - units if command.open else overlay.plan.heads | units, overlay.plan.neurons)
+        stand = self.desk.stand
+        known = yield from self.desk.known(overlay.method, stand.calibration)
+        how = {"ridge": stand.ridge, "add_biases": stand.add_biases}
+        yield from self.desk.lay(plan, overlay.method, stand.calibration, known, "by hand", **how)
         self._measure_anew("baseline")
 
     def _measure_anew(self, *stages: str) -> None:
@@ -236,16 +249,15 @@ class Workbench:
         smaller = cut(model, self.desk.overlay.plan)
         measuring = command.evaluation
         blocks = self.desk.texts.blocks("evaluation", measuring.sequence_length, measuring.tokens, "evaluation")
-        times = []
+        costs, works = [], latency.workloads(blocks)
         for found in latency.compare(dense, smaller, blocks):
-            times.append(found)
-            yield Progressed("timing", len(times), len(latency.BATCH_SIZES), "batch sizes")
+            costs.append(found)
+            yield Progressed("timing", len(costs), len(works), "measurements")
         with torch.inference_mode():
             tokens = blocks[:1].to(self.desk.device)  # [1, length]
             difference = (model(input_ids=tokens).logits - smaller(input_ids=tokens).logits).abs().max().item()
-        self._smaller = smaller
-        (before, bytes_before), (after, bytes_after) = size_of(dense), size_of(smaller)
-        yield tell.ModelCut(before, after, bytes_before, bytes_after, tuple(times), difference)
+        self._smaller = smaller, cut_as(dense, smaller, costs, difference)
+        yield self._smaller[1]
         yield from self._evaluate(smaller, "cut", measuring)
 
     def _save(self) -> Events:
@@ -253,10 +265,10 @@ class Workbench:
             raise BadInput("There is no smaller model to save; cut one first.")
         if self.folder is None:
             raise BadInput("This run has no folder to save the smaller model in; give it one.")
-        told = about(
-            self.recipe.model_dump(mode="json"), checkpoints.line_of(self.desk.checkpoints, self.desk.stand), self.measured
-        )
-        save(self._smaller, self.folder / "model", tokenizer=self.desk.loaded.tokenizer, about=told)
+        desk, (smaller, costs) = self.desk, self._smaller
+        history = checkpoints.line_of(desk.checkpoints, desk.stand)
+        told = about(desk.loaded, self.recipe.model_dump(mode="json"), history, self.measured, costs)
+        save(smaller, self.folder / "model", tokenizer=desk.loaded.tokenizer, about=told)
         yield tell.ModelSaved("model", sum(path.stat().st_size for path in (self.folder / "model").iterdir()))
 
     def _back(self, name: str | None, reason: str) -> Events:

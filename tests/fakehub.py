@@ -1,7 +1,8 @@
 """A small hub on loopback that speaks the file protocol of huggingface.co, so that hub loading is tested without a network.
 
-`with serve(folder) as hub:` serves `folder/models/ORG/NAME/...` and `folder/datasets/ORG/NAME/...`; a process started with
-`environment(hub, home)` finds nothing else. Only reading is spoken: file downloads, repository facts, file lists.
+`with serve(folder) as hub:` serves `folder/models/ORG/NAME/...` and `folder/datasets/ORG/NAME/...`; a folder NAME@REVISION beside
+NAME is another revision of it. A process started with `environment(hub, home)` finds nothing else. Only reading is spoken: file
+downloads (also of parts of files), repository facts, file lists. Large files are named by their SHA-256, as on the hub.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import json
 import os
 import re
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,29 +19,37 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 GATED = ".gated"  # a file of this name in a repository makes its files ask for permission
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+LARGE = (".safetensors", ".parquet")
 FILE = re.compile(r"/(?:(datasets)/)?([^/]+(?:/[^/]+)?)/resolve/([^/]+)/(.+)")
 FACTS = re.compile(r"/api/(models|datasets)/([^/]+(?:/[^/]+)?)(?:/revision/([^/]+))?")
 LIST = re.compile(r"/api/(models|datasets)/([^/]+(?:/[^/]+)?)/(tree|paths-info)/([^/]+)(?:/(.*))?")
+RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
 @dataclass(frozen=True)
 class Hub:
-    """The address of a running hub and the requests it was sent, as `METHOD /path`."""
+    """The address of a running hub, and the requests it was sent: `METHOD /path`, with the first byte where not all is asked for.
+
+    `cut` is where the connection breaks off: of a file of this name, no byte from that place on is sent. `slow` is how many
+    seconds pass between two pieces, of 4096 bytes each, of a file of this name.
+    """
 
     address: str
     requests: list[str] = field(default_factory=list)
+    cut: dict[str, int] = field(default_factory=dict)
+    slow: dict[str, float] = field(default_factory=dict)
 
 
 @contextmanager
 def serve(folder):
     """Serve the repositories in `folder` on a free port of 127.0.0.1 for the length of a `with`."""
-    requests = []
-    handler = type("Handler", (_Handler,), {"folder": Path(folder), "requests": requests})
+    requests, cut, slow = [], {}, {}
+    handler = type("Handler", (_Handler,), {"folder": Path(folder), "requests": requests, "cut": cut, "slow": slow})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield Hub(f"http://127.0.0.1:{server.server_port}", requests)
+        yield Hub(f"http://127.0.0.1:{server.server_port}", requests, cut, slow)
     finally:
         server.shutdown()
         server.server_close()
@@ -60,6 +70,8 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     folder = Path()
     requests: list[str] = []
+    cut: dict[str, int] = {}
+    slow: dict[str, float] = {}
 
     def do_HEAD(self):
         self._answer()
@@ -71,51 +83,65 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
 
     def log_message(self, format, *args):
-        self.requests.append(f"{self.command} {self.path}")
+        first = RANGE.match(self.headers.get("Range", ""))
+        self.requests.append(f"{self.command} {self.path}" + (f" from {first[1]}" if first else ""))
 
     def _answer(self, body=""):
-        path = unquote(urlsplit(self.path).path)
-        if found := LIST.fullmatch(path):
-            self._list(*found.groups(), body)
-        elif found := FILE.fullmatch(path):
-            self._file(*found.groups())
-        elif found := FACTS.fullmatch(path):
-            self._facts(*found.groups())
-        else:
-            self._missing("EntryNotFound")
+        path = urlsplit(self.path).path  # a revision may have a slash in it, and then it is quoted
+        for pattern, answer in ((LIST, self._list), (FILE, self._file), (FACTS, self._facts)):
+            if found := pattern.fullmatch(path):
+                kind, name, *rest = (part and unquote(part) for part in found.groups())
+                return answer(kind, name, *rest, *([body] if pattern is LIST else []))
+        self._missing("EntryNotFound")
 
-    def _repository(self, kind, name):
-        return self.folder / (kind or "models") / name
+    def _repository(self, kind, name, revision):
+        """The folder of a revision and its commit; answers and gives None where there is none."""
+        main = self.folder / (kind or "models") / name
+        if not main.is_dir():
+            return self._missing("RepoNotFound")
+        if revision in (None, "main", COMMIT):
+            return main, COMMIT
+        for other in main.parent.glob(f"{main.name}@*"):
+            commit = hashlib.sha1(other.name.encode()).hexdigest()
+            if revision in (other.name.partition("@")[2].replace("+", "/"), commit):
+                return other, commit
+        return self._missing("RevisionNotFound")
 
     def _file(self, kind, name, revision, path):
-        repository = self._repository(kind, name)
-        if not repository.is_dir():
-            return self._missing("RepoNotFound")
+        found = self._repository(kind, name, revision)
+        if found is None:
+            return None
+        repository, commit = found
         if (repository / GATED).is_file():  # as on the hub: the facts are public, the files ask for permission
             return self._missing("GatedRepo", 403)
         if not (repository / path).is_file():
             return self._missing("EntryNotFound")
         content = (repository / path).read_bytes()
-        headers = {"ETag": f'"{_oid(content)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
-        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        large = path.endswith(LARGE)
+        etag = hashlib.sha256(content).hexdigest() if large else _oid(content)
+        headers = {"ETag": f'"{etag}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
+        until = self.cut.get(Path(path).name, len(content))
+        wanted = RANGE.fullmatch(self.headers.get("Range", ""))
         if wanted:
             first, last = int(wanted[1]), int(wanted[2] or len(content) - 1)
             headers["Content-Range"] = f"bytes {first}-{min(last, len(content) - 1)}/{len(content)}"
-            return self._send(206, content[first : last + 1], headers)
-        return self._send(200, content, headers)
+            return self._send(206, content[first : last + 1], headers, until - first)
+        return self._send(200, content, headers, until)
 
     def _facts(self, kind, name, revision):
-        repository = self._repository(kind, name)
-        if not repository.is_dir():
-            return self._missing("RepoNotFound")
+        found = self._repository(kind, name, revision)
+        if found is None:
+            return None
+        repository, commit = found
         files = [{"rfilename": path} for path in _files(repository)]
-        facts = {"_id": COMMIT[:24], "id": name, "sha": COMMIT, "siblings": files, "private": False, "gated": False}
+        facts = {"_id": COMMIT[:24], "id": name, "sha": commit, "siblings": files, "private": False, "gated": False}
         return self._json(facts | {"disabled": False, "tags": [], "downloads": 0, "likes": 0})
 
     def _list(self, kind, name, what, revision, under, body):
-        repository = self._repository(kind, name)
-        if not repository.is_dir():
-            return self._missing("RepoNotFound")
+        found = self._repository(kind, name, revision)
+        if found is None:
+            return None
+        repository, _ = found
         rows = {path: _row(repository, path) for path in _files(repository)}
         folders = {str(parent) for path in rows for parent in Path(path).parents if str(parent) != "."}
         rows |= {path: {"type": "directory", "oid": COMMIT, "size": 0, "path": path} for path in folders}
@@ -135,13 +161,18 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, value):
         self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
-    def _send(self, status, content, headers):
+    def _send(self, status, content, headers, until=None):
         self.send_response(status)
         for name, value in (headers | {"Content-Length": str(len(content))}).items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(content)
+            sent = content if until is None else content[: max(0, until)]
+            nap = self.slow.get(Path(urlsplit(self.path).path).name, 0)
+            for start in range(0, len(sent), 4096 if nap else max(1, len(sent))):
+                self.wfile.write(sent[start : start + 4096] if nap else sent)
+                time.sleep(nap)
+            self.close_connection |= until is not None and until < len(content)
 
 
 def _files(repository):
@@ -150,7 +181,9 @@ def _files(repository):
 
 def _row(repository, path):
     content = (repository / path).read_bytes()
-    return {"type": "file", "oid": _oid(content), "size": len(content), "path": path}
+    row = {"type": "file", "oid": _oid(content), "size": len(content), "path": path}
+    large = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
+    return row | ({"lfs": large} if path.endswith(LARGE) else {})
 
 
 def _oid(content):

@@ -1,6 +1,12 @@
-"""Tiny random models of every family, plain and odd, for tests that must hold for all of them."""
+"""Tiny random models of every family, plain and odd, for tests that must hold for all of them.
+
+In a plain model every head has a key of its own; in the `-grouped` ones of `CONFIGS` six heads share three.
+"""
+
+from functools import partial
 
 import torch
+import transformers
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, OPTConfig, OPTForCausalLM
 
 torch.set_num_threads(1)  # models this small spend longer waiting for a second thread than computing
@@ -33,7 +39,29 @@ def gpt_neox(**options):
     return GPTNeoXConfig(**(NO_SPECIAL_TOKENS | plain | options))
 
 
+def like_llama(kind, **options):
+    """A config of Llama's layout ("Llama", "Qwen2", …) of two layers with three heads."""
+    plain = {"vocab_size": VOCABULARY, "max_position_embeddings": CONTEXT, "hidden_size": 12, "num_hidden_layers": 2}
+    plain |= {"num_attention_heads": 3, "num_key_value_heads": 3, "intermediate_size": 20}
+    plain |= {"head_dim": 4} if kind in ("Gemma", "Qwen3") else {}  # which have widths of their own unless told otherwise
+    return getattr(transformers, f"{kind}Config")(**(NO_SPECIAL_TOKENS | plain | options))
+
+
+def grouped(kind, **options):
+    """The same with six heads in three key-value groups."""
+    return like_llama(kind, **({"num_attention_heads": 6, "hidden_size": 24} | options))
+
+
+LLAMA_LIKE = {
+    "llama": "Llama",
+    "mistral": "Mistral",
+    "qwen2": "Qwen2",
+    "qwen3": "Qwen3",
+    "smollm3": "SmolLM3",
+    "gemma": "Gemma",
+}
 CLASSES = {"gpt2": GPT2LMHeadModel, "opt": OPTForCausalLM, "gpt_neox": GPTNeoXForCausalLM}
+CLASSES |= {name: getattr(transformers, f"{kind}ForCausalLM") for name, kind in LLAMA_LIKE.items()}
 
 CONFIGS = {
     "gpt2": gpt2,
@@ -64,7 +92,41 @@ CONFIGS = {
     "gpt_neox-all-rotary": lambda: gpt_neox(rotary_pct=1.0, rotary_emb_base=500),
     "gpt_neox-eager": lambda: gpt_neox(attn_implementation="eager"),
     "gpt_neox-one-head-one-layer": lambda: gpt_neox(num_attention_heads=1, num_hidden_layers=1),
+    "gpt_neox-sequential-no-bias-tied": lambda: gpt_neox(
+        use_parallel_residual=False, attention_bias=False, tie_word_embeddings=True
+    ),
     "gpt_neox-five-heads-seven-layers": lambda: gpt_neox(num_attention_heads=5, hidden_size=20, num_hidden_layers=7),
+    **{name: partial(like_llama, kind) for name, kind in LLAMA_LIKE.items()},
+    **{f"{name}-grouped": partial(grouped, kind) for name, kind in LLAMA_LIKE.items()},
+    "llama-tied": lambda: grouped("Llama", tie_word_embeddings=True),
+    "llama-biases": lambda: grouped("Llama", attention_bias=True, mlp_bias=True),
+    "llama-wide-heads": lambda: grouped("Llama", head_dim=8),
+    "llama-nine-heads-three-groups": lambda: grouped("Llama", num_attention_heads=9, hidden_size=36, num_hidden_layers=3),
+    "llama-ungrouped-nine-heads": lambda: like_llama("Llama", num_attention_heads=9, num_key_value_heads=9, hidden_size=36),
+    "llama-one-group": lambda: grouped("Llama", num_key_value_heads=1),
+    "llama-eager": lambda: grouped("Llama", attn_implementation="eager"),
+    "llama-scaled-positions": lambda: grouped("Llama", rope_parameters=LLAMA_3_POSITIONS),
+    "llama-one-head-one-layer": lambda: like_llama("Llama", num_attention_heads=1, num_key_value_heads=1, num_hidden_layers=1),
+    "mistral-window": lambda: grouped("Mistral", sliding_window=4),
+    "mistral-tied-narrow-heads": lambda: grouped("Mistral", tie_word_embeddings=True, head_dim=2, sliding_window=None),
+    "qwen2-tied": lambda: grouped("Qwen2", tie_word_embeddings=True),
+    "qwen2-window-above": lambda: grouped("Qwen2", num_hidden_layers=3, **WINDOW, max_window_layers=1),
+    "qwen2-window-below": lambda: grouped("Qwen2", **WINDOW, layer_types=["sliding_attention", "full_attention"]),
+    "qwen3-wide-heads-biases": lambda: grouped("Qwen3", head_dim=8, attention_bias=True, tie_word_embeddings=True),
+    "qwen3-window-above": lambda: grouped("Qwen3", **WINDOW, max_window_layers=1),
+    "smollm3-no-rotary": lambda: grouped("SmolLM3", no_rope_layers=[1, 0], attention_bias=True, mlp_bias=True),
+    "smollm3-window": lambda: grouped("SmolLM3", **WINDOW, no_rope_layers=[0, 1, 0], num_hidden_layers=3),
+    "gemma-wide-heads": lambda: grouped("Gemma", head_dim=8, attention_bias=True),
+    "gemma-one-group": lambda: grouped("Gemma", num_key_value_heads=1, head_dim=8),
+}
+WINDOW = {"use_sliding_window": True, "sliding_window": 4}
+LLAMA_3_POSITIONS = {
+    "rope_type": "llama3",
+    "rope_theta": 5e5,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
 }
 FAMILIES = tuple(CLASSES)  # the plain config of each
 NAMES = tuple(CONFIGS)
@@ -80,6 +142,23 @@ def make(name, *, dtype=torch.float64, seed=0):
             noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * 0.4
             parameter.copy_(noise + (1.0 if parameter.dim() == 1 and path.endswith("weight") else 0.0))  # norms
     return model
+
+
+def groups(anatomy, *chosen):
+    """The heads of some key-value groups, each named by (layer, group); a group that the layer does not have is left out."""
+    layers = anatomy.layers
+    return {
+        (layer, head)
+        for layer, group in chosen
+        if group < len(layers[layer].removable_groups)
+        for head in layers[layer].removable_groups[group]
+    }
+
+
+def every_head(anatomy, *chosen):
+    """All heads that may go of some layers; of all layers where none is named."""
+    of = chosen or range(len(anatomy.layers))
+    return groups(anatomy, *((layer, group) for layer in of for group in range(anatomy.layers[layer].groups)))
 
 
 def tokens(batch=2, length=9, seed=1):

@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, urlencode
 
 from pydantic import ValidationError
 
-from engine.record.recipe import Recipe, explain
+from engine.record.fields import explain
+from engine.record.recipe import Recipe
 from widgets.theme import NAMES
 
 

@@ -13,7 +13,7 @@ from ipywidgets.widgets.widget_description import DescriptionStyle
 from ipywidgets.widgets.widget_string import TextStyle
 
 from engine.record.catalogue import CORPORA, CRITERIA, model_names, models
-from engine.record.recipe import model_field
+from engine.record.fields import model_field
 from engine.record.schedules import BLOCKS, SHAPES
 from widgets.choices import OWN_FILE, Choices
 
@@ -27,7 +27,7 @@ HELP = {
     "model": "The language model to prune. The first ones come with Espalier and need no network.",
     "model_name": "A model's id on the hub, such as distilgpt2, or a folder on this machine.",
     "corpus": "What is read: one part to train on, one to find the units that matter, one to measure perplexity on.",
-    "corpus_path": "A UTF-8 text file, or a folder of .txt and .md files, on this machine.",
+    "corpus_path": "A text file, a folder of them or a Wikipedia dump on this machine; or the id of a dataset of the hub.",
     "criterion": model_field("criterion").reason,
     "heads": f"Attention heads. {model_field('heads.level').reason}",
     "neurons": f"Neurons of the MLPs. {model_field('neurons.level').reason}",
@@ -47,6 +47,9 @@ SHAPE_HELP = {
 # The recipe's field that a refusal names → the control to put the sentence beside.
 FIELDS = {"tuning": "steps", "blocks": "front", "prompt": "prompt", "heads": "heads", "neurons": "neurons",
           "criterion": "criterion", "model": "model_name", "corpus": "corpus_path"}  # fmt: skip
+
+# A text of the menu that needs more, as it begins in a recipe → what to write into the field below it.
+TAKING = {f"{name}:": entry.facts["ASKS"] for name, entry in CORPORA.entries.items() if "TAKES" in entry.facts}
 
 
 class Controls:
@@ -79,7 +82,7 @@ class Controls:
     def read(self) -> Choices:
         """What the controls say now."""
         value = {name: self._set[name] if self._is_as_set(name) else widget.value for name, widget in self._each.items()}
-        corpus = OWN_FILE + value["corpus_path"].strip() if value["corpus"] == OWN_FILE else value["corpus"]
+        corpus = value["corpus"] + value["corpus_path"].strip() if value["corpus"] in TAKING else value["corpus"]
         return Choices(
             model=value["model_name"].strip() if value["model"] == OTHER else value["model"],
             corpus=self._rest.corpus if value["corpus"] == "as given" else corpus,
@@ -99,8 +102,8 @@ class Controls:
         """The field that still waits for words and what to write there, or None."""
         if self._each["model"].value == OTHER and not self._each["model_name"].value.strip():
             return "model", "Write the model's id on the hub, or the path of a folder on this machine."
-        if self._each["corpus"].value == OWN_FILE and not self._each["corpus_path"].value.strip():
-            return "corpus", "Write the path of a text file, or of a folder of .txt and .md files."
+        if self._each["corpus"].value in TAKING and not self._each["corpus_path"].value.strip():
+            return "corpus", TAKING[self._each["corpus"].value]
         return None
 
     def show(self, choices: Choices, later: Collection[str] = ()) -> None:
@@ -120,8 +123,8 @@ class Controls:
             wanted["model_name"] = choices.model
         if isinstance(choices.corpus, dict):
             wanted["corpus"] = "as given"
-        elif choices.corpus.startswith(OWN_FILE):
-            wanted |= {"corpus": OWN_FILE, "corpus_path": choices.corpus.removeprefix(OWN_FILE)}
+        elif (kind := f"{choices.corpus.partition(':')[0]}:") in TAKING:
+            wanted |= {"corpus": kind, "corpus_path": choices.corpus.removeprefix(kind)}
         else:
             wanted["corpus"] = choices.corpus
         self._set = {each: value for each, value in wanted.items() if isinstance(value, float)}
@@ -146,8 +149,8 @@ class Controls:
 
     def unfold(self) -> None:
         """Show the fields for a name and a path only where the menus above them ask for one."""
-        for menu, value, field in (("model", OTHER, "model_name"), ("corpus", OWN_FILE, "corpus_path")):
-            wanted = None if self._each[menu].value == value else "none"
+        for menu, values, field in (("model", (OTHER,), "model_name"), ("corpus", TAKING, "corpus_path")):
+            wanted = None if self._each[menu].value in values else "none"
             if self._each[field].layout.display != wanted:
                 self._each[field].layout.display = wanted
 
@@ -235,7 +238,7 @@ def _models(choices: Choices) -> list[tuple[str, str]]:
             found.append((model.name, model.name))
         else:
             size = f", {model.size / 1e6:,.0f} MB" if model.size else ""
-            found.append((f"{model.name} ({'on this machine' if model.ready else 'needs the network' + size})", model.name))
+            found.append((f"{model.name} ({'on this machine' if model.ready else f'needs {model.needs}{size}'})", model.name))
     if choices.model in model_names() and choices.model not in [name for _, name in found]:
         found.insert(0, (choices.model, choices.model))  # on disk, but not finished: it has no card yet
     return [*found, (OTHER, OTHER)]
@@ -244,10 +247,11 @@ def _models(choices: Choices) -> list[tuple[str, str]]:
 def _corpora(choices: Choices) -> list[tuple[str, str]]:
     found = []
     for name, entry in CORPORA.entries.items():
-        if name not in ("file", "paths"):
+        if name != "paths" and f"{name}:" not in TAKING:
             found.append((f"{name} ({entry.facts['SOURCE']})" if entry.facts["SOURCE"] != "built in" else name, name))
     given = [("three paths, as the recipe has them", "as given")] if isinstance(choices.corpus, dict) else []
-    return [*found, ("own file", OWN_FILE), *given]
+    taking = [("own file" if kind == OWN_FILE else CORPORA.entry(kind[:-1]).facts["LABEL"], kind) for kind in TAKING]
+    return [*found, *taking, *given]
 
 
 def _help() -> ipywidgets.HTML:

@@ -15,13 +15,8 @@ def pressed(button: str, view: View) -> tuple[ask.Command, ...]:
     recipe = view.recipe
     match button:
         case "Prune":
-            return (
-                ask.Prune(
-                    recipe.criterion, recipe.heads, recipe.neurons, recipe.compensation, recipe.calibration, recipe.seed
-                ),
-                ask.Evaluate("pruned", recipe.evaluation),
-                ask.Sample("pruned", recipe.prompt, seed=recipe.seed),
-            )  # fmt: skip
+            evaluate, sample = ask.Evaluate("pruned", recipe.evaluation), ask.Sample("pruned", recipe.prompt, seed=recipe.seed)
+            return ask.prune_of(recipe), evaluate, sample
         case "Recover":
             return (ask.Tune(recipe.tuning, recipe.evaluation, recipe.prompt, recipe.seed),)
         case name if name == SMALLER:
@@ -66,12 +61,7 @@ class Errands:
             return ()
         self._previewed = key
         if view.draft is not None:
-            return (
-                ask.Preview(
-                    recipe.criterion, recipe.heads, recipe.neurons, recipe.compensation, recipe.evaluation,
-                    recipe.calibration, recipe.seed,
-                ),
-            )  # fmt: skip
+            return (ask.preview_of(recipe),)
         if state.scores is None or state.scores.criterion != recipe.criterion:
             return (ask.Score(recipe.criterion, recipe.calibration, recipe.seed),)
         return ()

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from engine.record import commands as ask
 from engine.record.errors import BadInput
 from engine.record.events import CommandFinished, CommandRefused, CommandStarted
-from engine.record.recipe import Recipe, explain
+from engine.record.fields import explain
+from engine.record.recipe import Recipe
 from widgets import words
 from widgets.choices import BLOCK_SLIDERS, Choices, choices_of, moved, recipe_of, without_effect
 from widgets.controls import Controls

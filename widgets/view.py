@@ -83,7 +83,10 @@ def _stands(criterion: str, head_counts: tuple[int, ...], neuron_counts: tuple[i
 
 
 def _saved(model: ModelLoaded, head_counts: tuple[int, ...], neuron_counts: tuple[int, ...]) -> int:
-    return parameters_saved(head_counts, model.head_parameters) + parameters_saved(neuron_counts, model.neuron_parameters)
+    group_counts = [
+        gone * groups // max(1, heads) for gone, groups, heads in zip(head_counts, model.groups, model.heads, strict=True)
+    ]
+    return parameters_saved(group_counts, model.group_parameters) + parameters_saved(neuron_counts, model.neuron_parameters)
 
 
 @dataclass(frozen=True)

@@ -1,64 +1,71 @@
-"""A name to a model with its tokenizer: built in, a folder on disk, or the hub; knows nothing of what is done with it.
+"""A name to a model with its tokenizer: built in, in a package, a folder on disk, or the hub; knows nothing of its use.
 
-Only safetensors and JSON are read, and no code from a folder is ever run.
+Only safetensors, JSON and GGUF are read, and no code from a folder is ever run.
 """
 
 import re
+from collections.abc import Generator
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 
 import torch
-from huggingface_hub import constants, snapshot_download
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from engine.models.anatomy import Anatomy, dissect
+from engine.models.fetch import INDEX, PICKLES, WEIGHTS, fetching
+from engine.models.packaged import converting
 from engine.models.reading import quiet, read_config, read_tokenizer
-from engine.models.stored import SIDECAR, WEIGHTS, load_pruned
-from engine.record.catalogue import BUILTIN, FAMILIES, check_model, model_names
+from engine.models.stored import SIDECAR, load_pruned
+from engine.record.catalogue import BUILTIN, FAMILIES, check_model, model_names, packaged
 from engine.record.errors import BadInput, UnknownName, shorten
+from engine.record.lifecycle import Progressed
 from engine.record.paths import kind_of, typed
 
-INDEX = "model.safetensors.index.json"
-# What a model folder on the hub holds besides weights; the same weights in other formats are left there.
-SMALL = ["*.json", "*.txt", "tokenizer.model"]
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
+Finding = Generator[Progressed, None, Path]
 
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A model in evaluation mode, ready to be read and pruned; `folder` is where its files lie."""
+    """A model in evaluation mode, ready to be read and pruned; `folder` is where its files lie.
+
+    `revision` is the commit of a model from the hub, None for all others.
+    """
 
     name: str
     model: nn.Module
     tokenizer: PreTrainedTokenizerBase
     anatomy: Anatomy
     folder: Path
+    revision: str | None = None
 
 
 def load(name: str | PathLike[str], *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Loaded:
-    """Load a model by the name of a built-in one, by the path of a folder (dense or saved by us), or by its id on the hub.
+    """`loading`, run to its end."""
+    steps = loading(name, device=device, dtype=dtype)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
-    A hub id may name a revision: `facebook/opt-350m@refs/pr/5`. The model comes in `dtype`, whatever it was stored in. Raises
-    `BadInput`, of which `UnknownName` is one, for a name that is nowhere, a hub that cannot be reached, a model that asks
-    for permission, an architecture that is not supported, weights that are stored as pickles only, and files that are broken.
+
+def loading(
+    name: str | PathLike[str], *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> Generator[Progressed, None, Loaded]:
+    """Load a model by its name in the catalogue, by the path of a folder (dense or saved by us), or by its id on the hub.
+
+    Says how far a download or a conversion is. A hub id may name a revision: `facebook/opt-350m@refs/pr/5`. The model comes in
+    `dtype`, whatever it was stored in. Raises `BadInput`, of which `UnknownName` is one, for a name that is nowhere, a package
+    that is not installed, a hub that cannot be reached or says no, an architecture that is not supported, weights that are stored
+    as pickles only, and files that are broken.
     """
     name = fspath(name)
     if not name.strip():
         raise UnknownName("model", name, model_names())
-    folder = _folder(name)
+    folder = yield from _folder(name)
     if kind_of(folder / SIDECAR, "model folder") == "file":
         model, tokenizer = load_pruned(folder)
         for parameter in model.parameters():  # not `model.to(dtype)`, which would round the rotary frequencies too
@@ -70,7 +77,8 @@ def load(name: str | PathLike[str], *, device: str | torch.device = "cpu", dtype
     model = model.to(torch.device(device))
     anatomy = dissect(model)
     _try_out(model, folder)
-    return Loaded(name, model, tokenizer, anatomy, folder)
+    revision = folder.name if folder.parent.name == "snapshots" else None  # so the hub's cache names its folders
+    return Loaded(name, model, tokenizer, anatomy, folder, revision)
 
 
 def _try_out(model: nn.Module, folder: Path) -> None:
@@ -84,9 +92,11 @@ def _try_out(model: nn.Module, folder: Path) -> None:
         raise BadInput(f"The model in {shorten(str(folder))} gives logits that are not finite; its weights are damaged.")
 
 
-def _folder(name: str) -> Path:
+def _folder(name: str) -> Finding:
     if name in (path.parent.name for path in BUILTIN.glob("*/config.json")):
         return BUILTIN / name
+    if (carried := packaged(name)) is not None:
+        return (yield from converting(carried))
     folder = typed(name, "model folder")
     kind = kind_of(folder, "model folder")
     if kind == "folder":
@@ -97,13 +107,14 @@ def _folder(name: str) -> Path:
         raise BadInput(
             f"There is no folder {shorten(name)}; name a folder that holds a config.json, a built-in model or a hub id."
         )
-    return _fetched(name)
+    hub_id, _, revision = check_model(name).partition("@")
+    return (yield from fetching(hub_id, revision or None))
 
 
 def _dense(folder: Path, dtype: torch.dtype) -> nn.Module:
     model_class, config = read_config(folder)
     if not (folder / WEIGHTS).is_file() and not (folder / INDEX).is_file():
-        pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
+        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
         found = (
             f"only {shorten(', '.join(pickles))}, which are pickles or the like and are never opened" if pickles else "no weights"
         )
@@ -134,46 +145,3 @@ def _dense(folder: Path, dtype: torch.dtype) -> nn.Module:
         found = f"weights of {max(numbers) + 1} layers, and its config speaks of {config.num_hidden_layers}"
         raise BadInput(f"{shorten(str(folder))} holds {found}; take the config that belongs to the weights.")
     return model
-
-
-def _fetched(name: str) -> Path:
-    """The folder in the hub's cache; what is there already is used when the hub cannot be reached."""
-    hub_id, _, revision = name.partition("@")
-    check_model(hub_id)
-    try:
-        with quiet():
-            # The config first, so that a model that is not supported is refused before its gigabytes are fetched.
-            folder = snapshot_download(hub_id, revision=revision or None, allow_patterns=["config.json"])
-            read_config(Path(folder))
-            wanted = [*SMALL, WEIGHTS, INDEX, "model-*.safetensors"]
-            return Path(snapshot_download(hub_id, revision=revision or None, allow_patterns=wanted, ignore_patterns=["*/*"]))
-    except HFValidationError:
-        raise UnknownName("model", name, model_names()) from None
-    except GatedRepoError as error:
-        raise BadInput(
-            f"The model {shorten(name)} asks for permission; accept its terms on {constants.ENDPOINT}/{hub_id} and log in "
-            "with `hf auth login`."
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise BadInput(
-            f"The model {shorten(name)} is neither a folder here nor a public model on {constants.ENDPOINT}; check its name, or "
-            "log in with `hf auth login` if it is private."
-        ) from error
-    except RevisionNotFoundError as error:
-        raise BadInput(
-            f"The model {shorten(hub_id)} has no revision {shorten(revision)}; leave it out for the main one."
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise BadInput(_unreachable(name)) from error
-    except EntryNotFoundError as error:
-        raise BadInput(f"The model {shorten(name)} on {constants.ENDPOINT} is incomplete: {shorten(str(error), 120)}.") from error
-    except (HfHubHTTPError, HTTPError) as error:  # the second: a proxy or a connection that breaks off
-        raise BadInput(f"{constants.ENDPOINT} could not serve {shorten(name)}: {shorten(str(error), 120)}.") from error
-
-
-def _unreachable(name: str) -> str:
-    builtin = ", ".join(sorted(path.parent.name for path in BUILTIN.glob("*/config.json")))
-    return (
-        f"The model {shorten(name)} is not on this machine and {constants.ENDPOINT} cannot be reached; connect to the network, "
-        f"or use a built-in model: {builtin}."
-    )

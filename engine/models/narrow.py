@@ -15,7 +15,8 @@ from transformers.pytorch_utils import Conv1D
 
 from engine.models.anatomy import Anatomy, Layer, dissect, family_of, head_features, matrix, output_features
 from engine.models.families import Family
-from engine.record.errors import BadInput
+from engine.models.reading import MISFITS
+from engine.record.errors import BadInput, shorten
 
 # By path of a projection which output and which input features stay; None: all of them.
 Selection = dict[str, tuple[list[int] | None, list[int] | None]]
@@ -48,7 +49,7 @@ def kept_of(model: nn.Module) -> Kept:
     if kept is not None:
         return kept
     kept = everything(dissect(model))
-    if kept != everything(dissect(_dense(type(model), deepcopy(model.config)))):
+    if kept != everything(dissect(hollow(type(model), deepcopy(model.config)))):
         raise BadInput(
             f"This {type(model).__name__} has other widths than its config says, and nothing tells which units it lost; "
             "cut the dense model with `cut`."
@@ -56,13 +57,22 @@ def kept_of(model: nn.Module) -> Kept:
     return kept
 
 
+def hollow(model_class: type[nn.Module], config: PreTrainedConfig) -> nn.Module:
+    """The dense model of a config with every tensor on the meta device; raises `BadInput` for a config that makes none."""
+    try:
+        with torch.device("meta"):
+            return model_class(config)
+    except MISFITS as error:
+        raise BadInput(f"The config makes no {model_class.__name__}: {shorten(str(error), 160)}.") from error
+
+
 def skeleton(model_class: type[nn.Module], config: PreTrainedConfig, kept: Kept) -> nn.Module:
     """A model of the dense `config`, narrowed to `kept`, whose tensors are all on the meta device: shapes without memory.
 
-    Raises `BadInput` for a config that makes no model, for indices that the dense model does not have and for groups of heads
-    that cannot be narrowed that way.
+    Raises `BadInput` for a config that makes no model, for indices that the dense model does not have, and for heads of which
+    a key-value group is kept in part or a layer that keeps its heads has lost them.
     """
-    model = _dense(model_class, config)
+    model = hollow(model_class, config)
     _, family = family_of(model)
     layers = dissect(model).layers
     _fits("heads", kept.heads, [layer.heads for layer in layers])
@@ -133,14 +143,6 @@ def selection(layer: Layer, heads: Sequence[int], neurons: Sequence[int]) -> Sel
     return selected
 
 
-def _dense(model_class: type[nn.Module], config: PreTrainedConfig) -> nn.Module:
-    try:
-        with torch.device("meta"):
-            return model_class(config)
-    except (ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise BadInput(f"The config makes no {model_class.__name__}: {error}") from error
-
-
 def _fits(kind: str, kept: Sequence[Sequence[int]], sizes: Sequence[int]) -> None:
     if len(kept) != len(sizes):
         raise BadInput(f"The kept {kind} are given for {len(kept)} layers, and the dense model has {len(sizes)}.")
@@ -150,11 +152,14 @@ def _fits(kind: str, kept: Sequence[Sequence[int]], sizes: Sequence[int]) -> Non
 
 
 def _narrow(model: nn.Module, family: Family, layer: Layer, heads: Sequence[int], neurons: Sequence[int]) -> None:
-    per_group = layer.heads // layer.groups
-    served = [head // per_group for head in heads]
-    counts = {served.count(group) for group in served}
-    if len(counts) > 1:  # attention takes query i to group i // (heads per group), so groups of two sizes would mix
-        raise BadInput(f"Layer {layer.index} keeps {sorted(counts)} heads in its key-value groups; keep equally many in each.")
+    for group in layer.head_groups:  # attention takes query i to group i // (heads per group), so a smaller group would mix them
+        if not set(group).isdisjoint(heads) and not set(group).issubset(heads):
+            raise BadInput(
+                f"The kept heads of layer {layer.index} hold a part of {shorten(list(group))}, which share a key and a value; "
+                "keep all of them or none."
+            )
+    if layer.keeps_heads and not heads:
+        raise BadInput(f"Layer {layer.index} has one key-value group for all its heads, and no head is kept; keep all of them.")
     for path, (outputs, inputs) in selection(layer, heads, neurons).items():
         _resize(model, path, outputs, inputs)
     attention = model.get_submodule(layer.attention)
@@ -164,7 +169,6 @@ def _narrow(model: nn.Module, family: Family, layer: Layer, heads: Sequence[int]
         return
     numbers = dict.fromkeys(family.head_counts, len(heads))
     numbers |= dict.fromkeys(family.head_features, len(heads) * layer.head_width)
-    numbers |= dict.fromkeys(family.group_sizes, counts.pop())
     for name, number in numbers.items():
         setattr(attention, name, number)
 

@@ -21,6 +21,9 @@ from engine.record.errors import BadInput, shorten
 
 COUNTS = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size", "max_position_embeddings")
 TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model")  # one of these has the words
+# What libraries raise on values that are well-formed and make no sense.
+MISFITS = (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError)
+MISFITS += (StrictDataclassError,)
 
 
 @contextmanager
@@ -49,7 +52,7 @@ def read_json(path: Path) -> dict:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadInput(f"There is no {path.name} in {shorten(str(path.parent))}, so it holds no model.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path.name} in {shorten(str(path.parent))} cannot be read as JSON: {_first(error)}.") from error
     if not isinstance(value, dict):
         raise BadInput(f"{path.name} in {shorten(str(path.parent))} holds {shorten(value)} instead of a JSON object.")
@@ -58,23 +61,25 @@ def read_json(path: Path) -> dict:
 
 def read_config(folder: Path) -> tuple[type[transformers.PreTrainedModel], PreTrainedConfig]:
     """The model class and the config of a folder; raises `BadInput`, naming the supported types, for any other model."""
-    facts = read_json(folder / "config.json")
-    model_type = facts.get("model_type")
+    return config_from(read_json(folder / "config.json"), folder / "config.json")
+
+
+def config_from(facts: dict, path: Path) -> tuple[type[transformers.PreTrainedModel], PreTrainedConfig]:
+    """The same of the object that a config is; `path` is the file that it was in, for the errors."""
+    model_type, where = facts.get("model_type"), shorten(str(path.parent))
     if not isinstance(model_type, str) or model_type.replace("_", "-") not in FAMILIES.names():
-        raise BadInput(f"{shorten(str(folder))} holds a model of the type {shorten(model_type)}; supported are {supported()}.")
+        raise BadInput(f"{where} holds a model of the type {shorten(model_type)}; supported are {supported()}.")
     if facts.get("quantization_config"):
-        raise BadInput(f"{shorten(str(folder))} holds quantised weights, which cannot be pruned; take the unquantised model.")
+        raise BadInput(f"{where} holds quantised weights, which cannot be pruned; take the unquantised model.")
     model_class = getattr(transformers, FAMILIES.load(model_type.replace("_", "-")).FAMILY.model_class)
     try:
         with quiet():
             config = model_class.config_class.from_dict(facts)
-    except (ValueError, TypeError, KeyError, AttributeError, StrictDataclassError) as error:
-        raise BadInput(
-            f"{shorten(str(folder / 'config.json'))} is no config of a {model_type}: {shorten(str(error))}."
-        ) from error
+    except MISFITS as error:
+        raise BadInput(f"{path.name} in {where} is no config of a {model_type}: {_first(error)}.") from error
     for name in COUNTS:
         if getattr(config, name) < 1:
-            raise BadInput(f"{shorten(str(folder / 'config.json'))} has {name} {getattr(config, name)}; it takes 1 or more.")
+            raise BadInput(f"{path.name} in {where} has {name} {getattr(config, name)}; it takes 1 or more.")
     return model_class, config
 
 
@@ -85,7 +90,7 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
         with quiet():
             return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # what the reader in Rust raises is a plain Exception
         raise BadInput(f"The tokenizer in {shorten(str(folder))} cannot be read: {_first(error)}.") from error
 
 
@@ -96,7 +101,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return {name: tensor.clone() for name, tensor in safetensors.torch.load_file(path).items()}
     except FileNotFoundError:
         raise BadInput(f"There is no {path.name} in {shorten(str(path.parent))}; the model is incomplete.") from None
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, *MISFITS) as error:
         raise BadInput(f"{path.name} in {shorten(str(path.parent))} is no whole safetensors file: {_first(error)}.") from error
 
 

@@ -4,55 +4,97 @@
     pruning.json            what `Stored` says: which units are left, by their numbers in the dense model
     model.safetensors       every parameter and buffer once, by its dotted name
     generation_config.json  and the tokenizer's files, where there is one
+    README.md               the same for people
 
 transformers cannot read such weights: its configs know one width for all layers. `load_pruned` builds the dense shapes on the
-meta device, narrows them, and takes only weights that fit exactly.
+meta device, narrows them, and takes only weights that fit exactly. Where all layers are equally wide and a config can say so,
+config.json may be that of the smaller model, which transformers reads; `dense_config` is then the dense one, and buffers lie
+in buffers.safetensors.
 """
 
+import hashlib
+import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
-from torch import nn
+from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
+from engine.models.anatomy import Anatomy, dissect
 from engine.models.narrow import Kept, fill, skeleton
-from engine.models.reading import quiet, read_config, read_json, read_tensors, read_tokenizer
+from engine.models.reading import MISFITS, config_from, quiet, read_config, read_json, read_tensors, read_tokenizer
 from engine.record.errors import BadInput, shorten
+from engine.record.events import ModelCut
 
-FORMAT = 1
+FORMAT = 2
 SIDECAR, WEIGHTS, GENERATION = "pruning.json", "model.safetensors", "generation_config.json"
+BUFFERS = "buffers.safetensors"  # beside weights that transformers reads, which makes its buffers anew
+_DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}  # as the file spells them
 
 
-class StoredLayer(BaseModel):
-    """The units that one layer has left, by their numbers in the dense model, ascending."""
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+class Base(_Frozen):
+    """The dense model that this one was cut from: its name, and its commit where it came from the hub."""
+
+    model: str
+    revision: str | None = None
+
+
+class Results(_Frozen):
+    """What was measured: perplexity by stage, and what the cut model weighs and costs beside the dense one."""
+
+    perplexity: dict[str, float] = {}
+    cut: ModelCut | None = None
+
+
+class StoredLayer(_Frozen):
+    """The units that one layer has left, by their numbers in the dense model, ascending; a key-value group for each head where
+    keys are not shared. Format 1 did not list groups."""
+
     heads: list[int]
+    groups: list[int] | None = None
     neurons: list[int]
 
 
-class Stored(BaseModel):
-    """What `pruning.json` holds.
+class Stored(_Frozen):
+    """What `pruning.json` holds; the file has these names at its top level.
 
-    `biases` names the output projections' biases that the dense model lacks, `shared` maps the second name of a tied
+    `added_biases` names the output projections' biases that the dense model lacks, `shared` maps the second name of a tied
     parameter to the one it is stored under, `attention` is how attention was computed (the two ways round differently),
-    `tokenizer` says whether the folder has one, `about` is the writer's own.
+    `tokenizer` says whether the folder has one, `sha256` is the digest of the weights' file. From `base` on it is what the writer
+    knew of the model: `history` is what was done to it in order, `protocol` how perplexity was measured.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     format: int
     family: str
     layers: list[StoredLayer]
-    biases: list[str]
+    added_biases: list[str]
     shared: dict[str, str]
     attention: Literal["eager", "sdpa"]
     tokenizer: bool
-    about: dict[str, object]
+    sha256: str | None = None
+    dense_config: dict[str, Any] | None = None
+    base: Base | None = None
+    espalier: str | None = None
+    recipe: dict[str, Any] | None = None
+    history: list[dict[str, Any]] = []
+    protocol: dict[str, Any] | None = None
+    results: Results | None = None
+
+    @property
+    def kept(self) -> Kept:
+        """Which units of the dense model are left."""
+        return Kept(tuple(tuple(one.heads) for one in self.layers), tuple(tuple(one.neurons) for one in self.layers))
 
 
-def read_stored(folder: Path) -> Stored:
+def read_stored(folder: str | Path) -> Stored:
     """The `pruning.json` of a folder; raises `BadInput` for a newer format and for anything that is not this format."""
+    folder = Path(folder)
     facts = read_json(folder / SIDECAR)
     version = facts.get("format")
     if isinstance(version, int) and version > FORMAT:
@@ -60,18 +102,18 @@ def read_stored(folder: Path) -> Stored:
             f"{shorten(str(folder))} has format {version}, and this Espalier reads up to {FORMAT}; install a newer one."
         )
     try:
-        return Stored.model_validate(facts)
+        return Stored.model_validate_json(json.dumps(_of_format_2(facts)))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{SIDECAR} in {shorten(str(folder))} is wrong at {place}: {first['msg']}.") from error
+        raise BadInput(f"{SIDECAR} in {shorten(str(folder))} is wrong at {shorten(place)}: {first['msg']}.") from error
 
 
 def load_pruned(folder: str | Path) -> tuple[nn.Module, PreTrainedTokenizerBase | None]:
     """The model and the tokenizer (None where none was saved) of a folder that `engine.pruning.checkpoint.save` wrote.
 
     The model is on the CPU, in the dtype in which it was saved and in evaluation mode; its logits are those of the saved
-    one, bit for bit. Raises `BadInput` for a file that is missing, truncated or of a newer format, and for weights or
+    one, bit for bit. Raises `BadInput` for a file that is missing, truncated, changed or of a newer format, and for weights or
     kept units that do not fit the config.
     """
     folder = Path(folder)
@@ -79,14 +121,17 @@ def load_pruned(folder: str | Path) -> tuple[nn.Module, PreTrainedTokenizerBase 
     model_class, config = read_config(folder)
     if config.model_type != stored.family:
         raise BadInput(f"{SIDECAR} speaks of a {shorten(stored.family)}, and config.json of a {config.model_type}.")
+    if stored.dense_config is not None:
+        model_class, config = config_from(stored.dense_config, folder / SIDECAR)
+    if config.num_hidden_layers != len(stored.layers):
+        raise BadInput(f"{SIDECAR} tells of {len(stored.layers)} layers, and the config of {shorten(config.num_hidden_layers)}.")
     config._attn_implementation = stored.attention
-    kept = Kept(
-        tuple(tuple(layer.heads) for layer in stored.layers),
-        tuple(tuple(layer.neurons) for layer in stored.layers),
-    )
     tensors = read_tensors(folder / WEIGHTS)
+    if stored.dense_config is not None:
+        tensors |= read_tensors(folder / BUFFERS)
     with quiet():
-        model = skeleton(model_class, config, kept)
+        model = skeleton(model_class, config, stored.kept)
+    _check_groups(stored, dissect(model))
     buffers = {name for name, _ in model.named_buffers()}
     for name in tensors.keys() - buffers:
         if not tensors[name].is_floating_point():
@@ -97,6 +142,74 @@ def load_pruned(folder: str | Path) -> tuple[nn.Module, PreTrainedTokenizerBase 
             raise BadInput(f"{SIDECAR} ties {shorten(second)} to {shorten(first)}, which does not fit the names in {WEIGHTS}.")
         tensors[second] = tensors[first]
     fill(model, tensors)
-    if (folder / GENERATION).is_file():
-        model.generation_config = GenerationConfig.from_dict(read_json(folder / GENERATION))
+    if stored.sha256 is not None and digest(folder / WEIGHTS) != stored.sha256:  # last: what does not fit is told in more words
+        raise BadInput(
+            f"{WEIGHTS} in {shorten(str(folder))} is not the file that was saved with its {SIDECAR}; copy the folder again."
+        )
+    if (folder / GENERATION).exists():
+        model.generation_config = _generation(folder)
     return model.eval(), read_tokenizer(folder) if stored.tokenizer else None
+
+
+def weights_of(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Every parameter and buffer on the CPU, each once, and for the second name of a tied one the first."""
+    every, shared = _each_once(model)
+    return {name: one.detach().cpu().contiguous() for name, one in every.items()}, shared
+
+
+def file_size(model: nn.Module) -> int:
+    """The bytes that `model.safetensors` has when this model is saved: its tensors, and the header that names them."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, one in sorted(_each_once(model)[0].items(), key=lambda item: (-item[1].element_size(), item[0])):
+        header[name] = {"dtype": _DTYPES[one.dtype], "shape": list(one.shape), "data_offsets": [end, end + one.nbytes]}
+        end += one.nbytes
+    length = len(json.dumps(header, separators=(",", ":")))
+    return 8 + length + -length % 8 + end
+
+
+def _each_once(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
+    every = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
+    names: dict[int, str] = {}
+    shared = {name: names[id(one)] for name, one in every.items() if names.setdefault(id(one), name) != name}
+    return {name: one for name, one in every.items() if name not in shared}, shared
+
+
+def groups_kept(heads: tuple[int, ...], layer_heads: int, layer_groups: int) -> list[int]:
+    """The key-value groups that original `heads` belong to, of a layer that has so many heads and groups left."""
+    return sorted({head // (layer_heads // layer_groups) for head in heads})
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_groups(stored: Stored, anatomy: Anatomy) -> None:
+    for told, layer in zip(stored.layers, anatomy.layers, strict=True):
+        found = groups_kept(tuple(told.heads), layer.heads, layer.groups) if layer.heads else []
+        if told.groups is not None and told.groups != found:
+            groups = shorten(told.groups)
+            raise BadInput(f"{SIDECAR} keeps the key-value groups {groups} of layer {layer.index}, and its heads are of {found}.")
+
+
+def _generation(folder: Path) -> GenerationConfig:
+    facts = read_json(folder / GENERATION)
+    try:
+        with quiet():
+            return GenerationConfig.from_dict(facts)
+    except MISFITS as error:
+        raise BadInput(f"{GENERATION} in {shorten(str(folder))} cannot be used: {shorten(str(error), 160)}.") from error
+
+
+def _of_format_2(facts: dict[str, Any]) -> dict[str, Any]:
+    """Format 1 called the added biases `biases` and kept all that its writer knew under `about`."""
+    if facts.get("format") != 1 or not isinstance(facts.get("about", {}), dict):
+        return facts
+    about = facts.get("about", {})
+    told = {"added_biases": facts["biases"]} if "biases" in facts else {}
+    told |= {name: about[name] for name in ("espalier", "recipe", "history", "protocol") if name in about}
+    if "perplexity" in about:
+        told["results"] = {"perplexity": about["perplexity"]}
+    return {name: value for name, value in facts.items() if name not in ("biases", "about")} | told

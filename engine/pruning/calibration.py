@@ -1,4 +1,5 @@
-"""One pass over calibration text, and of it only sums: what comes into every output projection and where every head looks.
+"""One pass over calibration text, and of it only sums: what comes into every output projection, where every head looks, what the
+loss makes of every gate.
 
 Knows nothing of scores and plans. No text and no activation is kept, and after every batch the model is as it was. A gated
 model is read as it is with its gates (a closed unit brings zeros), a cut one with the units that it has left.
@@ -6,50 +7,27 @@ model is read as it is with its gates (a closed unit brings zeros), a cut one wi
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 
+import psutil
 import torch
 from torch import BoolTensor, LongTensor, Tensor, nn
 
-from engine.models.anatomy import Anatomy, Layer, dissect
-from engine.pruning.sums import AttentionEntropy, Histograms, Moments
-from engine.record.errors import BadInput, UnknownName, shorten
+from engine.models.anatomy import Anatomy, dissect
+from engine.pruning import ablate
+from engine.pruning.gradients import blocks_at_once, graph_bytes, token_losses
+from engine.pruning.modes import eager_attention, evaluating, frozen
+from engine.pruning.reader import Reader
+from engine.pruning.statistics import NEEDS, Statistics
+from engine.pruning.sums import BINS
+from engine.record.errors import BadInput, UnknownName
+from engine.record.lifecycle import Progressed
 
-NEEDS = ("rms", "mean", "covariance", "entropy")
-
-
-@dataclass(frozen=True, eq=False)
-class Inputs:
-    """What came into one output projection, channel by channel, in float64 on the CPU; None is what was not asked for."""
-
-    rms: Tensor | None  # [channels]: the root of the mean square
-    mean: Tensor | None  # [channels]
-    covariance: Tensor | None  # [channels, channels]: divided by the number of tokens
-
-
-@dataclass(frozen=True, eq=False)
-class Statistics:
-    """What one pass over `tokens` tokens gathered; each tuple has one entry for each layer."""
-
-    tokens: int
-    gathered: frozenset[str]
-    attention: tuple[Inputs, ...]  # channels: head after head, `head_width` channels each
-    mlp: tuple[Inputs, ...]  # channels: neurons, after the activation function
-    attention_entropy: tuple[Tensor, ...] | None  # [heads]: 0 looks at one token .. 1 looks at all alike
-    neuron_entropy: tuple[Tensor, ...] | None  # [neurons]: 0 always the same .. 1 evenly spread over the bins
-
-    def require(self, needs: Iterable[str]) -> None:
-        """Raise `BadInput` where one of the needs was not gathered."""
-        missing = [need for need in needs if need not in self.gathered]
-        if missing:
-            raise BadInput(
-                f"The statistics hold {shorten(sorted(self.gathered))} and lack {', '.join(missing)}; "
-                "calibrate again with that among the needs."
-            )
+BATCH = 8  # blocks
 
 
 def calibrate(
-    model: nn.Module, blocks: LongTensor, needs: Iterable[str], *, mask: Tensor | None = None, batch_size: int = 8
+    model: nn.Module, blocks: LongTensor, needs: Iterable[str], *, mask: Tensor | None = None, batch_size: int = BATCH
 ) -> Statistics:
     """`calibrating`, run to its end."""
     steps = calibrating(model, blocks, needs, mask=mask, batch_size=batch_size)
@@ -61,139 +39,153 @@ def calibrate(
 
 
 def calibrating(
-    model: nn.Module, blocks: LongTensor, needs: Iterable[str], *, mask: Tensor | None = None, batch_size: int = 8
-) -> Generator[int, None, Statistics]:
-    """Read `blocks` [n, length] once; yield the number of blocks read after each batch and return the `Statistics`.
+    model: nn.Module,
+    blocks: LongTensor,
+    needs: Iterable[str],
+    *,
+    mask: Tensor | None = None,
+    batch_size: int = BATCH,
+    free: int | None = None,
+) -> Generator[Progressed, None, Statistics]:
+    """Read `blocks` [n, length] once; say at first what memory that takes, then how far it is, and return the `Statistics`.
 
     `needs` is a subset of `NEEDS`. Every token has the same weight, whatever the batches. `mask` [n, length] tells tokens (1)
-    from padding (0), which must stand at the end of a block and changes nothing. A covariance takes 8·channels² bytes for each
-    projection: 75 MB for 3072 neurons.
+    from padding (0), which must stand at the end of a block and changes nothing.
 
     "entropy" gathers two things. Of a head, that of its real attention, from the eager implementation, to which the model
-    is switched while a batch runs: of row i (from 0) −Σ A ln A, divided by ln(i + 1), the most that it could be, averaged over
-    all rows but the first. Of a neuron, that of its activation's histogram over the tokens, divided by the logarithm of the
-    number of bins; the bins are as wide for all neurons of a layer and span four standard deviations to either side of the
-    neuron's mean, both taken from the first block.
+    is switched while a batch runs: of row i (from 0) −Σ A ln A, divided by ln(i + 1), the most that it could be (in a sliding
+    window of w tokens ln(min(i + 1, w))), averaged over all rows but the first. Of a neuron, that of its activation's histogram
+    over the tokens, divided by the logarithm of the number of bins; the bins are as wide for all neurons of a layer and span
+    four standard deviations to either side of the neuron's mean, both taken from the first block.
 
-    Raises `BadInput` for an unsupported model, an unknown need, blocks or a mask that do not fit the model, and
-    activations that are not finite.
+    "gradients" adds a backward pass, with the weights frozen, of the loss of every block by itself (`engine.pruning.gradients`),
+    in smaller batches where those would take too much memory. "losses" is no single pass: it runs the model once for each head
+    (`engine.pruning.ablate`), after everything else.
+
+    Raises `BadInput` for an unsupported model, an unknown need, blocks or a mask that do not fit the model, activations or
+    gradients that are not finite, and where more memory is needed than is `free` (bytes; None: what is free on the device now).
     """
     gathered = frozenset(needs)
     for need in sorted(gathered.difference(NEEDS)):
         raise UnknownName("Statistic", need, NEEDS)
     anatomy = dissect(model)
     _check(anatomy, blocks, mask)
-    device = next(model.parameters()).device
-    readers = [_Reader(layer, gathered) for layer in anatomy.layers]
-    tokens = 0
-    for start in range(0, len(blocks), batch_size):
-        batch = blocks[start : start + batch_size].to(device)  # [batch, length]
-        real = None if mask is None else mask[start : start + batch_size].to(device).bool()  # [batch, length]
-        with _listening(model, readers, batch, real), torch.no_grad():
-            # Without the language-model head: nobody looks at the logits, and they are a third of GPT-2's work.
-            model.base_model(input_ids=batch, attention_mask=None if real is None else real.long(), use_cache=False)
-        for reader in readers:
-            reader.refuse_infinities()
-        tokens += batch.numel() if real is None else int(real.sum())
-        yield start + len(batch)
-    return _statistics(readers, tokens, gathered)
+    device, itemsize = next(model.parameters()).device, max(4, model.dtype.itemsize)
+    needed = memory_needed(anatomy, gathered, length=blocks.shape[1], batch_size=batch_size, itemsize=itemsize)
+    free = _free(device) if free is None else free
+    if needed > free:
+        raise BadInput(
+            f"Calibration needs {_size(needed)} of memory beside the model and {_size(free)} is free; read shorter sequences, or "
+            "choose a criterion and a compensation that need no covariance."
+        )
+    readers, tokens = [Reader(layer, gathered) for layer in anatomy.layers], blocks.numel() if mask is None else int(mask.sum())
+    if gathered != {"losses"}:
+        yield Progressed(f"calibration, in {_size(needed)} of memory", 0, blocks.numel(), "tokens")
+        if "gradients" in gathered:
+            batch_size = blocks_at_once(anatomy, blocks.shape[1], batch_size)
+        for start in range(0, len(blocks), batch_size):
+            batch = blocks[start : start + batch_size].to(device)  # [batch, length]
+            real = None if mask is None else mask[start : start + batch_size].to(device).bool()  # [batch, length]
+            _read(model, readers, batch, real, gathered)
+            yield Progressed("calibration", (start + len(batch)) * blocks.shape[1], blocks.numel(), "tokens")
+    rises = None
+    if "losses" in gathered:
+        rises = yield from _ablating(model, anatomy, blocks, mask, batch_size)
+    return _statistics(readers, tokens, tokens - len(blocks), gathered, rises)
+
+
+def memory_needed(
+    anatomy: Anatomy, needs: Iterable[str], *, length: int = 256, batch_size: int = BATCH, itemsize: int = 4
+) -> int:
+    """About how many bytes a calibration takes beside the model: the sums, which do not grow with the text, and one batch.
+
+    A covariance is channels² numbers for each projection: 38 MB for 3072 neurons in float32. `length` is that of a block
+    in tokens, `itemsize` the bytes of a number in the model's precision, at least 4.
+    """
+    widths = [width for layer in anatomy.layers for width in (layer.heads * layer.head_width, layer.neurons)]
+    widest, tokens = max(widths, default=0), length * batch_size
+    sums, batch = 8 * 2 * sum(widths), itemsize * tokens * 6 * widest
+    if "covariance" in needs:
+        sums += itemsize * sum(width * width for width in widths)
+        batch += itemsize * widest * widest  # the one matrix that is being divided by the number of tokens
+    if "entropy" in needs:
+        sums += 8 * BINS * sum(layer.neurons for layer in anatomy.layers)
+        batch += itemsize * tokens * length * 4 * max((layer.heads for layer in anatomy.layers), default=0)
+    if "gradients" in needs:
+        batch = max(batch, blocks_at_once(anatomy, length, batch_size) * graph_bytes(anatomy, length, itemsize))
+    if "losses" in needs:
+        at_once = ablate.blocks_at_once(anatomy, length, batch_size)
+        batch = max(batch, at_once * ablate.batch_bytes(anatomy, length, itemsize))
+    return sums + batch
+
+
+def _read(model: nn.Module, readers: list[Reader], batch: LongTensor, real: BoolTensor | None, needs: frozenset[str]) -> None:
+    """One batch [batch, length] through the model, and back again where gradients are asked for."""
+    asked = {"input_ids": batch, "attention_mask": None if real is None else real.long(), "use_cache": False}
+    with _listening(model, readers, batch, real, needs):
+        if "gradients" not in needs:
+            with torch.no_grad():
+                # Without the language-model head: nobody looks at the logits, and they are a third of GPT-2's work.
+                model.base_model(**asked)
+        else:
+            with torch.enable_grad(), frozen(model):
+                logits = model(**asked).logits  # [batch, length, vocabulary]
+                loss = token_losses(logits, batch, real).sum()
+                del logits  # the graph has what it needs of them
+                if loss.requires_grad:  # a model that was cut to nothing has no gates
+                    loss.backward()
+    for reader in readers:
+        reader.refuse_infinities()
+    for reader in readers:  # after all of them: one activation that is not finite spoils the gradients of every layer
+        reader.take_gradients()
 
 
 @contextmanager
-def eager_attention(model: nn.Module) -> Iterator[None]:
-    """Inside, attention is computed step by step, so that its weights exist; SDPA, the default, never forms them."""
-    before = model.config._attn_implementation
-    model.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
-
-
-class _Reader:
-    """The sums of one layer, and the hooks that feed them."""
-
-    def __init__(self, layer: Layer, needs: frozenset[str]):
-        self.layer = layer
-        self.needs = needs
-        self.attention = Moments("covariance" in needs)
-        self.mlp = Moments("covariance" in needs)
-        self.attention_entropy = AttentionEntropy()
-        self.neuron_entropy = Histograms()
-
-    def hooks(self, model: nn.Module, length: int, real: BoolTensor | None) -> Iterator[torch.utils.hooks.RemovableHandle]:
-        """Hook the layer for one batch of blocks of `length` tokens, of which `real` [batch, length] marks those that count."""
-        of_first_block = length if real is None else int(real[0].sum())
-
-        def at_attention_output(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            self.attention.add(_vectors(inputs[0], real))
-
-        def at_mlp_output(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            vectors = _vectors(inputs[0], real)  # [tokens, neurons]
-            self.mlp.add(vectors)
-            if "entropy" in self.needs:
-                self.neuron_entropy.add(vectors, of_first_block)
-
-        def at_attention(module: nn.Module, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
-            self.attention_entropy.add(output[1], real)  # [batch, heads, row, column]
-
-        yield model.get_submodule(self.layer.attention_output).register_forward_pre_hook(at_attention_output)
-        yield model.get_submodule(self.layer.mlp_output).register_forward_pre_hook(at_mlp_output)
-        if "entropy" in self.needs and self.layer.heads:
-            yield model.get_submodule(self.layer.attention).register_forward_hook(at_attention)
-
-    def refuse_infinities(self) -> None:
-        """Raise `BadInput` once a value that is not finite has come in: every sum from there on is worth nothing."""
-        for name, moments in ((self.layer.attention_output, self.attention), (self.layer.mlp_output, self.mlp)):
-            if moments.squares is not None and not bool(moments.squares.isfinite().all()):
-                raise BadInput(
-                    f"The input of {name} is not finite on the calibration text; the weights are damaged or the precision is "
-                    "too low for this model: load it in float32 or bfloat16."
-                )
-
-
-@contextmanager
-def _listening(model: nn.Module, readers: list[_Reader], batch: LongTensor, real: BoolTensor | None) -> Iterator[None]:
-    training = [module for module in model.modules() if module.training]
+def _listening(
+    model: nn.Module, readers: list[Reader], batch: LongTensor, real: BoolTensor | None, needs: frozenset[str]
+) -> Iterator[None]:
     with ExitStack() as stack:
-        stack.callback(_set_training, training)
-        model.eval()
-        if any("entropy" in reader.needs for reader in readers):
+        stack.enter_context(evaluating(model))
+        if "entropy" in needs:
             stack.enter_context(eager_attention(model))
         for reader in readers:
-            for hook in reader.hooks(model, batch.shape[1], real):
+            for hook in reader.hooks(model, batch, real):
                 stack.callback(hook.remove)
         yield
 
 
-def _set_training(modules: list[nn.Module]) -> None:
-    # Not model.train(): parts of a model may have been in eval mode on purpose, and stay so.
-    for module in modules:
-        module.training = True
+def _ablating(
+    model: nn.Module, anatomy: Anatomy, blocks: LongTensor, mask: Tensor | None, batch_size: int
+) -> Generator[Progressed, None, tuple[Tensor, ...]]:
+    steps = ablate.ablating(model, anatomy, blocks, mask, batch_size)
+    while True:
+        try:
+            done, runs = next(steps)
+        except StopIteration as end:
+            return end.value
+        yield Progressed("leaving heads out", done, runs, "runs")
 
 
-def _vectors(activations: Tensor, real: BoolTensor | None) -> Tensor:
-    vectors = activations.flatten(0, -2)  # [tokens, channels]: OPT's MLP has them flat already
-    return vectors if real is None else vectors[real.flatten()]  # [tokens that count, channels]
+def _statistics(
+    readers: list[Reader], tokens: int, predicted: int, gathered: frozenset[str], rises: tuple[Tensor, ...] | None
+) -> Statistics:
+    attention, mlp = [], []
+    for index, reader in enumerate(readers):
+        readers[index] = None  # its sums go as soon as they are divided: two sets of covariances would be twice the memory
+        attention.append(reader.at_attention(predicted))
+        mlp.append(reader.at_mlp(predicted))
+        del reader
+    if rises is not None:
+        attention = [replace(one, losses=rise) for one, rise in zip(attention, rises, strict=True)]
+    return Statistics(tokens, gathered, tuple(attention), tuple(mlp))
 
 
-def _statistics(readers: list[_Reader], tokens: int, gathered: frozenset[str]) -> Statistics:
-    def inputs(moments: Moments) -> Inputs:
-        return Inputs(
-            rms=moments.rms() if "rms" in gathered else None,
-            mean=moments.mean() if "mean" in gathered else None,
-            covariance=moments.covariance() if "covariance" in gathered else None,
-        )
+def _free(device: torch.device) -> int:
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
 
-    entropy = "entropy" in gathered
-    return Statistics(
-        tokens=tokens,
-        gathered=gathered,
-        attention=tuple(inputs(reader.attention) for reader in readers),
-        mlp=tuple(inputs(reader.mlp) for reader in readers),
-        attention_entropy=tuple(reader.attention_entropy.mean() for reader in readers) if entropy else None,
-        neuron_entropy=tuple(reader.neuron_entropy.entropy() for reader in readers) if entropy else None,
-    )
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"
 
 
 def _check(anatomy: Anatomy, blocks: LongTensor, mask: Tensor | None) -> None:

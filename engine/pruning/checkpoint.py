@@ -7,18 +7,21 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 import safetensors.torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from engine.models.anatomy import family_of
-from engine.models.narrow import fill, kept_of, skeleton
+from engine.models.anatomy import dissect, family_of
+from engine.models.narrow import fill, hollow, kept_of, skeleton
 from engine.models.reading import quiet
-from engine.models.stored import FORMAT, GENERATION, SIDECAR, WEIGHTS, Stored, StoredLayer, load_pruned
+from engine.models.stored import FORMAT, GENERATION, SIDECAR, WEIGHTS, Stored, digest, groups_kept, load_pruned, weights_of
+from engine.pruning.card import card
 from engine.record.errors import BadInput, shorten
 
 __all__ = ["load_pruned", "save"]
@@ -34,17 +37,32 @@ def save(
     """Write a model, cut or dense, to a folder that `load_pruned` reads back with the same logits, bit for bit.
 
     The folder is written beside its place and renamed, so that it is there whole or not at all; a saved model that stood
-    there before is replaced. `about` is kept as it is in `pruning.json`. Raises `BadInput` for an `about` that is no JSON, a
-    folder that holds something else, and a model that could not be loaded again.
+    there before is replaced. `about` is what is known of the model: any of `base`, `espalier`, `recipe`, `history`, `protocol`
+    and `results`, as `engine.models.stored.Stored` has them; it goes into `pruning.json` and into the model card. Raises
+    `BadInput` for an `about` that is no such thing, a folder that holds something else, and a model that could not be loaded
+    again.
     """
     folder = Path(folder).resolve()
     if folder.exists() and not (folder.is_dir() and ((folder / SIDECAR).is_file() or not any(folder.iterdir()))):
         raise BadInput(f"{shorten(str(folder))} holds something that is no saved model; name a new folder or an empty one.")
-    stored, tensors = _describe(model, tokenizer is not None, about or {})
+    stored, tensors = describe(model, tokenizer is not None, about or {})
+    dense = dissect(hollow(type(model), deepcopy(model.config)))
+
+    def write(place: Path) -> None:
+        write_model(place, model, tensors, tokenizer)
+        write_record(place, stored)
+        (place / "README.md").write_text(card(stored, dense, dissect(model), folder.name), encoding="utf-8")
+
+    put_whole(folder, write)
+
+
+def put_whole(folder: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a new folder beside the place of `folder`, and then put it there, in place of what was there before."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        _write(beside / "new", model, stored, tensors, tokenizer)
+        (beside / "new").mkdir()
+        write(beside / "new")
         _swap(beside, folder)
     finally:
         shutil.rmtree(beside)
@@ -62,7 +80,8 @@ def _swap(beside: Path, folder: Path) -> None:
         raise
 
 
-def _describe(model: nn.Module, tokenizer: bool, about: Mapping[str, object]) -> tuple[Stored, dict[str, Tensor]]:
+def describe(model: nn.Module, tokenizer: bool, about: Mapping[str, object]) -> tuple[Stored, dict[str, Tensor]]:
+    """What the files of a model will hold: the record, still without the digest of the weights, and the weights."""
     family, _ = family_of(model)
     kept = kept_of(model)
     with quiet():
@@ -70,44 +89,53 @@ def _describe(model: nn.Module, tokenizer: bool, about: Mapping[str, object]) ->
     known = dict(empty.named_parameters(remove_duplicate=False))
     every = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
     fill(empty, every)  # refuses here, before anything is written, what could not be loaded again
-    names: dict[int, str] = {}
-    shared = {name: names[id(one)] for name, one in every.items() if names.setdefault(id(one), name) != name}
-    tensors = {name: one.detach().cpu().contiguous() for name, one in every.items() if name not in shared}
-    stored = Stored(
-        format=FORMAT,
-        family=family,
-        layers=[
-            StoredLayer(heads=list(heads), neurons=list(neurons)) for heads, neurons in zip(kept.heads, kept.neurons, strict=True)
-        ],
-        biases=[name for name, _ in model.named_parameters() if name not in known],
-        shared=shared,
-        attention="eager" if model.config._attn_implementation == "eager" else "sdpa",
-        tokenizer=tokenizer,
-        about=_plain(about),
-    )
-    return stored, tensors
+    tensors, shared = weights_of(model)
+    layers = [
+        {"heads": heads, "groups": groups_kept(heads, layer.heads, layer.groups) if heads else [], "neurons": neurons}
+        for layer, heads, neurons in zip(dissect(model).layers, kept.heads, kept.neurons, strict=True)
+    ]
+    facts = {
+        "format": FORMAT,
+        "family": family,
+        "layers": layers,
+        "added_biases": [name for name, _ in model.named_parameters() if name not in known],
+        "shared": shared,
+        "attention": "eager" if model.config._attn_implementation == "eager" else "sdpa",
+        "tokenizer": tokenizer,
+    }
+    if taken := sorted(set(about).intersection(Stored.model_fields).intersection([*facts, "sha256", "dense_config"])):
+        raise BadInput(f"about names {shorten(taken[0])}, which the model itself tells; leave it out.")
+    try:
+        return Stored.model_validate_json(json.dumps({**facts, **about}, allow_nan=False, default=_plain)), tensors
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(f"about is wrong at {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+    except (TypeError, ValueError) as error:
+        raise BadInput(
+            f"about is {shorten(about)}, which is no JSON ({error}); give strings, finite numbers, lists, dicts."
+        ) from error
 
 
-def _write(
-    folder: Path, model: nn.Module, stored: Stored, tensors: dict[str, Tensor], tokenizer: PreTrainedTokenizerBase | None
-) -> None:
-    folder.mkdir()
-    safetensors.torch.save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+def write_model(folder: Path, model: nn.Module, tensors: Mapping[str, Tensor], tokenizer: PreTrainedTokenizerBase | None) -> None:
+    """The weights, the config, the settings of generation and the tokenizer, under the names that transformers gives them."""
+    safetensors.torch.save_file(dict(tensors), folder / WEIGHTS, metadata={"format": "pt"})
     config = deepcopy(model.config)
     config.architectures = [type(model).__name__]
     config.dtype = model.dtype
     config.to_json_file(folder / "config.json")
     model.generation_config.to_json_file(folder / GENERATION)
-    (folder / SIDECAR).write_text(stored.model_dump_json() + "\n", encoding="utf-8")
     if tokenizer is not None:
         with quiet():
             tokenizer.save_pretrained(folder)
 
 
-def _plain(about: Mapping[str, object]) -> dict[str, object]:
-    try:
-        return json.loads(json.dumps(dict(about), allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise BadInput(
-            f"about is {shorten(about)}, which is no JSON ({error}); give strings, finite numbers, lists, dicts."
-        ) from error
+def write_record(folder: Path, stored: Stored) -> None:
+    """`pruning.json`, with the digest of the weights that lie there."""
+    whole = stored.model_copy(update={"sha256": digest(folder / WEIGHTS)})
+    (folder / SIDECAR).write_text(whole.model_dump_json() + "\n", encoding="utf-8")
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise TypeError(f"a {type(value).__name__} is none")

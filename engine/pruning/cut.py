@@ -18,7 +18,8 @@ def cut(model: nn.Module, plan: Plan) -> nn.Module:
     Its logits are those of the model with the same units gated, up to rounding. Layers may differ in width. A layer without
     heads adds the bias of its attention output and nothing else (`Headless`), one without neurons the bias of its MLP
     output. Tied weights stay tied, dtype, device, mode and frozen parameters stay as they are; hooks, and so gates, are not
-    taken along. `kept_of` tells which original units are left. Raises `BadInput` for a unit that the model does not have.
+    taken along. `kept_of` tells which original units are left. Raises `BadInput` for a unit that the model does not have, for
+    a part of a key-value group and for the heads of a layer that keeps them.
     """
     anatomy = dissect(model)
     check(plan, anatomy)
@@ -31,7 +32,7 @@ def cut(model: nn.Module, plan: Plan) -> nn.Module:
         neurons = sorted(set(range(layer.neurons)).difference(plan.neurons_of(layer.index)))
         selected |= selection(layer, heads, neurons)
         if not heads:
-            dropped |= {one.path for one in layer.attention_inputs}
+            dropped |= {one.path for one in layer.attention_inputs}.union(layer.head_norms)
     fill(smaller, _narrowed(model, smaller, selected, dropped))
     smaller.generation_config = deepcopy(model.generation_config)
     return smaller.train(model.training)

@@ -4,51 +4,60 @@ Belongs to one set of weights: whoever trains or restores the model makes a new 
 """
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from pathlib import Path
 
 from torch import LongTensor, nn
 
 from engine.models.anatomy import Anatomy
-from engine.pruning.calibration import Statistics, calibrating
+from engine.pruning import cache
+from engine.pruning.calibration import calibrating
 from engine.pruning.plan import Scores
+from engine.pruning.statistics import Statistics, merged
 from engine.record.catalogue import CRITERIA
 from engine.record.errors import BadInput
 from engine.record.lifecycle import Progressed
 
 
 class Evidence:
-    """The statistics and scores of one model, bare of gates and compensation, on blocks of calibration text."""
+    """The statistics and scores of one model, bare of gates and compensation, on blocks of calibration text.
 
-    def __init__(self, model: nn.Module, anatomy: Anatomy):
+    In `folder`, where one is given, statistics are kept for another process with the same model and text. The hash that finds
+    them there looks at weights alone: a model with closed gates is given no folder.
+    """
+
+    def __init__(self, model: nn.Module, anatomy: Anatomy, folder: Path | None = None):
         self.model = model
         self.anatomy = anatomy
-        self._statistics: dict[bytes, Statistics] = {}
+        self.folder = folder
+        self._hash: str | None = None
+        self._statistics: dict[str, Statistics] = {}
         self._scores: dict[tuple, Scores] = {}
 
-    def statistics(self, blocks: LongTensor, needs: tuple[str, ...]) -> Generator[Progressed, None, Statistics | None]:
-        """Gather what is needed, together with what was gathered before, in one pass; None where nothing is needed."""
+    def statistics(self, blocks: LongTensor, needs: Sequence[str]) -> Generator[Progressed, None, Statistics | None]:
+        """Gather what is needed and not known yet, in one pass, and add it to what is known; None where nothing is needed."""
         if not needs:
             return None
-        text = _text(blocks)
-        known = self._statistics.get(text)
-        if known is not None and known.gathered.issuperset(needs):
-            return known
-        wanted = frozenset(needs).union(known.gathered if known else ())
-        steps = calibrating(self.model, blocks, wanted)
-        while True:
-            try:
-                done = next(steps)
-            except StopIteration as end:
-                self._statistics[text] = end.value
-                return end.value
-            yield Progressed("calibration", done * blocks.shape[1], blocks.numel(), "tokens")
+        text = cache.hash_of_text(blocks)
+        for need in needs:
+            if self.folder is not None and not self._knows(text, (need,)):
+                kept = cache.read(self.folder, self._model(), text, need, self.anatomy)
+                if kept is not None:
+                    self._learn(text, kept)
+        missing = [need for need in needs if not self._knows(text, (need,))]
+        if missing:
+            found = yield from calibrating(self.model, blocks, missing)
+            if self.folder is not None:
+                cache.write(self.folder, self._model(), text, found, self.anatomy)
+            self._learn(text, found)
+        return self._statistics[text]
 
     def scores(self, criterion: str, blocks: LongTensor, seed: int) -> Generator[Progressed, None, Scores]:
         """Score every unit by a criterion, once for each text and seed.
 
         Raises `UnknownName` for an unknown one, and `BadInput` where a score is not finite, since such scores rank nothing.
         """
-        key = (criterion, _text(blocks), seed)
+        key = (criterion, cache.hash_of_text(blocks), seed)
         if key in self._scores:
             return self._scores[key]
         entry = CRITERIA.load(criterion)
@@ -59,7 +68,24 @@ class Evidence:
         self._scores[key] = scores
         return scores
 
+    def scores_of(
+        self, criteria: Sequence[str], blocks: LongTensor, seed: int
+    ) -> Generator[Progressed, None, tuple[Scores, ...]]:
+        """The scores of several criteria, with one pass for all that they need; raises as `scores` does."""
+        needs = dict.fromkeys(need for name in criteria for need in CRITERIA.load(name).NEEDS)
+        yield from self.statistics(blocks, tuple(needs))
+        found = []
+        for name in criteria:
+            found.append((yield from self.scores(name, blocks, seed)))
+        return tuple(found)
 
-def _text(blocks: LongTensor) -> bytes:
-    """What tells texts apart: two limits may give as many blocks, and others."""
-    return repr(tuple(blocks.shape)).encode() + blocks.numpy().tobytes()
+    def _knows(self, text: str, needs: Sequence[str]) -> bool:
+        return text in self._statistics and self._statistics[text].gathered.issuperset(needs)
+
+    def _learn(self, text: str, found: Statistics) -> None:
+        self._statistics[text] = merged(self._statistics[text], found) if text in self._statistics else found
+
+    def _model(self) -> str:
+        if self._hash is None:
+            self._hash = cache.hash_of(self.model)
+        return self._hash

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from engine.models.anatomy import Anatomy, dissect, output_features
-from engine.pruning.plan import Plan, Unit, check
+from engine.pruning.plan import Plan, Unit, check_units
 from engine.record.errors import BadInput
 
 
@@ -20,7 +20,8 @@ class Gates:
     """The gates of a model, for the length of a `with`; all of them are open when it begins and gone when it ends.
 
     Units are pairs `(layer, index)` as the model stands when `with` begins; for a cut model they count the units it has
-    left. Gates act in training as in evaluation: a closed unit contributes nothing and gets no gradient through its output.
+    left. A single head of a key-value group has a gate too, so that one can see what it does; only the whole group can be
+    cut. Gates act in training as in evaluation: a closed unit contributes nothing and gets no gradient through its output.
     They are multiplied into the activation and so follow its dtype and device wherever the model is moved. Nothing is
     added to the model's parameters, buffers or `state_dict`. Several `Gates` on one model each keep their own units
     closed. A `deepcopy` of the model made inside shares these gates: they open for both at the end. A layer with no unit
@@ -64,7 +65,7 @@ class Gates:
     def open(self, heads: Iterable[Unit] = (), neurons: Iterable[Unit] = ()) -> None:
         """Open units again; those that are open stay so. Raises `BadInput` for a unit that the model does not have."""
         asked = Plan(heads, neurons)
-        check(asked, self.anatomy)
+        check_units(asked, self.anatomy)
         self.set(Plan(self._closed.heads - asked.heads, self._closed.neurons - asked.neurons))
 
     def set(self, plan: Plan) -> None:
@@ -74,7 +75,7 @@ class Gates:
         """
         if not self._handles:
             raise BadInput("Gates act only inside their `with`: write `with Gates(model) as gates:` and close units there.")
-        check(plan, self.anatomy)
+        check_units(plan, self.anatomy)
         changed = {layer for layer, _ in (plan.heads ^ self._closed.heads) | (plan.neurons ^ self._closed.neurons)}
         heads, neurons = _by_layer(plan.heads), _by_layer(plan.neurons)
         for index in changed:

@@ -7,14 +7,14 @@ is trained, when the compensated weights become its own (`settle`).
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from torch import Tensor, nn
+from torch import LongTensor, Tensor, nn
 
 from engine.models.anatomy import Anatomy
-from engine.pruning.calibration import Statistics
-from engine.pruning.compensate import Compensation, compensate, originals, restore
+from engine.pruning.compensate import RIDGE, Compensation, Steps, compensating, originals, restore
 from engine.pruning.gates import Gates
 from engine.pruning.plan import Plan
-from engine.record.errors import BadInput
+from engine.pruning.sequential import refitting
+from engine.pruning.statistics import Statistics
 
 
 class Overlay:
@@ -24,7 +24,7 @@ class Overlay:
         self.model = model
         self.anatomy = anatomy
         self.method = "none"
-        self._originals: Mapping[str, Tensor] = {}
+        self._originals: Mapping[str, Tensor | None] = {}  # None: a bias that was not there
         self._gates = Gates(model)
         self._gates.__enter__()
 
@@ -33,18 +33,45 @@ class Overlay:
         """The units whose gates are closed."""
         return self._gates.closed
 
-    def lay(self, plan: Plan, method: str, statistics: Statistics | None) -> tuple[Compensation, ...]:
-        """Put this plan in place of what lies there now. Raises `BadInput` as `compensate` does, and then nothing has changed.
+    def lay(
+        self,
+        plan: Plan,
+        method: str,
+        known: Statistics | LongTensor | None,
+        ridge: float = RIDGE,
+        add_biases: bool = True,
+    ) -> tuple[Compensation, ...]:
+        """`laying`, run to its end."""
+        steps = self.laying(plan, method, known, ridge, add_biases)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
 
-        `statistics` must come from the model without an overlay; None for the method "none".
+    def laying(
+        self,
+        plan: Plan,
+        method: str,
+        known: Statistics | LongTensor | None,
+        ridge: float = RIDGE,
+        add_biases: bool = True,
+    ) -> Steps:
+        """Put this plan in place of what lies there now. Raises `BadInput` as compensation does.
+
+        `known` is what the method goes by: None for "none", the calibration text [n, length] for "sequential", and for the others
+        statistics of the model without an overlay. After an error, and given up halfway, everything is as it was before.
         """
         before = self.take()
         self.off()
-        kept = originals(self.model, plan, self.anatomy)
+        kept = originals(self.model, plan, self.anatomy, method)
         try:
-            records = compensate(self.model, plan, self.anatomy, statistics, method)
+            if method == "sequential":
+                records = yield from refitting(self.model, plan, self.anatomy, known, ridge, add_biases)
+            else:
+                records = yield from compensating(self.model, plan, self.anatomy, known, method, ridge, add_biases)
             self._gates.set(plan)
-        except BadInput:
+        except BaseException:  # GeneratorExit too, which is how a run is stopped
             restore(self.model, kept)
             self.put(*before)
             raise
@@ -63,12 +90,14 @@ class Overlay:
 
     def take(self) -> tuple[Plan, str, dict[str, Tensor]]:
         """The plan, the method and copies of the weights that compensation changed, for `put` or for a checkpoint."""
-        fitted = {name: self.model.get_parameter(name).detach().clone() for name in self._originals}
+        own = dict(self.model.named_parameters(remove_duplicate=False))
+        fitted = {name: own[name].detach().clone() for name in self._originals if name in own}
         return self.plan, self.method, fitted
 
     def put(self, plan: Plan, method: str, fitted: Mapping[str, Tensor]) -> None:
         """Lay over the bare model what `take` took from it."""
-        self._originals = {name: self.model.get_parameter(name).detach().clone() for name in fitted}
+        own = dict(self.model.named_parameters(remove_duplicate=False))
+        self._originals = {name: own[name].detach().clone() if name in own else None for name in fitted}
         restore(self.model, fitted)
         self._gates.set(plan)
         self.method = method

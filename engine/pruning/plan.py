@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.record.errors import BadInput, shorten
-from engine.record.schedules import count, lowest
+from engine.record.schedules import count
 
 if TYPE_CHECKING:
     from engine.models.anatomy import Anatomy
 
 Unit = tuple[int, int]
+Group = tuple[int, ...]  # units of one layer that go together
 
 
 @dataclass(frozen=True)
@@ -51,28 +52,80 @@ class Plan:
         return tuple(sorted(neuron for of, neuron in self.neurons if of == layer))
 
 
-def make_plan(scores: Scores, head_shares: Sequence[float], neuron_shares: Sequence[float]) -> Plan:
+def make_plan(
+    scores: Scores,
+    head_shares: Sequence[float],
+    neuron_shares: Sequence[float],
+    groups: Sequence[Sequence[Sequence[int]]] | None = None,
+) -> Plan:
     """In every layer its share of units goes: those with the lowest scores, and of equal ones those with the lower index.
 
     A share is between 0 and 1, one for each layer; how many units it makes is `engine.record.schedules.count` (half
-    rounds up), the very function from which the page announces them. Raises `BadInput` for a score or a share that is
-    not finite, for a share outside 0 to 1, for the wrong number of shares and for a share of units that have no scores.
+    rounds up), the very function from which the page announces them. `groups` has, for every layer, the heads that go together
+    (`Layer.removable_groups`): a group goes by the mean of its heads' scores, the share is one of groups, and a head of no group
+    stays. None takes each head by itself. Raises `BadInput` for a score or a share that is not finite, for a share outside 0 to
+    1, for the wrong number of shares and for a share of units that have no scores.
     """
     return Plan(
-        heads=_lowest_of("head", scores.heads, head_shares),
-        neurons=_lowest_of("neuron", scores.neurons, neuron_shares),
+        heads=_lowest_of("head", scores.heads, head_shares, groups),
+        neurons=_lowest_of("neuron", scores.neurons, neuron_shares, None),
+    )
+
+
+def ranked(kind: str, layer: int, scores: Sequence[float], groups: Sequence[Sequence[int]] | None) -> list[tuple[float, Group]]:
+    """The groups of one layer in the order in which they go, each with the mean of its units' scores: the lowest first, of equal
+    ones the one with the lower index. `groups` None: each unit by itself. Raises `BadInput` for a score that is not finite."""
+    for index, score in enumerate(scores):
+        if not math.isfinite(score):
+            raise BadInput(
+                f"The score of {kind} {index} in layer {layer} is {score}, and only finite scores can be ranked; "
+                "the calibration text or the weights hold values that are not numbers."
+            )
+    alone = [(index,) for index in range(len(scores))]
+    return sorted(
+        (math.fsum(scores[unit] for unit in group) / len(group), tuple(group)) for group in (alone if groups is None else groups)
     )
 
 
 def parameters_removed(plan: Plan, anatomy: "Anatomy") -> int:
-    """How many parameters a cut along the plan takes from the model; raises `BadInput` for a unit that it does not have."""
+    """How many parameters a cut along the plan takes from the model: of heads that share keys and values, those too.
+
+    Raises `BadInput` as `check` does.
+    """
     check(plan, anatomy)
-    of_heads = sum(anatomy.layers[layer].head_parameters for layer, _ in plan.heads)
-    of_neurons = sum(anatomy.layers[layer].neuron_parameters for layer, _ in plan.neurons)
-    return of_heads + of_neurons
+    removed = sum(anatomy.layers[layer].neuron_parameters for layer, _ in plan.neurons)
+    for layer in anatomy.layers:
+        gone = len(plan.heads_of(layer.index))
+        if gone:
+            removed += gone * layer.groups // layer.heads * layer.group_parameters
+            removed += layer.norm_parameters if gone == layer.heads else 0
+    return removed
 
 
 def check(plan: Plan, anatomy: "Anatomy") -> None:
+    """Raise `BadInput`, in one sentence, for a plan along which the model cannot be cut.
+
+    That is one that names a unit which the model does not have, one that takes some heads of a key-value group and leaves
+    others (a head finds its key by its place among the heads, so that groups of two sizes would mix), and one that takes the
+    heads of a layer that was built with a single group for all of them and keeps it.
+    """
+    check_units(plan, anatomy)
+    for layer in anatomy.layers:
+        gone = set(plan.heads_of(layer.index))
+        if gone and layer.keeps_heads:
+            raise BadInput(
+                f"The plan takes heads of layer {layer.index}, and its heads 0 to {layer.heads - 1} all share the layer's only "
+                "key-value group, which stays; leave them out of the plan."
+            )
+        for group in layer.head_groups:
+            if not gone.isdisjoint(group) and not gone.issuperset(group):
+                raise BadInput(
+                    f"The plan takes {_named(gone.intersection(group))} of layer {layer.index}, where {_named(group)} share a "
+                    "key and a value; take all of them or none."
+                )
+
+
+def check_units(plan: Plan, anatomy: "Anatomy") -> None:
     """Raise `BadInput`, with the range that is there, for a unit of the plan that the model does not have."""
     sizes = {"head": [one.heads for one in anatomy.layers], "neuron": [one.neurons for one in anatomy.layers]}
     for layer, head in sorted(plan.heads):
@@ -81,7 +134,12 @@ def check(plan: Plan, anatomy: "Anatomy") -> None:
         _inside("neuron", layer, neuron, sizes["neuron"])
 
 
-def _lowest_of(kind: str, scores: Sequence[Sequence[float]], shares: Sequence[float]) -> Iterable[Unit]:
+def _lowest_of(
+    kind: str,
+    scores: Sequence[Sequence[float]],
+    shares: Sequence[float],
+    groups: Sequence[Sequence[Sequence[int]]] | None,
+) -> Iterable[Unit]:
     if not scores:
         if any(shares):
             raise BadInput(
@@ -93,14 +151,9 @@ def _lowest_of(kind: str, scores: Sequence[Sequence[float]], shares: Sequence[fl
     for layer, (of_layer, share) in enumerate(zip(scores, shares, strict=True)):
         if not (math.isfinite(share) and 0 <= share <= 1):
             raise BadInput(f"The {kind} share of layer {layer} is {shorten(share)}; it must lie between 0 and 1.")
-        for index, score in enumerate(of_layer):
-            if not math.isfinite(score):
-                raise BadInput(
-                    f"The score of {kind} {index} in layer {layer} is {score}, and only finite scores can be ranked; "
-                    "the calibration text or the weights hold values that are not numbers."
-                )
-        for index in lowest(of_layer, count(share, len(of_layer))):
-            yield layer, index
+        order = ranked(kind, layer, of_layer, None if groups is None else groups[layer])
+        for _, group in order[: count(share, len(order))]:
+            yield from ((layer, unit) for unit in group)
 
 
 def _units(kind: str, pairs: Iterable[Unit]) -> frozenset[Unit]:
@@ -114,6 +167,12 @@ def _units(kind: str, pairs: Iterable[Unit]) -> frozenset[Unit]:
             raise BadInput(f"{shorten(pair)} among the plan's {kind} is negative; layers and units are counted from 0.")
         units.add((layer, index))
     return frozenset(units)
+
+
+def _named(heads: Iterable[int]) -> str:
+    """In words: `head 2`, or `heads 0, 1 and 2`."""
+    *most, last = map(str, sorted(heads))
+    return f"heads {', '.join(most)} and {last}" if most else f"head {last}"
 
 
 def _inside(kind: str, layer: int, index: int, sizes: Sequence[int]) -> None:

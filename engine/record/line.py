@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from engine.record.recipe import explain
+from engine.record.fields import explain
 
 
 @dataclass(frozen=True)

@@ -2,27 +2,27 @@
 
 A recipe is read with `Recipe.model_validate_json(text)`, written with `recipe.model_dump_json()`, and expands into commands
 with `commands_of(recipe)`. Every field has a default. What a field may hold is said once, here: the command line, the page
-and the engine refuse the same values with the same sentence, which `explain` makes of pydantic's errors.
+and the engine refuse the same values with the same sentence, which `engine.record.fields.explain` makes of pydantic's errors.
 """
 
-import copy
-import json
 import unicodedata
-from collections.abc import Iterable
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from engine.record.catalogue import CORPORA, CRITERIA, check_model, is_path
 from engine.record.errors import BadInput, UnknownName, shorten
-from engine.record.knobs import Knob, knob, knobs_of
+from engine.record.knobs import knob
 from engine.record.schedules import shares
 
 PROMPT_LIMIT = 2000
 
 Shape = Literal["uniform", "linear", "exponential", "custom"]
-Compensation = Literal["none", "bias", "least-squares"]
+Allocation = Literal["schedule", "global", "suggest"]
+By = Literal["layer", "block"]
+Damage = Literal["predicted", "measured"]
+Compensation = Literal["none", "bias", "least-squares", "sequential"]
 
 
 class _Frozen(BaseModel):
@@ -34,6 +34,22 @@ def _impossible(field: str, value: object, why: str) -> PydanticCustomError:
     return PydanticCustomError("impossible", "{why}", {"field": field, "value": value, "why": why})
 
 
+class Protection(_Frozen):
+    """The layers at the ends of the model of which nothing goes."""
+
+    first: int = knob(0, 0, 10_000, reason="So many layers at the front lose nothing.")
+    last: int = knob(0, 0, 10_000, reason="So many layers at the back lose nothing.")
+
+
+class Suggestion(_Frozen):
+    """How the allocation "suggest" looks for shares."""
+
+    by: By = knob("layer", reason="A share for each layer, or one for all layers of a block.")
+    damage: Damage = knob(
+        "predicted", reason="predicted: from statistics and gradients. measured: from perplexity, which takes longer."
+    )
+
+
 class Schedule(_Frozen):
     """How many units of one kind go, and from which layers; `engine.record.schedules` turns it into shares."""
 
@@ -43,6 +59,7 @@ class Schedule(_Frozen):
     blocks: tuple[float, ...] | None = knob(None, reason="Custom shares of the front, middle and back block.")
     layers: tuple[float, ...] | None = knob(None, reason="Custom shares, one for each layer.")
     cap: float = knob(1.0, 0.05, 1, reason="No layer loses more than this share; what is over goes to the other layers.")
+    floor: int = knob(0, 0, 1_000_000, reason="The least number of units that every layer keeps.")
 
     @field_validator("blocks", "layers", mode="before")
     @classmethod
@@ -77,9 +94,11 @@ class Schedule(_Frozen):
             raise _impossible(given[0], list(custom), f"goes over the cap of {self.cap}")
         return self
 
-    def shares(self, layers: int) -> tuple[float, ...]:
-        """The share that goes from each of `layers` layers; raises `BadInput` for custom shares of another number."""
-        return shares(layers, self.level, self.shape, self.steepness, self.blocks, self.layers, self.cap)
+    def shares(self, layers: int, protect: Protection | None = None) -> tuple[float, ...]:
+        """The share that goes from each of `layers` layers; raises `BadInput` for custom shares of another number, and where
+        so many layers are protected that the others cannot make up the level."""
+        protected = (protect.first, protect.last) if protect else (0, 0)
+        return shares(layers, self.level, self.shape, self.steepness, self.blocks, self.layers, self.cap, protected)
 
 
 class Tuning(_Frozen):
@@ -133,9 +152,17 @@ class Recipe(_Frozen):
     criterion: str = knob("activation", reason="What tells an important unit; the lowest scores go.")
     heads: Schedule = knob(make=Schedule, reason="Which share of the attention heads goes.")
     neurons: Schedule = knob(make=lambda: Schedule(shape="linear"), reason="Which share of the MLP neurons goes.")
-    allocation: Literal["schedule"] = knob("schedule", reason="schedule: the shares above, layer by layer.")
+    allocation: Allocation = knob(
+        "schedule",
+        reason="schedule: the shares above, layer by layer. global: all units compete for the parameters that the levels would "
+        "take. suggest: the shares that should cost least for as many parameters.",
+    )
+    suggestion: Suggestion = knob(make=Suggestion, reason='How the allocation "suggest" looks for shares.')
+    protect: Protection = knob(make=Protection, reason="The layers at the ends of the model of which nothing goes.")
     compensation: Compensation = knob("least-squares", reason="How what is left makes up for what went.")
-    rounds: int = knob(1, 1, 1, reason="How often to score and prune; more than one is not built yet.")
+    ridge: float = knob(1e-3, 0, 1e6, reason="Holds a fit back: at 0 it is free, at 1,000,000 only the bias is fitted.")
+    add_biases: bool = knob(True, reason="Give output projections that have no bias one; plain transformers cannot load it.")
+    rounds: int = knob(1, 1, 64, reason="In how many steps the level is reached; what is left is scored anew before each.")
     tuning: Tuning = knob(make=Tuning, reason="Training after pruning.")
     calibration: Calibration = knob(make=Calibration, reason="The text that criteria and compensation read.")
     evaluation: Measuring = knob(make=Measuring, reason="The text that perplexity is measured on.")
@@ -177,11 +204,13 @@ def check_corpus(spec: Any) -> str | dict[str, str]:
         return spec
     if not isinstance(spec, str):
         raise BadInput(f"corpus {shorten(spec)} is no text; give a name, file:PATH, or three paths.")
-    if spec.startswith("file:") and is_path(spec.removeprefix("file:")):
+    name, _, where = spec.partition(":")
+    takes = {name: entry.facts["TAKES"] for name, entry in CORPORA.entries.items() if "TAKES" in entry.facts}
+    if name in takes and is_path(where):
         return spec
-    named = tuple(name for name in CORPORA.names() if name not in ("file", "paths"))
+    named = tuple(name for name in CORPORA.names() if name not in takes and name != "paths")
     if spec not in named:
-        raise UnknownName("corpus", spec, (*named, "file:PATH"))
+        raise UnknownName("corpus", spec, (*named, *(f"{name}:{what}" for name, what in takes.items())))
     return spec
 
 
@@ -195,98 +224,3 @@ def check_prompt(prompt: str) -> str:
     if not prompt.strip():
         raise BadInput(f"prompt {shorten(prompt)} is empty; write at least one word.")
     return prompt
-
-
-def explain(error: ValidationError) -> tuple[str, str]:
-    """The first of pydantic's errors as (dotted field, one sentence naming field, value and what is allowed)."""
-    first = error.errors()[0]
-    context, value = first.get("ctx", {}), first.get("input")
-    path = [str(part) for part in first["loc"]]
-    if path[:1] == ["corpus"]:
-        path = path[:1]  # pydantic goes on with the branch of the union that it tried
-    field = ".".join(path)
-    match first["type"]:
-        case "json_invalid":
-            return field, f"The recipe is not JSON: {context['error']}."
-        case "value_error":  # a BadInput, which names its field
-            return field, str(context["error"])
-        case "impossible":
-            field = ".".join(filter(None, [field, context["field"]]))
-            return field, f"{field} {shorten(context['value'])} {context['why']}."
-        case "literal_error" if model_field(field) is not None:
-            allowed = get_args(_model_at(path[:-1]).model_fields[path[-1]].annotation)
-            return field, str(UnknownName(field, value, allowed))
-        case "extra_forbidden":
-            known = [".".join([*path[:-1], name]) for name in _model_at(path[:-1]).model_fields]
-            return field, str(UnknownName("field", field, known, besides=_all_fields()))
-    if field and model_field(field) is None:  # of a command or an event, which bring fields of their own
-        return field, f"{field} {shorten(value)} does not fit: {first['msg'].lower()}."
-    return field, f"{field or 'The recipe'} {shorten(value)} is not allowed; it takes {_takes(path)}."
-
-
-def _takes(path: list[str]) -> str:
-    knob = model_field(".".join(path)) if path else None
-    if knob is None or isinstance(knob.default, BaseModel):
-        return f"an object with the fields {', '.join(_model_at(path).model_fields)}"
-    if isinstance(knob.default, bool):
-        return "true or false"
-    if knob.low is None:
-        return "a text"
-    if knob.low == knob.high:
-        return f"only {_number(knob.low)}"
-    kind = "whole number" if isinstance(knob.default, int) else "number"
-    return f"a {kind} from {_number(knob.low)} to {_number(knob.high)}"
-
-
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.9f}".rstrip("0").rstrip(".")
-
-
-def _model_at(path: list[str]) -> type[BaseModel]:
-    at: type[BaseModel] = Recipe
-    for part in path:
-        at = at.model_fields[part].annotation
-    return at
-
-
-def _all_fields() -> list[str]:
-    parts = {name: type(knob.default) for name, knob in knobs_of(Recipe).items() if isinstance(knob.default, BaseModel)}
-    return [*Recipe.model_fields, *(f"{name}.{inner}" for name, part in parts.items() for inner in part.model_fields)]
-
-
-def model_field(dotted: str) -> Knob | None:
-    """The knob behind a dotted field such as "heads.level"; None where there is no such field."""
-    at: type[BaseModel] = Recipe
-    *path, last = dotted.split(".")
-    for part in path:
-        field = at.model_fields.get(part)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            return None
-        at = field.annotation
-    return knobs_of(at).get(last)
-
-
-def assign(recipe: Any, changes: Iterable[str]) -> Any:
-    """Apply "dotted.field=JSON value" texts to a recipe's plain form, as `json.loads` gives it, and return the changed copy.
-
-    A value that is not JSON counts as a string, an element of a list is named by its index. Raises `BadInput` for a text
-    without "=", and for a field inside of something that has none.
-    """
-    result = copy.deepcopy(recipe)
-    for change in changes:
-        dotted, equals, text = change.partition("=")
-        if not equals:
-            raise BadInput(f"{shorten(change)} is not of the form field=value; write for instance neurons.level=0.5.")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        *path, last = dotted.split(".")
-        at = result
-        try:
-            for part in path:
-                at = at[int(part)] if isinstance(at, list) else at.setdefault(part, {})
-            at[int(last) if isinstance(at, list) else last] = value
-        except (AttributeError, IndexError, TypeError, ValueError):
-            raise BadInput(f"{shorten(change)} cannot be set: the recipe has no place for a field {shorten(dotted)}.") from None
-    return result

@@ -36,26 +36,38 @@ def shares(
     blocks: Sequence[float] | None = None,
     layer_shares: Sequence[float] | None = None,
     cap: float = 1.0,
+    protected: tuple[int, int] = (0, 0),
 ) -> tuple[float, ...]:
     """The share of units that goes from each of `layers` layers.
 
-    `custom` takes the shares as they are, three by block or one by layer, and raises `BadInput` where their number does not
-    fit the model; `level` and `cap` are then not used. For the other shapes a share over the cap is clipped and the rest is
-    spread over the other layers in proportion to their profile, so that the mean stays `level` (which is at most `cap`).
+    Of the `protected` layers, so many first and so many last ones, nothing goes. `custom` takes the shares of the others as
+    they are, three by block or one by layer, and raises `BadInput` where their number does not fit the model; `level` and `cap`
+    are then not used. For the other shapes what is spared in protected layers, and what is over the cap in others, is spread
+    over the rest in proportion to their profile, so that the mean over all layers stays `level`; raises `BadInput` where that
+    cannot be.
     """
     of_layer = block_of_layers(layers)
+    first = min(protected[0], layers)
+    open_layers = range(first, max(first, layers - protected[1]))
     if shape == "custom":
-        if layer_shares is None:
-            return tuple(float(blocks[block]) for block in of_layer)
-        if len(layer_shares) != layers:
+        if layer_shares is not None and len(layer_shares) != layers:
             raise BadInput(
                 f"custom shares by layer: {shorten(list(layer_shares))} has {len(layer_shares)} values, but the model has "
                 f"{layers} layers; give one share for each layer."
             )
-        return tuple(float(share) for share in layer_shares)
+        asked = layer_shares if layer_shares is not None else [blocks[block] for block in of_layer]
+        return tuple(float(share) if layer in open_layers else 0.0 for layer, share in enumerate(asked))
+    if level * layers > cap * len(open_layers) + 1e-9:
+        raise BadInput(
+            f"A level of {level} cannot be reached where {layers - len(open_layers)} of {layers} layers are protected and no "
+            f"other loses more than {cap}; lower the level or protect fewer layers."
+        )
+    if not open_layers:
+        return (0.0,) * layers
     middle = {"uniform": 1.0, "linear": (1 + steepness) / 2, "exponential": math.sqrt(steepness)}[shape]
     profile = (1.0, middle, 1.0 if shape == "uniform" else steepness)
-    return fill([profile[block] for block in of_layer], level, cap)
+    found = fill([profile[of_layer[layer]] for layer in open_layers], level * (layers / len(open_layers)), cap)
+    return (0.0,) * open_layers.start + found + (0.0,) * (layers - open_layers.stop)
 
 
 def fill(profile: Sequence[float], level: float, cap: float) -> tuple[float, ...]:
@@ -78,9 +90,10 @@ def block_shares(layer_shares: Sequence[float]) -> tuple[float | None, float | N
     return tuple(sum(block) / len(block) if block else None for block in inside)
 
 
-def count(share: float, units: int) -> int:
-    """How many of `units` units a share takes: the nearest whole number, halves up."""
-    return min(units, math.floor(share * units + 0.5 + 1e-9))  # 1e-9: 0.35 · 10 is 3.4999999999999996
+def count(share: float, units: int, floor: int = 0) -> int:
+    """How many of `units` units a share takes: the nearest whole number, halves up, such that at least `floor` stay."""
+    nearest = math.floor(share * units + 0.5 + 1e-9)  # 1e-9: 0.35 · 10 is 3.4999999999999996
+    return max(0, min(units - floor, nearest))
 
 
 def lowest(scores: Sequence[float], how_many: int) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from engine.record.events import (
     CommandStopped,
     Compensated,
     CorpusLoaded,
+    CriteriaCompared,
     Degraded,
     Evaluated,
     GatesChanged,
@@ -88,6 +89,7 @@ class RunState:
     model: ModelLoaded | None = None
     corpus: CorpusLoaded | None = None
     scores: UnitsScored | None = None
+    compared: CriteriaCompared | None = None
     preview: Previewed | None = None
     standing: Standing = Standing()
     before: Standing | None = None  # what stood before the change in hand, until that is checkpointed or given up
@@ -190,12 +192,14 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
         case Progressed():
             return replace(state, progress=fact)
         case ModelLoaded():
-            bare = {"scores": None, "preview": None, "standing": Standing(), "checkpoint": None, "shelved": {}, "parents": {}}
-            return replace(state, model=fact, step=None, arm="", replaced=replace(state, replaced=None), **bare)
+            bare = {"scores": None, "compared": None, "preview": None, "standing": Standing(), "checkpoint": None, "shelved": {}}
+            return replace(state, model=fact, step=None, arm="", replaced=replace(state, replaced=None), parents={}, **bare)
         case CorpusLoaded():
             return replace(state, corpus=fact, replaced=None)
         case UnitsScored():
             return replace(state, scores=fact)
+        case CriteriaCompared():
+            return replace(state, compared=fact)
         case Previewed():
             return replace(state, preview=fact)
         case Degraded():

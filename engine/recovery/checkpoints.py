@@ -18,11 +18,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from engine.models.biases import put
+from engine.pruning.compensate import RIDGE
 from engine.pruning.plan import Plan
 from engine.record.errors import BadInput, shorten
 from engine.record.folder import write_atomic
@@ -33,7 +34,7 @@ from engine.record.recipe import Calibration
 class Checkpoint:
     """One stand of the model. `trained` counts the optimizer steps since it was loaded, `control` how many of them the
     control went through as well (its parameters lie with the checkpoint `control_at`). `calibration` is the text that the
-    compensation was measured on, for a plan that changes it by hand."""
+    compensation was measured on, `ridge` and `add_biases` how, for a plan that changes it by hand."""
 
     name: str
     parent: str | None
@@ -42,6 +43,8 @@ class Checkpoint:
     method: str
     weights: str | None
     calibration: Calibration = Calibration()
+    ridge: float = RIDGE
+    add_biases: bool = True
     trained: int = 0
     control: int = 0
     control_at: str | None = None
@@ -56,10 +59,9 @@ def parameters_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def put_parameters(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Overwrite the parameters that are named."""
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            model.get_parameter(name).copy_(tensor)
+    """Give a model all the parameters that `parameters_of` copied; a bias that it was given since then goes."""
+    given = {name for name, _ in model.named_parameters()}.difference(tensors)
+    put(model, dict.fromkeys(given) | dict(tensors))
 
 
 def write(folder: Path, stand: Checkpoint, fitted: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None) -> Checkpoint:

@@ -4,14 +4,12 @@ ESPALIER_HOME/cache/texts/wikipedia-sample.json     a line of JSON that says wha
                           wikipedia-sample.lock     held by whoever is making them
 """
 
-import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from engine.record.alone import alone
 from engine.record.folder import cache_home, write_atomic
 
 Documents = dict[str, str]  # text by key, in their order
@@ -27,7 +25,7 @@ def documents_of(name: str, source: Mapping[str, object], make: Callable[[], Doc
     kept = _read(path, source)
     if kept is not None:
         return kept
-    with _alone(path.with_suffix(".lock")) as can_be_kept:
+    with alone(path.with_suffix(".lock")) as can_be_kept:
         kept = _read(path, source) if can_be_kept else None  # another process may have made them meanwhile
         if kept is None:
             kept = make()
@@ -61,23 +59,3 @@ def _write(path: Path, source: Mapping[str, object], documents: Documents) -> No
 
 def _sum(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[bool]:
-    """Inside, no other process is in here with this path; False where the folder takes no files or knows no locks."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        at = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:
-        yield False
-        return
-    try:
-        try:
-            fcntl.flock(at, fcntl.LOCK_EX)
-        except OSError:  # some network file systems
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(at)

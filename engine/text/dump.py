@@ -4,8 +4,12 @@ import bz2
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
+from xml.etree.ElementTree import ParseError
 
 from gensim.corpora.wikicorpus import extract_pages, filter_wiki
+
+from engine.record.errors import BadInput, shorten
 
 SHORTEST_ARTICLE = 100  # words; below are redirects, disambiguation pages and stubs
 SHORTEST_LINE = 8  # words; below are captions, table cells and list entries rather than sentences
@@ -20,12 +24,49 @@ HEADING = re.compile(r"^(=+)\s*(.*?)\s*=+$")
 
 
 def articles(dump: Path) -> Iterator[tuple[str, str]]:
-    """Title and prose of every article in a bz2 Wikipedia dump, without redirects, stubs and pages of other namespaces."""
-    with bz2.open(dump) as pages:
-        for title, markup, _ in extract_pages(pages, ("0",)):
+    """Title and prose of every article in a Wikipedia dump, as XML or as XML in bz2, one after another as they stand there.
+
+    Redirects, stubs and pages of other namespaces are left out. Raises `BadInput` for a file that is no such dump, or that ends
+    before its end, when the reading comes to that.
+    """
+    with _opened(dump) as pages:
+        steps = extract_pages(pages, ("0",))
+        while (page := _next(steps, dump)) is not None:
+            title, markup, _ = page
             text = prose(filter_wiki(markup or ""))
             if len(text.split()) >= SHORTEST_ARTICLE:
                 yield title, text
+
+
+def _opened(dump: Path) -> BinaryIO:
+    try:
+        with dump.open("rb") as file:
+            packed = file.read(3) == b"BZh"
+        return bz2.open(dump) if packed else dump.open("rb")
+    except OSError as error:
+        raise BadInput(f"corpus dump {shorten(str(dump))} cannot be read ({error.strerror}); give the path of a dump.") from error
+
+
+def _next(steps: Iterator[tuple], dump: Path) -> tuple | None:
+    try:
+        return next(steps, None)
+    except EOFError as error:
+        raise BadInput(f"corpus dump {shorten(str(dump))} is cut short: its bz2 has no end; fetch it again.") from error
+    except OSError as error:
+        raise BadInput(f"corpus dump {shorten(str(dump))} is damaged ({error}); fetch it again.") from error
+    except ParseError as error:
+        if error.position > (1, 0) and "no element" in str(error):
+            raise BadInput(f"corpus dump {shorten(str(dump))} is cut short: its XML has no end; fetch it again.") from error
+        raise BadInput(_no_dump(dump, str(error))) from error
+    except (ValueError, AttributeError, RuntimeError) as error:  # another kind of XML; a page without a title; an empty file
+        raise BadInput(_no_dump(dump, str(error))) from error
+
+
+def _no_dump(dump: Path, why: str) -> str:
+    return (
+        f"corpus dump {shorten(str(dump))} is no Wikipedia dump ({shorten(why, 80)}); give the pages-articles file of one, as "
+        ".xml or .xml.bz2."
+    )
 
 
 def prose(text: str) -> str:

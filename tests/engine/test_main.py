@@ -46,7 +46,7 @@ def test_the_catalogue_is_listed_for_programs_and_for_people(capsys):
     assert main(["models", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert [model["name"] for model in listed] == [model.name for model in models()]
-    assert set(listed[0]) == {"name", "family", "parameters", "source", "ready", "size"}
+    assert set(listed[0]) == {"name", "family", "parameters", "source", "ready", "needs", "size", "heads", "groups"}
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + len(listed) and "124,439,808" in next(line for line in lines if line.startswith("gpt2 "))
@@ -249,3 +249,33 @@ def test_the_command_line_comes_up_without_torch(home):
         [sys.executable, "-m", "engine", "show", "/nowhere"], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert bad.returncode == 2 and bad.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("dense", [[], ["--dense"]])
+def test_the_model_of_a_run_is_exported(dense, written, tmp_path, capsys):
+    """Status 0; the folder on stdout, what lies there on stderr."""
+    main(["run", str(written), "--folder", str(tmp_path / "run")])
+    capsys.readouterr()
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "out"), *dense]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{tmp_path / 'out'}\n" and "parameters" in err and ("zeros" in err) == bool(dense)
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
+def test_an_export_that_is_impossible_has_one_line(written, recipe, tmp_path, capsys):
+    """Status 2 for arguments that cannot be used, 1 for a run that has nothing to give or whose files are broken."""
+    assert main(["export", str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 2
+    assert "holds no run" in last_line(capsys)
+    create(recipe, tmp_path / "early")
+    assert main(["export", str(tmp_path / "early"), str(tmp_path / "out")]) == 1
+    assert last_line(capsys).startswith("espalier: The run 'early' has no pruned model yet")
+    main(["run", str(written), "--folder", str(tmp_path / "run")])
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "run")]) == 2
+    assert last_line(capsys).endswith("is not empty; name a new folder.")
+    assert main(["export", str(tmp_path / "run"), str(written)]) == 2
+    assert last_line(capsys).endswith("is not empty; name a new folder.")
+    assert main(["export", str(tmp_path / "run"), str(written / "out")]) == 1
+    assert "cannot be written: " in last_line(capsys)
+    (tmp_path / "run" / "model" / "pruning.json").write_text("{")
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "out")]) == 1
+    assert "pruning.json" in last_line(capsys) and not (tmp_path / "out").exists()

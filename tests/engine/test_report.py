@@ -8,10 +8,12 @@ from safetensors.torch import load_file
 
 from engine import report
 from engine.models.anatomy import dissect
-from engine.models.load import load
+from engine.models.load import Loaded, load
+from engine.pruning.checkpoint import save
 from engine.pruning.compensate import Compensation
 from engine.pruning.cut import cut
 from engine.pruning.plan import Plan, Scores
+from engine.record.costs import Latency, Memory
 from engine.record.errors import BadInput
 from engine.record.events import Evaluated, Residual
 from tests.families import FAMILIES, make
@@ -41,6 +43,15 @@ def test_a_model_is_told_layer_by_layer(model_folder):
     assert (told.model, told.family, told.device, told.precision) == (str(model_folder), "gpt2", "cpu", "bfloat16")
     assert told.head_parameters == tuple(layer.head_parameters for layer in loaded.anatomy.layers)
     assert told.vocabulary == loaded.model.config.vocab_size and len(told.neurons) == 3
+
+
+def test_groups_are_told_with_what_goes_with_them(tmp_path):
+    """Three of two heads in each layer, each heavier than its heads by the key and the value that they share."""
+    model = make("llama-grouped")
+    loaded = Loaded("grouped", model, None, dissect(model), tmp_path)
+    told = report.loaded_as(loaded, "cpu", torch.float64)
+    assert (told.heads, told.groups) == ((6, 6), (3, 3))
+    assert told.group_parameters == tuple(2 * head + 2 * 4 * 24 for head in told.head_parameters)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -75,14 +86,42 @@ def test_compensations_become_one_event_with_each_note_once():
     assert report.compensated("bias", []).residuals == ()
 
 
-def test_a_saved_model_tells_recipe_history_and_protocol():
+def test_a_saved_model_tells_base_recipe_history_and_protocol(model_folder):
     """In plain JSON; without a measurement there is no protocol."""
-    history = [{"reason": "prune"}]
-    told = report.about({"seed": 1}, history, {"pruned": MEASURED})
+    loaded, history = load(model_folder), [{"reason": "prune"}]
+    told = report.about(loaded, {"seed": 1}, history, {"pruned": MEASURED}, None)
     assert json.loads(json.dumps(told)) == told
-    assert (told["recipe"], told["history"], told["perplexity"]) == ({"seed": 1}, history, {"pruned": 12.0})
+    assert told["base"] == {"model": str(model_folder), "revision": None}
+    assert (told["recipe"], told["history"], told["results"]["perplexity"]) == ({"seed": 1}, history, {"pruned": 12.0})
     assert told["protocol"] == {"corpus": "text", "tokens": 40, "sequence_length": 32, "dtype": "float32"}
-    assert report.about({}, [], {})["protocol"] is None
+    assert report.about(loaded, {}, [], {}, None)["protocol"] is None
+
+
+def test_what_was_cut_from_a_cut_model_tells_the_dense_one(model_folder, tmp_path):
+    """And all that was done to it, the earlier first."""
+    loaded = load(model_folder)
+    first = report.about(loaded, {"seed": 1}, [{"reason": "prune"}], {}, None) | {"base": {"model": "a/b", "revision": "c0"}}
+    save(cut(loaded.model, Plan({(0, 1)})), tmp_path / "model", tokenizer=loaded.tokenizer, about=first)
+    told = report.about(load(tmp_path / "model"), {"seed": 2}, [{"reason": "tune"}], {}, None)
+    assert told["base"] == {"model": "a/b", "revision": "c0"}
+    assert [step["reason"] for step in told["history"]] == ["prune", "tune"] and told["recipe"] == {"seed": 2}
+
+
+def test_a_cut_is_told_beside_the_dense_model(tmp_path):
+    """Parameters, bytes, files, and what was timed, with the machine that it was timed on."""
+    dense = make("gpt2", dtype=torch.float32)
+    smaller = cut(dense, PLAN)
+    costs = [
+        (Latency(1, 8, 0.2, 0.1, 7), Memory(1, 8, 400, 300)),
+        (Latency(1, 8, 0.02, 0.01, 7, "decode"), Memory(1, 8, None, None)),
+    ]
+    told = report.cut_as(dense, smaller, costs, 1e-6)
+    assert (told.parameters_before, told.bytes_before) == report.size_of(dense)
+    assert (told.parameters_after, told.bytes_after) == report.size_of(smaller)
+    assert (told.latency, told.memory) == (tuple(one for one, _ in costs), tuple(one for _, one in costs))
+    save(smaller, tmp_path / "model")
+    assert told.file_after == (tmp_path / "model" / "model.safetensors").stat().st_size < told.file_before
+    assert "float32" in told.machine and torch.__version__ in told.machine
 
 
 def test_scores_are_written_whole(tmp_path):

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoTokenizer, LlamaForCausalLM
 
 from engine.evaluation.perplexity import evaluate
 from engine.models.load import load
@@ -18,12 +19,14 @@ from engine.pruning.plan import Plan
 from engine.record import commands as ask
 from engine.record import events as tell
 from engine.record.errors import BadInput, UnknownName
-from engine.record.lifecycle import Degraded
+from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Recipe, Schedule
 from engine.recovery.loop import Diverged, train
+from engine.report import compared
 from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
 from engine.workbench import Workbench
+from tests.families import grouped
 
 NO_CONTROL = {"control": False}
 
@@ -73,12 +76,21 @@ def one(events: list, kind: type):
     return found
 
 
+def one_return(steps) -> object:
+    """What a generator returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
 @pytest.mark.parametrize("name", [name for name in ask.COMMANDS if name != "Load"])
 def test_nothing_is_done_before_a_model_is_loaded(name):
     """One sentence, whatever was asked."""
     examples = {"Score": ask.Score("random"), "SetGate": ask.SetGate(0, 0, False), "Evaluate": ask.Evaluate("baseline")}
     examples |= {"Sample": ask.Sample("baseline", "x"), "Prune": ask.Prune("random", Schedule(), Schedule())}
-    examples |= {"Preview": ask.Preview("random", Schedule(), Schedule())}
+    examples |= {"Preview": ask.Preview("random", Schedule(), Schedule()), "Agree": ask.Agree(("random", "magnitude"))}
     command = examples[name] if name in examples else ask.COMMANDS[name]()
     with pytest.raises(BadInput, match=f"^{name} needs a model; load one first"):
         do(Workbench(), command)
@@ -117,6 +129,27 @@ def test_a_load_that_is_impossible_leaves_the_model_that_was_there(recipe, bench
     assert torch.equal(seen(bench), before)
 
 
+def test_criteria_are_compared_on_one_pass(recipe, bench):
+    """Every pair on every kind, as the scores themselves have it; the text is read once, and the scores that were told stay."""
+    do(bench, ask.Score("entropy", recipe.calibration))
+    names = ("activation", "fluctuation", "magnitude", "taylor")
+    events = do(bench, ask.Agree(names, recipe.calibration))
+    told = one(events, tell.CriteriaCompared)
+    assert (told.criteria, told.tokens, len(told.correlations)) == (names, 512, 12)
+    assert not any(isinstance(event, tell.UnitsScored) for event in events)
+    assert sum(isinstance(event, Progressed) and event.done == 0 for event in events) == 1
+    scores = [one_return(bench.desk.evidence.scores(name, bench.desk._calibration(recipe.calibration), 0)) for name in names]
+    assert told == compared(names, scores, 512)
+    assert all(-1 <= pair.correlation <= 1 and pair.layers == 3 for pair in told.correlations)
+
+
+@pytest.mark.parametrize("names", [(), ("random",), ("random", "random")])
+def test_less_than_two_criteria_are_not_compared(recipe, bench, names):
+    """There is nothing to compare them with."""
+    with pytest.raises(BadInput, match="name at least two, each once"):
+        do(bench, ask.Agree(names, recipe.calibration))
+
+
 def test_a_preview_is_what_pruning_gives_and_changes_nothing(recipe, bench):
     """The same counts and the same perplexity to the last bit; the model before and after it too."""
     before = seen(bench)
@@ -138,6 +171,23 @@ def test_a_preview_over_a_pruned_model_puts_back_what_lay_there(recipe, bench):
     assert torch.equal(seen(bench), pruned)
     do(bench, prune(recipe, **other))
     assert one(do(bench, ask.Evaluate("pruned", recipe.evaluation)), tell.Evaluated).perplexity == promised.perplexity
+
+
+def test_a_head_that_shares_its_key_is_opened_and_closed_with_its_group(recipe, tmp_path, model_folder):
+    """Two heads share one: asking for either asks for both, and what is said to go is what a cut would take."""
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    config = grouped("Llama", vocab_size=len(tokenizer), loss_type="ForCausalLM")
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    bench = Workbench(None, recipe.model_copy(update={"model": str(tmp_path / "model")}))
+    loaded = one(do(bench, ask.commands_of(bench.recipe)[0]), tell.ModelLoaded)
+    changed = one(do(bench, ask.SetGate(1, 3, open=False)), tell.GatesChanged)
+    assert (loaded.groups, changed.heads) == ((3, 3), ((1, 2), (1, 3)))
+    assert changed.parameters_before - changed.parameters_after == loaded.group_parameters[1]
+    assert one(do(bench, ask.SetGate(1, 2, open=True)), tell.GatesChanged).heads == ()
+    with pytest.raises(BadInput, match="heads 0 to 5"):
+        do(bench, ask.SetGate(1, 6, open=False))
+    bench.close()
 
 
 @pytest.mark.parametrize("pruned", [False, True])
@@ -392,14 +442,18 @@ def test_a_recovery_that_is_stopped_keeps_the_steps_so_far(recipe, bench, steps)
 
 
 def test_a_cut_is_measured_beside_the_dense_model(recipe, bench):
-    """Sizes as they were foretold, logits as they were gated, times for both batch sizes; the model itself stays."""
+    """Sizes as they were foretold, logits as they were gated, costs for both batch sizes; the model itself stays."""
     foretold = one(do(bench, prune(recipe)), tell.PlanMade)
     before = seen(bench)
     events = do(bench, ask.Cut(recipe.evaluation))
     told = one(events, tell.ModelCut)
     assert (told.parameters_before, told.parameters_after) == (foretold.parameters_before, foretold.parameters_after)
     assert (told.bytes_before, told.bytes_after) == (4 * told.parameters_before, 4 * told.parameters_after)
-    assert told.difference < 1e-4 and [time.batch for time in told.latency] == [1, 8]
+    assert told.difference < 1e-4
+    works = [(1, "prefill"), (1, "decode"), (8, "prefill"), (8, "decode")]
+    assert [(one.batch, one.what) for one in told.latency] == [(one.batch, one.what) for one in told.memory] == works
+    assert all(0 < one.cut <= one.dense for one in told.memory)
+    assert told.file_after < told.file_before
     assert torch.equal(seen(bench), before)
 
 
@@ -421,9 +475,12 @@ def test_a_saved_model_tells_its_story(recipe, bench, tmp_path):
     events = do(bench, tune(recipe, **NO_CONTROL), cut, ask.Save())
     saved = one(events, tell.ModelSaved)
     assert saved.size == sum(path.stat().st_size for path in (tmp_path / saved.folder).iterdir())
-    about = json.loads((tmp_path / saved.folder / SIDECAR).read_text())["about"]
-    assert [step["reason"] for step in about["history"]] == ["prune", "tune", "tune"]
-    assert list(about["perplexity"]) == ["baseline", "pruned", "tuned", "cut"], "the control was that of the first recovery"
+    facts = json.loads((tmp_path / saved.folder / SIDECAR).read_text())
+    assert [step["reason"] for step in facts["history"]] == ["prune", "tune", "tune"]
+    assert facts["base"] == {"model": recipe.model, "revision": None} and facts["recipe"] == bench.recipe.model_dump(mode="json")
+    results = facts["results"]
+    assert list(results["perplexity"]) == ["baseline", "pruned", "tuned", "cut"], "the control was that of the first recovery"
+    assert results["cut"]["file_after"] == (tmp_path / saved.folder / "model.safetensors").stat().st_size
     model, _ = load_pruned(tmp_path / saved.folder)
     with torch.no_grad():
         torch.testing.assert_close(model(torch.arange(2, 34)[None]).logits, seen(bench), rtol=1e-4, atol=1e-5)

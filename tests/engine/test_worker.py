@@ -72,7 +72,7 @@ def client(recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def prune(client: Client) -> ask.Prune:
     """A prune as the client's recipe has it."""
     recipe = client.recipe
-    return ask.Prune(recipe.criterion, recipe.heads, recipe.neurons, recipe.compensation, recipe.calibration, recipe.seed)
+    return ask.prune_of(recipe)
 
 
 def tune(client: Client, steps: int) -> ask.Tune:

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from engine.record.commands import Load, Preview, Prune, Sample, Score, Tune
-from engine.record.recipe import Recipe, Schedule, Tuning, explain
+from engine.record.fields import explain
+from engine.record.recipe import Recipe, Schedule, Tuning
 from engine.record.schedules import shares
 from widgets.choices import KINDS, Choices, choices_of, moved, recipe_as_asked, recipe_of, without_effect
 

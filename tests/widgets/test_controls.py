@@ -45,6 +45,8 @@ def test_what_is_shown_is_what_is_read(controls: Controls) -> None:
     for recipe in (
         Recipe(neurons=Schedule(level=0.5, shape="linear", steepness=4.0), prompt="Two"),
         Recipe(model="some/model", corpus="file:/tmp/x.txt"),
+        Recipe(model="gpt2@main", corpus="wikipedia-dump:/tmp/x.xml.bz2"),
+        Recipe(model="smollm2-135m", corpus="hub:some/data/set"),
         Recipe(corpus="wikitext-2", criterion="magnitude"),
     ):
         choices = choices_of(recipe, 6)

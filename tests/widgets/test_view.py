@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -40,6 +41,14 @@ def test_parameters_are_counted_by_what_each_unit_weighs() -> None:
     """Two heads of 1,000 and fifty neurons of 10 from each of six layers."""
     draft = draft_of(Recipe(heads=Schedule(level=0.5), neurons=Schedule(level=0.5)), folded(LOADED))
     assert draft.parameters_before - draft.parameters_after == 6 * (2 * 1000 + 50 * 10)
+
+
+def test_a_group_weighs_more_than_its_heads() -> None:
+    """One group of two heads from each of six layers, with the key and the value that the two share."""
+    shared = replace(LOADED, groups=(2,) * 6, group_parameters=(2500,) * 6)
+    draft = draft_of(Recipe(heads=Schedule(level=0.5), neurons=Schedule(level=0.0)), folded(shared))
+    assert draft.head_counts == (2,) * 6
+    assert draft.parameters_before - draft.parameters_after == 6 * 2500
 
 
 def test_what_stands_already_is_no_draft() -> None:

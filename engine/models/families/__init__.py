@@ -1,7 +1,8 @@
 """The contract of a family: where heads and neurons live in one architecture, as paths and layout; holds no code that computes.
 
 A family is a path, not a program. Every other file of this folder is one entry, named after the `model_type` of its
-config, and holds one constant `FAMILY`. All operations (anatomy, gates, cut, save) are written once and read these data.
+config, and holds one constant `FAMILY`; a model type that shares another's layout imports it and says what differs. All
+operations (anatomy, gates, cut, save) are written once and read these data.
 Whether a projection stores its weight as `[out, in]` (Linear) or `[in, out]` (Conv1D) is not said here: the module tells.
 """
 
@@ -29,12 +30,15 @@ class Projection:
 class Family:
     """Where one architecture keeps its units. Paths are dotted: `layers` from the model's root, the others from a layer.
 
-    `mlp` is the module that holds the MLP, and "" where the layer itself does. `head_width` names the entry of the config
-    that holds the width of a head, "" where it is the hidden size divided by the number of heads. `head_counts`,
-    `head_features` and `group_sizes` name the attributes of the attention module that hold the number of heads, heads × head
-    width and the heads per key-value group; a cut rewrites them. `after_output` names the modules that attention applies
-    after its output projection, `cache_argument` the argument in which it receives the key-value cache; a layer that lost
-    every head needs both.
+    `mlp` is the module that holds the MLP, and "" where the layer itself does; `mlp_inputs` are one projection, or the gate
+    and the one that it multiplies. `head_width` names the entry of the config that may hold the width of a head; where there
+    is none, it is the hidden size divided by the number of heads. `head_counts` and `head_features` name the attributes of the
+    attention module that hold the number of heads and heads × head width; a cut rewrites them. That of the heads per key-value
+    group needs no name: groups go whole. `head_norms` names the norms that every head's query or key goes through, one for all
+    heads, which go with the last of them. `after_output` names the modules that attention applies after its output projection,
+    `cache_argument` the argument in which it receives the key-value cache; a layer that lost every head needs both. `mlp_width`,
+    `attention_bias` and `mlp_bias` name the entries of the config that say how many neurons a layer has and that give the
+    projections of either part their biases; "" where no entry does.
     """
 
     model_class: str
@@ -47,7 +51,10 @@ class Family:
     mlp_output: str
     head_counts: tuple[str, ...] = ()
     head_features: tuple[str, ...] = ()
-    group_sizes: tuple[str, ...] = ()
     head_width: str = ""
+    head_norms: tuple[str, ...] = ()
     after_output: tuple[str, ...] = ()
     cache_argument: str = "past_key_values"
+    mlp_width: str = ""
+    attention_bias: str = ""
+    mlp_bias: str = ""

@@ -15,4 +15,5 @@ FAMILY = Family(
     head_counts=("num_heads",),
     head_features=("split_size",),
     after_output=("resid_dropout",),
+    mlp_width="n_inner",
 )

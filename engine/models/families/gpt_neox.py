@@ -13,4 +13,6 @@ FAMILY = Family(
     mlp_inputs=("mlp.dense_h_to_4h",),
     mlp_output="mlp.dense_4h_to_h",
     cache_argument="layer_past",
+    mlp_width="intermediate_size",
+    attention_bias="attention_bias",
 )

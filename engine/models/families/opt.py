@@ -17,4 +17,7 @@ FAMILY = Family(
     mlp_inputs=("fc1",),
     mlp_output="fc2",
     head_counts=("num_heads",),
+    mlp_width="ffn_dim",
+    attention_bias="enable_bias",
+    mlp_bias="enable_bias",
 )

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from engine.models.anatomy import Anatomy, matrix
-from engine.pruning.calibration import Inputs, Statistics
 from engine.pruning.plan import Scores
+from engine.pruning.statistics import Inputs, Statistics
 from engine.pruning.sums import workable
 
 LABEL = "Activation"

@@ -8,8 +8,8 @@ notebook, for neurons Luo and Wu 2017 (arXiv 1706.05791), who did it for the cha
 from torch import nn
 
 from engine.models.anatomy import Anatomy
-from engine.pruning.calibration import Statistics
 from engine.pruning.plan import Scores
+from engine.pruning.statistics import Statistics
 
 LABEL = "Entropy"
 COST = "one pass"
@@ -21,6 +21,6 @@ def score(model: nn.Module, anatomy: Anatomy, statistics: Statistics, seed: int)
     """Both between 0 and 1: for a head 1 − entropy (it goes when diffuse), for a neuron the entropy (it goes when constant)."""
     statistics.require(NEEDS)
     return Scores(
-        heads=tuple(tuple((1 - entropy).tolist()) for entropy in statistics.attention_entropy),
-        neurons=tuple(tuple(entropy.tolist()) for entropy in statistics.neuron_entropy),
+        heads=tuple(tuple((1 - one.entropy).tolist()) for one in statistics.attention),
+        neurons=tuple(tuple(one.entropy.tolist()) for one in statistics.mlp),
     )

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from engine.models.anatomy import Anatomy, Layer, head_features, matrix, output_features
-from engine.pruning.calibration import Statistics
 from engine.pruning.plan import Scores
+from engine.pruning.statistics import Statistics
 from engine.pruning.sums import workable
 
 LABEL = "Magnitude"

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from engine.models.anatomy import Anatomy
-from engine.pruning.calibration import Statistics
 from engine.pruning.plan import Scores
+from engine.pruning.statistics import Statistics
 
 LABEL = "Random"
 COST = "nothing"

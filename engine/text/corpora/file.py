@@ -11,6 +11,8 @@ from engine.text.partition import partition
 
 LABEL = "Text file or folder"
 SOURCE = "your file"
+TAKES = "PATH"
+ASKS = "Write the path of a text file, or of a folder of .txt and .md files."
 
 HELD_OUT = 0.1  # of all words, for calibration and for evaluation each
 SHORTEST = 1000  # words; a tenth of less is no text to measure on

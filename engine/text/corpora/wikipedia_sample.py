@@ -5,13 +5,11 @@ dump reader. No article is in two parts: of all words about 6 in 10 are what the
 splits hold what they have never read: 3 in 10 train, half of one in 10 each calibration and evaluation.
 """
 
-import hashlib
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from engine.record.errors import BadInput
-from engine.text.cache import documents_of
+from engine.text.articles import articles_of, sha256
 from engine.text.corpora import Splits
 from engine.text.partition import partition, take, words
 
@@ -25,7 +23,6 @@ HELD_OUT = 0.055  # of all words, for calibration and for evaluation each, fille
 # For recovery, a little more than it reads by default. A model that has read its training text six times before, as ours once
 # had, has nothing to learn from it: 200 steps on it closed 0.04 of the gap that they were to close.
 FRESH = 0.28
-PARSER = Path(__file__).parents[1] / "dump.py"
 
 
 def read(where: str = "") -> Splits:
@@ -42,28 +39,13 @@ def pretraining() -> tuple[str, ...]:
 
 
 def _parts() -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    texts = articles(datapath(DUMP))
+    dump = datapath(DUMP)
+    texts = articles_of("wikipedia-sample", dump, sha256(dump))
     known, calibration, evaluation = partition(texts, HELD_OUT)
     train, known = take(known, FRESH * words(texts.values()))
     return tuple(train), calibration, evaluation, tuple(known)
 
 
-def articles(dump: Path) -> dict[str, str]:
-    """The prose of every article of the sample by its title, from the cache where it was parsed before."""
-
-    def parse() -> dict[str, str]:
-        from engine.text.dump import articles  # brings in gensim, which takes its second and is seldom needed
-
-        return dict(articles(dump))
-
-    source = {"dump": _sum(dump), "bytes": dump.stat().st_size, "parser": _sum(PARSER), "gensim": version("gensim")}
-    return documents_of("wikipedia-sample", source, parse)
-
-
 def datapath(name: str) -> Path:
     """A file among those that gensim ships for its own documentation; found without importing gensim."""
     return Path(find_spec("gensim").origin).parent / "test" / "test_data" / name
-
-
-def _sum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -17,20 +17,20 @@ from engine.pruning.gates import Gates
 from engine.pruning.kept import present
 from engine.pruning.plan import Plan
 from engine.record.errors import BadInput
-from tests.families import FAMILIES, NAMES, logits, make, tokens
+from tests.families import FAMILIES, NAMES, every_head, groups, logits, make, tokens
 
 EMPTY_AND_RAGGED = Plan({(0, 0), (0, 1), (0, 2)}, {(0, 1), (0, 4)})
 
 
 def few(anatomy):
-    """Every head of the first layer, some of its neurons."""
-    return Plan({(0, h) for h in range(anatomy.layers[0].heads)}, {(0, 1), (0, 4)})
+    """Every head of the first layer that may go and one group of the last, some neurons."""
+    return Plan(every_head(anatomy, 0) | groups(anatomy, (len(anatomy.layers) - 1, 1)), {(0, 1), (0, 4)})
 
 
 @pytest.fixture
 def saved(tmp_path):
     """The folder of a cut GPT-2."""
-    save(cut(make("gpt2"), EMPTY_AND_RAGGED), tmp_path / "model", about={"level": 0.3})
+    save(cut(make("gpt2"), EMPTY_AND_RAGGED), tmp_path / "model", about={"recipe": {"level": 0.3}})
     return tmp_path / "model"
 
 
@@ -108,7 +108,7 @@ def test_a_bias_that_compensation_added_is_saved(tmp_path):
     output.bias = torch.nn.Parameter(torch.randn(12, dtype=torch.float64))
     smaller = cut(model, EMPTY_AND_RAGGED)
     save(smaller, tmp_path / "model")
-    assert json.loads((tmp_path / "model" / "pruning.json").read_text())["biases"] == ["model.decoder.layers.1.fc2.bias"]
+    assert json.loads((tmp_path / "model" / "pruning.json").read_text())["added_biases"] == ["model.decoder.layers.1.fc2.bias"]
     assert torch.equal(logits(load_pruned(tmp_path / "model")[0]), logits(smaller))
 
 
@@ -120,12 +120,16 @@ def test_the_tokenizer_comes_along(tmp_path):
     assert loaded.convert_tokens_to_ids(["b", "a"]) == [1, 0]
 
 
-def test_the_folder_holds_only_safetensors_and_json(saved):
+def test_the_folder_holds_only_safetensors_json_and_a_card(saved):
     """And says in plain JSON what was kept, by original number, and what the writer had to say."""
-    assert sorted(os.listdir(saved)) == ["config.json", "generation_config.json", "model.safetensors", "pruning.json"]
+    files = ["README.md", "config.json", "generation_config.json", "model.safetensors", "pruning.json"]
+    assert sorted(os.listdir(saved)) == files
     facts = json.loads((saved / "pruning.json").read_text())
-    assert facts["format"] == 1 and facts["family"] == "gpt2" and facts["about"] == {"level": 0.3} and facts["biases"] == []
-    assert facts["layers"][0] == {"heads": [], "neurons": [n for n in range(20) if n not in (1, 4)]}
+    assert (
+        facts["format"] == 2 and facts["family"] == "gpt2" and facts["recipe"] == {"level": 0.3} and facts["added_biases"] == []
+    )
+    assert facts["layers"][0] == {"heads": [], "groups": [], "neurons": [n for n in range(20) if n not in (1, 4)]}
+    assert facts["layers"][1]["groups"] == facts["layers"][1]["heads"] == [0, 1, 2]
     assert json.loads((saved / "config.json").read_text())["n_head"] == 3
 
 
@@ -161,10 +165,21 @@ def test_a_folder_with_something_else_in_it_is_never_replaced(tmp_path):
     assert (tmp_path / "empty" / "pruning.json").is_file()
 
 
-@pytest.mark.parametrize("about", [{"x": float("nan")}, {"x": object()}, {"x": {1, 2}}])
-def test_an_about_that_is_no_json_is_refused(about, tmp_path):
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        ({"recipe": {"x": float("nan")}}, "no JSON"),
+        ({"recipe": {"x": object()}}, "no JSON"),
+        ({"protocol": {"x": {1, 2}}}, "no JSON"),
+        ({"level": 0.3}, "about is wrong at level"),
+        ({"results": {"perplexity": {"pruned": "low"}}}, "about is wrong at results.perplexity.pruned"),
+        ({"base": {"revision": None}}, "about is wrong at base.model"),
+        ({"family": "opt"}, "'family', which the model itself tells"),
+    ],
+)
+def test_an_about_that_says_nothing_that_can_be_kept_is_refused(about, said, tmp_path):
     """Before anything is written."""
-    with pytest.raises(BadInput, match="no JSON"):
+    with pytest.raises(BadInput, match=said):
         save(make("gpt2"), tmp_path / "model", about=about)
     assert os.listdir(tmp_path) == []
 
@@ -206,8 +221,8 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
 
 def test_a_newer_format_is_refused(saved):
     """Rather than read as if it were this one."""
-    edit(saved / "pruning.json", format=2, something_new=True)
-    with pytest.raises(BadInput, match="format 2"):
+    edit(saved / "pruning.json", format=3, something_new=True)
+    with pytest.raises(BadInput, match="format 3"):
         load_pruned(saved)
 
 
@@ -220,7 +235,7 @@ def test_a_newer_format_is_refused(saved):
         ({"layers": [{"heads": [0, 0], "neurons": [0]}] * 2}, "at most once"),
         ({"layers": [{"heads": [0], "neurons": [0]}] * 2}, "shape"),
         ({"layers": [{"heads": ["0"], "neurons": [0]}] * 2}, "integer"),
-        ({"layers": 3}, "list"),
+        ({"layers": 3}, "array"),
         ({"family": "opt"}, "'opt'"),
         ({"format": "1"}, "format"),
         ({"shared": {}}, r"lm_head\.weight is missing"),
@@ -254,11 +269,11 @@ def test_weights_that_do_not_fit_are_refused(saved):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"model_type": "bert"}, "supported are gpt2, gpt_neox, opt"),
+        ({"model_type": "bert"}, "supported are gemma, gpt2, gpt_neox, llama, mistral, opt"),
         ({"model_type": None}, "supported"),
         ({"n_head": 5}, "config"),
         ({"n_head": "three"}, "no config of a gpt2"),
-        ({"n_layer": 3}, "3"),
+        ({"n_layer": 3}, "2 layers, and the config of 3"),
         ({"quantization_config": {"quant_method": "gptq"}}, "quantised"),
     ],
 )

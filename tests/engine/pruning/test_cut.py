@@ -13,30 +13,30 @@ from engine.pruning.gates import Gates
 from engine.pruning.kept import present
 from engine.pruning.plan import Plan, parameters_removed
 from engine.record.errors import BadInput
-from tests.families import CLASSES, FAMILIES, NAMES, gpt2, gpt_neox, logits, make, opt, tokens
+from tests.families import CLASSES, FAMILIES, NAMES, every_head, gpt2, gpt_neox, groups, logits, make, opt, tokens
 
 
-def ragged(layers):
+def ragged(anatomy):
     """In each layer another number of units."""
-    heads = {(layer.index, h) for layer in layers for h in range((layer.index + 1) % layer.heads)}
-    return Plan(heads, {(layer.index, n) for layer in layers for n in range(1, 12, layer.index + 2)})
+    layers = anatomy.layers
+    chosen = [(layer.index, group) for layer in layers for group in range((layer.index + 1) % layer.groups)]
+    return Plan(groups(anatomy, *chosen), {(layer.index, n) for layer in layers for n in range(1, 12, layer.index + 2)})
 
 
-def no_heads_first(layers):
+def no_heads_first(anatomy):
     """The first layer loses every head."""
-    return Plan({(0, h) for h in range(layers[0].heads)}, {(0, 2)})
+    return Plan(every_head(anatomy, 0), {(0, 2)})
 
 
-def no_neurons_last(layers):
-    """The last layer loses every neuron."""
-    last = layers[-1]
-    return Plan({(last.index, 0)}, {(last.index, n) for n in range(last.neurons)})
+def no_neurons_last(anatomy):
+    """The last layer loses every neuron, and its first heads."""
+    last = anatomy.layers[-1]
+    return Plan(groups(anatomy, (last.index, 0)), {(last.index, n) for n in range(last.neurons)})
 
 
-def nothing_left(layers):
-    """Every layer loses everything: what remains is embeddings, norms and biases."""
-    heads = {(layer.index, h) for layer in layers for h in range(layer.heads)}
-    return Plan(heads, {(layer.index, n) for layer in layers for n in range(layer.neurons)})
+def nothing_left(anatomy):
+    """Every layer loses everything: what remains is embeddings, norms and biases, and heads that share one group."""
+    return Plan(every_head(anatomy), {(layer.index, n) for layer in anatomy.layers for n in range(layer.neurons)})
 
 
 PLANS = [ragged, no_heads_first, no_neurons_last, nothing_left]
@@ -47,7 +47,7 @@ PLANS = [ragged, no_heads_first, no_neurons_last, nothing_left]
 def test_a_cut_model_has_the_logits_of_the_gated_one(name, plan_of):
     """In float64 to 1e-10, for every family and odd option, also where layers lose everything."""
     model = make(name)
-    plan = plan_of(dissect(model).layers)
+    plan = plan_of(dissect(model))
     with Gates(model) as gates:
         gates.set(plan)
         gated = logits(model)
@@ -55,12 +55,12 @@ def test_a_cut_model_has_the_logits_of_the_gated_one(name, plan_of):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("plan_of", PLANS)
+@pytest.mark.parametrize("plan_of", [ragged, nothing_left])
 def test_the_parameters_that_go_are_those_that_the_plan_announced(name, plan_of):
     """The count of a cut model, tied tensors once, is the dense count less `parameters_removed`."""
     model = make(name)
     anatomy = dissect(model)
-    plan, smaller = plan_of(anatomy.layers), cut(model, plan_of(anatomy.layers))
+    plan, smaller = plan_of(anatomy), cut(model, plan_of(anatomy))
     assert dissect(smaller).parameters == anatomy.parameters - parameters_removed(plan, anatomy)
     assert smaller.num_parameters() == dissect(smaller).parameters
 
@@ -73,20 +73,21 @@ def test_an_empty_plan_gives_the_same_logits_bit_for_bit(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_generation_with_the_cache_is_generation_without(name):
-    """Greedy, although the layer that the cache counts by has no head left."""
+@pytest.mark.parametrize("plan_of", [ragged, no_heads_first])
+def test_generation_with_the_cache_is_generation_without(name, plan_of):
+    """Greedy and beyond a sliding window of 4, also where the layer that the cache counts by has no head left."""
     model = make(name)
-    smaller = cut(model, no_heads_first(dissect(model).layers))
-    options = {"max_new_tokens": 4, "do_sample": False}
+    smaller = cut(model, plan_of(dissect(model)))
+    options = {"max_new_tokens": 6, "do_sample": False}
     assert torch.equal(smaller.generate(tokens(2, 3), **options), smaller.generate(tokens(2, 3), use_cache=False, **options))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [*FAMILIES, "llama-grouped", "mistral-window", "qwen2-window-below"])
 @pytest.mark.parametrize("plan_of", [ragged, no_neurons_last, nothing_left])
 @pytest.mark.parametrize("way", [{"do_sample": True, "top_k": 0}, {"num_beams": 2, "do_sample": False}])
 def test_sampling_and_beams_with_the_cache_are_those_without(name, plan_of, way):
     """Ragged layers in one cache, reordered by beams, give the tokens that a fresh reading gives."""
-    smaller = cut(make(name), plan_of(dissect(make(name)).layers))
+    smaller = cut(make(name), plan_of(dissect(make(name))))
     texts = []
     for use_cache in (True, False):
         torch.manual_seed(0)
@@ -94,11 +95,11 @@ def test_sampling_and_beams_with_the_cache_are_those_without(name, plan_of, way)
     assert torch.equal(*texts)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [*FAMILIES, "llama-grouped", "mistral-window", "smollm3-window"])
 def test_generation_of_a_batch_with_padding_on_the_left_is_that_of_the_gated_model(name):
     """Positions come from the attention mask and the cache together; a layer without heads must not shift them."""
     model = make(name)
-    plan = no_heads_first(dissect(model).layers)
+    plan = no_heads_first(dissect(model))
     ids, mask = tokens(2, 6), torch.tensor([[0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1]])
     options = {"attention_mask": mask, "max_new_tokens": 6, "do_sample": False, "pad_token_id": 0}
     with Gates(model) as gates:
@@ -139,6 +140,69 @@ def test_two_cuts_are_one_cut_along_the_union(name):
     assert kept_of(once).heads == ((1,), (0, 2))
 
 
+GROUPED = ["llama-grouped", "qwen2-grouped", "qwen3-grouped", "gemma-wide-heads", "llama-nine-heads-three-groups"]
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_two_cuts_of_groups_are_one_cut_along_the_union(name):
+    """Also where the second one takes the last group of a layer, which the first one left alone there."""
+    model = make(name)
+    anatomy = dissect(model)
+    first = Plan(groups(anatomy, (0, 0), (0, 2), (1, 1)), {(0, 3), (1, 0)})
+    second = Plan(groups(anatomy, (0, 0), (0, 1), (1, 2)), {(0, 4), (1, 0)})
+    halfway = cut(model, first)
+    assert [layer.groups for layer in dissect(halfway).layers[:2]] == [1, 2]
+    twice = cut(halfway, present(kept_of(halfway), second))
+    once = cut(model, Plan(first.heads | second.heads, first.neurons | second.neurons))
+    assert torch.equal(logits(twice), logits(once))
+    assert kept_of(twice) == kept_of(once)
+    size = anatomy.layers[0].heads // 3
+    assert kept_of(once).heads[:2] == ((), tuple(range(size)))
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_every_group_can_go_alone_and_its_keys_and_values_go_with_it(name):
+    """The keys that are left serve the heads that they served: the logits are those of the model with the group gated."""
+    model = make(name)
+    anatomy = dissect(model)
+    for group in range(3):
+        plan = Plan(groups(anatomy, (0, group), (1, group)))
+        with Gates(model) as gates:
+            gates.set(plan)
+            gated = logits(model)
+        smaller = cut(model, plan)
+        assert torch.allclose(logits(smaller), gated, rtol=0, atol=1e-10)
+        attention = smaller.get_submodule(dissect(smaller).layers[0].attention)
+        assert attention.k_proj.out_features == attention.v_proj.out_features == 2 * anatomy.layers[0].head_width
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_a_part_of_a_group_is_refused_with_its_heads(name):
+    """By the cut and by the count of what it would take, in one sentence; a gate may close a single head."""
+    model, heads = make(name), dissect(make(name)).layers[1].head_groups[1]
+    named = f"{', '.join(map(str, heads[:-1]))} and {heads[-1]} share a key and a value"
+    for action in (lambda plan: cut(model, plan), lambda plan: parameters_removed(plan, dissect(model))):
+        with pytest.raises(BadInput, match=f"head {heads[0]} of layer 1, where heads {named}") as refusal:
+            action(Plan(heads={(1, heads[0])}))
+        assert str(refusal.value).count(". ") == 0
+    with Gates(model) as gates:
+        before = logits(model)
+        gates.close(heads={(1, heads[0])})
+        assert not torch.equal(logits(model), before)
+
+
+@pytest.mark.parametrize("name", ["llama-one-group", "gemma-one-group"])
+def test_a_layer_with_one_group_for_all_its_heads_keeps_it(name):
+    """Nothing of it may go, whole or in part, and neurons may."""
+    model = make(name)
+    (group,) = dissect(model).layers[0].head_groups
+    assert dissect(model).layers[0].removable_groups == ()
+    for heads in (group, group[:2]):
+        with pytest.raises(BadInput, match="only key-value group, which stays"):
+            cut(model, Plan(heads={(0, head) for head in heads}))
+    assert dissect(cut(model, Plan(neurons={(0, 1)}))).layers[0].neurons == 19
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_layer_that_lost_everything_can_be_cut_and_gated_again(name):
     """The other layers of a model with empty ones are still open to both."""
@@ -175,7 +239,7 @@ def test_embeddings_that_were_untied_by_hand_stay_two():
 @pytest.mark.parametrize("plan_of", [ragged, nothing_left])
 def test_a_deep_copy_of_a_cut_model_is_the_same_model(name, plan_of):
     """Modules of ours copy like any other, and the copy knows its original units."""
-    smaller = cut(make(name), plan_of(dissect(make(name)).layers))
+    smaller = cut(make(name), plan_of(dissect(make(name))))
     copy = deepcopy(smaller)
     assert torch.equal(logits(copy), logits(smaller))
     assert kept_of(copy) == kept_of(smaller)
@@ -206,7 +270,7 @@ def test_a_cut_model_trains(name):
         losses.append(loss.item())
     assert losses[-1] < losses[0]
     idle = {path.rpartition(".")[0] for path, parameter in smaller.named_parameters() if parameter.grad is None}
-    norm = {"gpt2": "ln_1", "opt": "self_attn_layer_norm", "gpt_neox": "input_layernorm"}[name]
+    norm = {"gpt2": "ln_1", "opt": "self_attn_layer_norm"}.get(name, "input_layernorm")
     assert {path.rpartition(".")[2] for path in idle} == {norm} and len(idle) == 1
 
 
@@ -216,7 +280,7 @@ def test_a_cut_model_trains(name):
 def test_dropout_falls_on_the_same_places(config):
     """In training with one seed, a layer without heads drops the same entries of its output as the gated one."""
     model = CLASSES[config.model_type](config).double().train()
-    plan = no_heads_first(dissect(model).layers)
+    plan = no_heads_first(dissect(model))
     with Gates(model) as gates:
         gates.set(plan)
         torch.manual_seed(0)
@@ -231,7 +295,7 @@ def test_dtype_mode_and_frozen_parameters_are_kept(name, dtype):
     """A half-precision model in training mode with frozen embeddings is cut to one like it."""
     model = make(name, dtype=dtype).train()
     model.get_input_embeddings().weight.requires_grad_(False)
-    smaller = cut(model, no_heads_first(dissect(model).layers))
+    smaller = cut(model, no_heads_first(dissect(model)))
     assert smaller.dtype == dtype and smaller.training
     assert not smaller.get_input_embeddings().weight.requires_grad
     assert logits(smaller.eval()).isfinite().all()
@@ -242,7 +306,7 @@ def test_dtype_mode_and_frozen_parameters_are_kept(name, dtype):
 def test_the_attention_implementation_can_be_switched_after_the_cut(name, implementation):
     """Eager and sdpa agree on a ragged model with a layer without heads; eager returns weights for each layer with heads."""
     model = make(name)
-    plan = no_heads_first(dissect(model).layers)
+    plan = no_heads_first(dissect(model))
     smaller = cut(model, plan)
     expected = logits(smaller)
     smaller.set_attn_implementation(implementation)

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from engine.models.anatomy import dissect
-from engine.pruning.calibration import Statistics, calibrate
+from engine.pruning.calibration import calibrate
 from engine.pruning.evidence import Evidence
+from engine.pruning.statistics import Statistics
 from engine.record.catalogue import CRITERIA
 from engine.record.errors import BadInput, UnknownName
 from engine.record.lifecycle import Progressed
@@ -36,7 +37,8 @@ def test_statistics_are_those_of_a_calibration_pass(evidence):
     told, found = drive(evidence.statistics(BLOCKS, ("rms", "mean")))
     wanted = calibrate(evidence.model, BLOCKS, ("rms", "mean"))
     assert all(torch.equal(mine.rms, theirs.rms) for mine, theirs in zip(found.mlp, wanted.mlp, strict=True))
-    assert told == [Progressed("calibration", done, 320, "tokens") for done in (128, 256, 320)]
+    assert told[0].what.startswith("calibration, in ") and told[0].done == 0
+    assert told[1:] == [Progressed("calibration", done, 320, "tokens") for done in (128, 256, 320)]
 
 
 def test_what_is_known_is_not_gathered_again(evidence):
@@ -49,6 +51,36 @@ def test_what_is_known_is_not_gathered_again(evidence):
     assert drive(evidence.statistics(BLOCKS, ("rms", "mean"))) == ([], more)
     told, other = drive(evidence.statistics(BLOCKS.flip(0), ("rms", "mean")))
     assert told and other is not more, "another text of the same shape is another text"
+
+
+def test_another_process_reads_what_was_gathered(tmp_path):
+    """From the folder of the run: without a pass, to the bit, and only what is missing is gathered."""
+    model = make("gpt2")
+    _, wanted = drive(Evidence(model, dissect(model), tmp_path).statistics(BLOCKS, ("rms", "covariance")))
+    told, found = drive(Evidence(make("gpt2"), dissect(model), tmp_path).statistics(BLOCKS, ("covariance", "mean")))
+    assert torch.equal(found.mlp[0].summed, wanted.mlp[0].summed) and found.gathered == {"covariance", "mean"}
+    assert len(told) == 4, "a pass for the mean alone"
+    told, found = drive(Evidence(make("gpt2"), dissect(model), tmp_path).statistics(BLOCKS, ("rms", "mean", "covariance")))
+    assert told == [] and torch.equal(found.mlp[1].rms, wanted.mlp[1].rms)
+
+
+def test_another_model_never_reads_it(tmp_path):
+    """After one step of training, say: whatever lies in the folder is of the weights before."""
+    model = make("gpt2")
+    drive(Evidence(model, dissect(model), tmp_path).statistics(BLOCKS, ("rms",)))
+    with torch.no_grad():
+        model.transformer.h[0].mlp.c_fc.weight[0, 0] += 1
+    told, found = drive(Evidence(model, dissect(model), tmp_path).statistics(BLOCKS, ("rms",)))
+    assert told and torch.equal(found.mlp[0].rms, calibrate(model, BLOCKS, ("rms",)).mlp[0].rms)
+
+
+def test_several_criteria_share_one_pass(evidence):
+    """And have the scores that each has alone."""
+    names = ("activation", "energy", "random", "taylor")
+    told, found = drive(evidence.scores_of(names, BLOCKS, 3))
+    assert sum(event.done == 0 for event in told) == 1
+    alone = Evidence(evidence.model, evidence.anatomy)
+    assert found == tuple(drive(alone.scores(name, BLOCKS, 3))[1] for name in names)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -14,7 +14,7 @@ from tests.families import FAMILIES, NAMES, logits, make, tokens
 
 
 def some_units(anatomy):
-    """A plan with one head and two neurons in every layer, and all heads and neurons of the last."""
+    """A plan with one head, of a group or not, and two neurons in every layer, and all heads and neurons of the last."""
     last = anatomy.layers[-1]
     heads = {(layer.index, layer.index % layer.heads) for layer in anatomy.layers} | {(last.index, h) for h in range(last.heads)}
     neurons = {(layer.index, n) for layer in anatomy.layers for n in (0, 7)} | {(last.index, n) for n in range(last.neurons)}

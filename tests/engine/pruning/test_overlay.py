@@ -57,9 +57,9 @@ def test_a_plan_takes_the_place_of_the_one_before(method):
 @pytest.mark.parametrize("wrong", [(Plan(heads={(2, 0)}), "bias"), (PLAN, "biass"), (PLAN, "least-squares")])
 def test_what_cannot_be_laid_leaves_what_lies_there(wrong):
     """A unit that is not there, a method that is not known, statistics that lack what it needs."""
-    model, _, overlay = laid("gpt2")
+    model, statistics, overlay = laid("gpt2")
     poor = calibrate(model, tokens(12, 16), ("mean",))
-    overlay.lay(OTHER, "bias", poor)
+    overlay.lay(OTHER, "bias", statistics)
     before = logits(model)
     with pytest.raises(BadInput):
         overlay.lay(*wrong, poor)

@@ -74,6 +74,14 @@ def test_units_without_scores_do_not_go_silently():
         make_plan(scores, (0.25, 0.25), (0, 0.1))
 
 
+def test_heads_that_go_together_go_by_the_mean_of_their_scores():
+    """Groups of two: the share is one of groups, of which the lower mean goes; a head of no group stays."""
+    scores = Scores(heads=((0.0, 0.9, 0.4, 0.3), (0.0, 0.1, 0.2, 0.3)), neurons=((), ()))
+    plan = make_plan(scores, (0.5, 1.0), (0, 0), [((0, 1), (2, 3)), ()])
+    assert plan == Plan(heads={(0, 2), (0, 3)})
+    assert make_plan(scores, (0.25, 0.24), (0, 0), [((0, 1), (2, 3))] * 2).heads_of(0) == (2, 3)
+
+
 def test_a_plan_is_made_from_any_pairs():
     """Lists from JSON, numbers from tensors and repeated units make the same plan, which is hashable."""
     plan = Plan(heads=[[1, 2], (0, 3), [1, 2]], neurons=torch.tensor([[2, 7]]).numpy())

@@ -6,11 +6,13 @@ import typing
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from engine.record.recipe import Calibration, Measuring, Schedule, Tuning
+from engine.record.recipe import Calibration, Measuring, Protection, Schedule, Suggestion, Tuning
 
 TEXTS = ["", "word", 'quo"te', "zwei\nZeilen\ttab", "ü🌳\u2028", "\\n", "{", "null", "x" * 500]
 PARTS = {
     Schedule: Schedule(level=0.25, shape="custom", layers=(0.0, 1.0)),
+    Protection: Protection(first=1, last=2),
+    Suggestion: Suggestion(by="block", damage="measured"),
     Tuning: Tuning(steps=3, learning_rate=1e-3),
     Calibration: Calibration(tokens=300, sequence_length=32),
     Measuring: Measuring(tokens=64, sequence_length=8),

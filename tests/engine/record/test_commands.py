@@ -35,7 +35,11 @@ def test_every_choice_of_a_recipe_reaches_a_command():
         criterion="random",
         heads={"level": 0.11},
         neurons={"level": 0.22},
+        allocation="global",
+        suggestion={"by": "block"},
+        protect={"first": 1},
         compensation="bias",
+        rounds=3,
         tuning={"steps": 33},
         calibration={"tokens": 4444},
         evaluation={"tokens": 5555},
@@ -46,8 +50,16 @@ def test_every_choice_of_a_recipe_reaches_a_command():
     )
     carried = [getattr(command, field.name) for command in ask.commands_of(recipe) for field in fields(command)]
     for name in Recipe.model_fields:
-        if name not in ("allocation", "rounds", "cut"):  # one value each, and what `commands_of` itself decides on
+        if name != "cut":  # what `commands_of` itself decides on
             assert getattr(recipe, name) in carried, name
+
+
+@pytest.mark.parametrize("make", [ask.prune_of, ask.preview_of])
+def test_pruning_and_its_preview_take_the_recipe_whole(make):
+    """Every field of the command is the recipe's field of that name, so that what is previewed is what would be done."""
+    recipe = Recipe(criterion="random", heads={"level": 0.11}, compensation="bias", calibration={"tokens": 4444}, seed=7)
+    command = make(recipe)
+    assert all(getattr(command, field.name) == getattr(recipe, field.name) for field in fields(command))
 
 
 @pytest.mark.parametrize("name", ask.COMMANDS)

@@ -127,3 +127,34 @@ def test_the_lowest_go_and_among_equals_the_first():
 def test_parameters_saved_is_a_weighted_sum():
     """Units of different layers weigh differently in a model that was cut before."""
     assert parameters_saved((1, 0, 2), (10, 100, 1000)) == 2010
+
+
+def test_nothing_goes_from_protected_layers_and_the_mean_stays_the_level():
+    """A thousand random schedules: zeros at the ends, no share over the cap, the level in the mean; or one sentence."""
+    draw, refused = random.Random(1), 0
+    for _ in range(1000):
+        layers, level, cap = draw.randint(1, 30), draw.choice([0.0, draw.random()]), draw.choice([1.0, draw.uniform(0.3, 1)])
+        first, last = draw.randint(0, 4), draw.randint(0, 4)
+        others = max(0, layers - first - last)
+        asked = {"cap": cap, "protected": (first, last)}
+        if level * layers > cap * others + 1e-6:
+            refused += 1
+            with pytest.raises(BadInput, match="cannot be reached"):
+                shares(layers, level, draw.choice(SHAPES), 2.0, **asked)
+            continue
+        found = shares(layers, level, draw.choice(SHAPES), 2.0, **asked)
+        assert len(found) == layers and not any(found[:first]) and not any(found[max(0, layers - last) :])
+        assert sum(found) / layers == pytest.approx(level, abs=1e-9) and max(found) <= cap + 1e-12, (layers, level, asked)
+    assert 50 < refused < 900
+
+
+def test_custom_shares_of_protected_layers_are_left_out():
+    """The others stay as they were given: nobody asked for a mean."""
+    assert shares(4, 0.0, "custom", layer_shares=(0.1, 0.2, 0.3, 0.4), protected=(1, 1)) == (0.0, 0.2, 0.3, 0.0)
+    assert shares(3, 0.0, "custom", blocks=(0.1, 0.2, 0.3), protected=(9, 9)) == (0.0, 0.0, 0.0)
+
+
+def test_a_floor_stays():
+    """Whatever the share; a layer that is smaller than the floor loses nothing."""
+    assert [count(1.0, 12, floor) for floor in (0, 1, 12, 13)] == [12, 11, 0, 0]
+    assert count(0.5, 12, 1) == 6

@@ -9,6 +9,7 @@ from engine.record.events import (
     CheckpointSaved,
     Compensated,
     CorpusLoaded,
+    CriteriaCompared,
     Evaluated,
     GatesChanged,
     Latency,
@@ -17,6 +18,7 @@ from engine.record.events import (
     ModelSaved,
     PlanMade,
     Previewed,
+    RankCorrelation,
     StepTrained,
     TextSampled,
     TuningStarted,
@@ -113,6 +115,14 @@ def one_by_one(events: list[Stamped]) -> RunState:
     for event in events:
         state = fold(state, [event])
     return state
+
+
+def test_a_comparison_of_criteria_stays_until_another_model_is_loaded():
+    """It is of that model, and stands beside the scores that were told last."""
+    compared = CriteriaCompared(("random", "taylor"), (RankCorrelation("random", "taylor", "heads", 0.25, 2),), 512)
+    state = after(LOAD, SCORE, doing(4, "Agree", compared))
+    assert state.compared == compared and state.scores.criterion == "random"
+    assert after(LOAD, SCORE, doing(4, "Agree", compared), LOAD).compared is None
 
 
 def test_a_whole_run_folds_to_what_it_told():

@@ -27,7 +27,7 @@ def test_a_head_that_looks_at_everything_alike_goes_before_one_that_looks_at_one
         model.transformer.h[0].ln_1.weight.fill_(1)
         model.transformer.h[0].ln_1.bias.fill_(0)
     statistics = calibrate(model, torch.zeros(1, 3, dtype=torch.long), entropy.NEEDS)
-    assert statistics.attention_entropy[0][0] == pytest.approx(1, abs=1e-6)
+    assert statistics.attention[0].entropy[0] == pytest.approx(1, abs=1e-6)
     scores = entropy.score(model, dissect(model), statistics, 0)
     assert scores.heads[0][0] == pytest.approx(0, abs=1e-6)
     assert scores.heads[0][1] > 0.9

@@ -6,7 +6,7 @@ import torch
 
 from engine.models.anatomy import dissect
 from engine.pruning.criteria import magnitude
-from tests.families import FAMILIES, HEAD_WIDTH, HEADS, LAYERS, NEURONS, WIDTH, make
+from tests.engine.pruning.small import FAMILIES, GROUPED, HEAD_WIDTH, HEADS, NEURONS, WIDTH, small
 
 
 def head_by_hand(model, family, layer, head):
@@ -20,19 +20,28 @@ def head_by_hand(model, family, layer, head):
         attention = model.model.decoder.layers[layer].self_attn
         rows = [one.weight[span] for one in (attention.q_proj, attention.k_proj, attention.v_proj)]
         return [*rows, attention.out_proj.weight[:, span]]
+    if family in ("llama", GROUPED):
+        attention = model.model.layers[layer].self_attn
+        shared = head // (HEADS * HEAD_WIDTH // attention.k_proj.out_features)  # the key of this head
+        of_key = slice(shared * HEAD_WIDTH, (shared + 1) * HEAD_WIDTH)
+        rows = [attention.q_proj.weight[span], attention.k_proj.weight[of_key], attention.v_proj.weight[of_key]]
+        return [*rows, attention.o_proj.weight[:, span]]
     attention = model.gpt_neox.layers[layer].attention
     fused = attention.query_key_value.weight.view(HEADS, 3 * HEAD_WIDTH, WIDTH)  # as forward views it
     return [fused[head], attention.dense.weight[:, span]]
 
 
 def neuron_by_hand(model, family, layer, neuron):
-    """The incoming row and the outgoing column of one neuron."""
+    """The incoming row, or rows where a gate multiplies it, and the outgoing column of one neuron."""
     if family == "gpt2":
         mlp = model.transformer.h[layer].mlp
         return [mlp.c_fc.weight[:, neuron], mlp.c_proj.weight[neuron]]
     if family == "opt":
         mlp = model.model.decoder.layers[layer]
         return [mlp.fc1.weight[neuron], mlp.fc2.weight[:, neuron]]
+    if family in ("llama", GROUPED):
+        mlp = model.model.layers[layer].mlp
+        return [mlp.gate_proj.weight[neuron], mlp.up_proj.weight[neuron], mlp.down_proj.weight[:, neuron]]
     mlp = model.gpt_neox.layers[layer].mlp
     return [mlp.dense_h_to_4h.weight[neuron], mlp.dense_4h_to_h.weight[:, neuron]]
 
@@ -42,12 +51,12 @@ def norm(parts):
     return np.sqrt(sum(float((part.detach() ** 2).sum()) for part in parts))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, GROUPED])
 def test_scores_are_the_norms_of_all_weights_of_a_unit(family):
-    """Q, K, V and O of every head, row and column of every neuron."""
-    model = make(family)
+    """Q, K, V and O of every head, a shared K and V whole for each of its heads; rows and column of every neuron."""
+    model = small(family)
     scores = magnitude.score(model, dissect(model), None, 0)
-    for layer in range(LAYERS):
+    for layer in range(3):
         expected = [norm(head_by_hand(model, family, layer, head)) for head in range(HEADS)]
         np.testing.assert_allclose(scores.heads[layer], expected, rtol=1e-12)
         expected = [norm(neuron_by_hand(model, family, layer, neuron)) for neuron in range(NEURONS)]
@@ -57,8 +66,8 @@ def test_scores_are_the_norms_of_all_weights_of_a_unit(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_permuting_heads_permutes_scores(family):
     """Heads that change places take their scores along: no head is read in another's rows."""
-    model = make(family)
-    order = [2, 0, 1]
+    model = small(family)
+    order = [2, 0, 3, 1]
     before = magnitude.score(model, dissect(model), None, 0).heads[1]
     slices = [[part.detach().clone() for part in head_by_hand(model, family, 1, head)] for head in range(HEADS)]
     with torch.no_grad():

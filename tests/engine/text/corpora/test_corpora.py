@@ -5,6 +5,7 @@ import pytest
 from engine.record.catalogue import CORPORA
 from engine.record.errors import BadInput, UnknownName
 from engine.text.corpora import Splits, read_corpus
+from tests.engine.text.corpora.test_wikipedia_dump import write_dump
 
 PARTS = ("train", "calibration", "evaluation")
 
@@ -20,6 +21,8 @@ def offline_spec(name, folder):
     """What to give `read_corpus` for one source, with files written to `folder` where it needs some."""
     if name == "file":
         return f"file:{write_text(folder, 'text.txt', 0)}"
+    if name == "wikipedia-dump":
+        return f"wikipedia-dump:{write_dump(folder / 'dump.xml')}"
     if name == "paths":
         return {part: write_text(folder, f"{part}.txt", 100 * place) for place, part in enumerate(PARTS)}
     return name
@@ -35,6 +38,7 @@ def test_every_corpus_has_its_menu_entry(name):
     assert entry.facts["LABEL"]
     assert entry.facts["SOURCE"] in ("built in", "needs the network", "your file")
     assert len(entry.help) > 40
+    assert ("TAKES" in entry.facts) == ("ASKS" in entry.facts)
 
 
 @pytest.mark.parametrize("name", OFFLINE)
@@ -55,7 +59,7 @@ def test_train_is_the_largest_part(name, tmp_path):
     splits = read_corpus(offline_spec(name, tmp_path))
     words = [sum(len(text.split()) for text in getattr(splits, part)) for part in PARTS]
     share = words[0] / sum(words)
-    assert share == pytest.approx({"file": 0.8, "paths": 1 / 3, "wikipedia-sample": 0.72}[name], abs=0.03)
+    assert share == pytest.approx({"file": 0.8, "paths": 1 / 3, "wikipedia-dump": 0.9, "wikipedia-sample": 0.72}[name], abs=0.03)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
