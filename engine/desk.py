@@ -113,7 +113,8 @@ class Desk:
         """Lay a plan over the model, in place of what lies there, and checkpoint it.
 
         The event `made`, where the plan comes from scores, is told first, with what compensation is foretold to leave of the
-        error and with the model's size. Whoever gives up before the last event, which tells the checkpoint, gets the model as it was.
+        error and with the model's size. Whoever gives up before the last event, which tells the checkpoint, gets the model as
+        it was.
         """
         before = self.stand
         with blaming("compensation"):
