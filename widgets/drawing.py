@@ -116,12 +116,12 @@ def figure(theme: Theme, marks: list[Mark], axes: list[Axis], **margins: int) ->
     )
 
 
-def notice(theme: Theme, gap: float = 0.09) -> Label:
-    """A place for words in the middle of a chart that has nothing to show yet; see `say`. `gap` is the share of the chart's
-    height from the first line to the second."""
+def notice(theme: Theme, top: float = 0.66, gap: float = 0.09) -> Label:
+    """A place for words in the middle of a chart that has nothing to show yet; see `say`. `top` is where the first
+    line stands, from 0 at the lower edge to 1 at the upper, and `gap` how far below it the second."""
     scales = {"x": LinearScale(min=0, max=1), "y": LinearScale(min=0, max=1)}
     return Label(
-        x=np.array([0.5, 0.5]), y=np.array([0.66, 0.66 - gap]), text=np.array(["", ""]), scales=scales, colors=[theme.muted],
+        x=np.array([0.5, 0.5]), y=np.array([top, top - gap]), text=np.array(["", ""]), scales=scales, colors=[theme.muted],
         align="middle", default_size=12, font_weight="normal",
     )  # fmt: skip
 

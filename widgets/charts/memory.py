@@ -41,7 +41,7 @@ class _Memory:
             if each in TOTALS:
                 self.limits[each] = Lines(colors=[colour], stroke_width=1, line_style="dash_dotted", **place)
         self.limit = (swatch(theme.baseline, dash="8 3 2 3", width=1), "limit")
-        self.words = notice(theme, gap=0.21)
+        self.words = notice(theme, top=0.8, gap=0.22)
         self.along = axis(theme, self.across, "Minutes")
         self.left = axis(theme, self.up, "GiB", "left", grid=True)
         self.figure = figure(theme, [*self.limits.values(), *self.lines.values(), self.words], [self.along, self.left])
