@@ -169,6 +169,28 @@ def test_what_is_known_of_the_units_belongs_to_the_weights(desk, recipe):
     assert desk.evidence is not known
 
 
+def test_another_worker_of_the_same_run_reads_what_was_gathered(recipe, tmp_path):
+    """From the run's folder, whatever lay over the model, and not once its weights have been trained."""
+    scores = []
+    for trained in (False, False, True):
+        loaded = load(recipe.model)
+        texts = Texts(read_corpus(recipe.corpus), loaded.tokenizer, loaded.anatomy.context)
+        desk = Desk(loaded, texts, "cpu", torch.float32, tmp_path)
+        if trained:
+            with torch.no_grad():
+                next(loaded.model.parameters())[0, 0] += 1
+        lay(desk, recipe)
+        steps, told = desk.scores("energy", recipe.calibration, 0), []
+        try:
+            while True:
+                told.append(next(steps))
+        except StopIteration as end:
+            scores.append((bool(told), end.value))
+        desk.close()
+    assert [passed for passed, _ in scores] == [True, False, True]
+    assert scores[0][1] == scores[1][1] != scores[2][1]
+
+
 def test_the_control_of_a_first_recovery_is_the_dense_model(desk, recipe):
     """And that of a second one what the first one left."""
     lay(desk, recipe)
