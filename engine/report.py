@@ -172,11 +172,14 @@ def protocol(found: Evaluated | None) -> dict[str, Any] | None:
     }
 
 
-def write_scores(folder: Path | None, criterion: str, scores: Scores) -> str | None:
-    """Write all scores as `artifacts/scores-CRITERION.safetensors` of a run and return that path; None without a folder."""
+def write_scores(folder: Path | None, criterion: str, scores: Scores, number: int = 1) -> str | None:
+    """Write all scores as `artifacts/scores-CRITERION.safetensors` of a run and return that path; None without a folder.
+
+    Those of a later round have its `number` in their name.
+    """
     if folder is None:
         return None
-    name = f"artifacts/scores-{criterion}.safetensors"
+    name = f"artifacts/scores-{criterion}{f'-{number}' if number > 1 else ''}.safetensors"
     (folder / "artifacts").mkdir(mode=0o700, exist_ok=True)
     tensors = {
         f"{kind}.{layer}": torch.tensor(of_layer, dtype=torch.float64)  # [units]

@@ -1,6 +1,6 @@
 """Command in, events out: the one file that knows every stage of an experiment; knows nothing of screens and processes.
 
-    Load → Score → Preview, Prune, SetGate → Evaluate, Sample → Tune, and its control → Cut → Save          Undo, Reset: back
+    Load → Score → Suggest, Preview, Prune, SetGate → Evaluate, Sample → Tune, and its control → Cut → Save      Undo, Reset: back
 
 `handle(command)` is a generator. The caller drives it: pausing is not asking for the next event, stopping is closing it. A
 command that raises `BadInput`, or that is stopped, leaves the model as it was; only a stopped Tune keeps what it has learnt,
@@ -16,9 +16,10 @@ from torch import LongTensor, nn
 from engine.desk import Desk
 from engine.evaluation import latency
 from engine.models.load import loading
+from engine.planning import kept_promise, planned, planning, suggested
 from engine.pruning.checkpoint import save
 from engine.pruning.cut import cut
-from engine.pruning.plan import Plan, Scores, make_plan
+from engine.pruning.plan import Plan, Scores
 from engine.record import commands as ask
 from engine.record import events as tell
 from engine.record.errors import BadInput, blaming
@@ -56,6 +57,9 @@ class Workbench:
                 yield from self._score(command.criterion, command.calibration, command.seed)
             case ask.Agree():
                 yield from self._agree(command)
+            case ask.Suggest():
+                proposal = yield from self.desk.suggest(command)
+                yield suggested(proposal, command, self.desk.loaded.anatomy)
             case ask.Preview():
                 yield from self._preview(command)
             case ask.Prune():
@@ -103,6 +107,7 @@ class Workbench:
     def _forget(self) -> None:
         self.measured: dict[str, tell.Evaluated] = {}
         self._told: tuple | None = None  # the scores that were told last
+        self._promised: float | None = None  # how much the loss should rise, by the suggestion that was followed
         self._steps = 0  # of a recovery that is under way
 
     def _load(self, command: ask.Load) -> Events:
@@ -125,48 +130,40 @@ class Workbench:
         self.desk = Desk(loaded, texts, device, precision, self.folder)
         yield tell.CorpusLoaded(splits.name, **documents, **tokens, train_tokens=None, licence=splits.licence)
 
-    def _score(self, criterion: str, calibration: Calibration, seed: int) -> Generator[tell.Event, None, Scores]:
+    def _score(self, criterion: str, calibration: Calibration, seed: int) -> Events:
         scores = yield from self.desk.scores(criterion, calibration, seed)
+        yield from self._tell(criterion, scores, calibration, seed)
+
+    def _tell(self, criterion: str, scores: Scores, calibration: Calibration, seed: int) -> Events:
         told = (criterion, seed, calibration, self.desk.stand.weights)
         if told != self._told:
             artifact = write_scores(self.folder, criterion, scores)
             yield tell.UnitsScored(criterion, scores.heads, calibration.tokens, artifact)
             self._told = told
-        return scores
 
     def _agree(self, command: ask.Agree) -> Events:
         scores = yield from self.desk.scores_of(command.criteria, command.calibration, command.seed)
         yield compared(command.criteria, scores, command.calibration.tokens)
 
-    def _planned(self, command: ask.Preview | ask.Prune) -> Generator[tell.Event, None, tuple]:
-        """What a command asks for: the plan, the shares that it came from, what to compensate it by."""
-        layers = len(self.desk.loaded.anatomy.layers)
-        given = {}
-        for kind in ("heads", "neurons"):
-            with blaming(f"{kind}.layers"):
-                given[kind] = getattr(command, kind).shares(layers)
-        scores = yield from self._score(command.criterion, command.calibration, command.seed)
-        known = yield from self.desk.known(command.compensation, command.calibration)
-        return make_plan(scores, given["heads"], given["neurons"]), given, known
-
     def _preview(self, command: ask.Preview) -> Events:
         desk = self.desk
-        plan, _, known = yield from self._planned(command)
+        last, known = yield from planning(self.desk, self.folder, command, self._tell)
         with desk.overlay.lifted():
             with blaming("compensation"):
-                records = yield from desk.overlay.laying(plan, command.compensation, known, command.ridge, command.add_biases)
+                how = (command.compensation, known, command.ridge, command.add_biases)
+                records = yield from desk.overlay.laying(last.plan, *how)
             found = yield from desk.evaluate(desk.model, command.evaluation)
-            what = desk.counts(plan) | {"residuals": residuals(records)}
+            what = desk.counts(last.plan) | {"residuals": residuals(records)}
         length = command.evaluation.sequence_length
         yield tell.Previewed(**what, perplexity=found.perplexity, tokens=found.tokens, sequence_length=length)
 
     def _prune(self, command: ask.Prune) -> Events:
-        plan, given, known = yield from self._planned(command)
-        what = self.desk.counts(plan)
-        made = tell.PlanMade(**what, head_shares=given["heads"], neuron_shares=given["neurons"], criterion=command.criterion)
-        how = {"ridge": command.ridge, "add_biases": command.add_biases}
-        yield from self.desk.lay(plan, command.compensation, command.calibration, known, "prune", **how, made=made)
+        last, known = yield from planning(self.desk, self.folder, command, self._tell)
+        made = planned(last, command, self.desk.counts(last.plan))
+        how = {"ridge": command.ridge, "add_biases": command.add_biases, "made": made}
+        yield from self.desk.lay(last.plan, command.compensation, command.calibration, known, "prune", **how)
         self._measure_anew("baseline")
+        self._promised = last.promised
 
     def _set_gate(self, command: ask.SetGate) -> Events:
         overlay, unit = self.desk.overlay, (command.layer, command.head)
@@ -183,7 +180,7 @@ class Workbench:
     def _measure_anew(self, *stages: str) -> None:
         """The model has changed: what was measured at other stages than these is another model's."""
         self.measured = {stage: found for stage, found in self.measured.items() if stage in stages}
-        self._smaller = None
+        self._smaller = self._promised = None
 
     def _evaluate(self, model: nn.Module, stage: str, measuring: Measuring) -> Events:
         found = yield from self.desk.evaluate(model, measuring)
@@ -191,6 +188,8 @@ class Workbench:
         protocol = (self.desk.texts.splits.name, measuring.sequence_length, dtype)
         self.measured[stage] = tell.Evaluated(stage, found.perplexity, found.nll, found.tokens, *protocol)
         yield self.measured[stage]
+        if stage == "pruned":
+            yield from kept_promise(self._promised, self.measured.get("baseline"), self.measured[stage])
 
     def _sample(self, model: nn.Module, stage: str, prompt: str, seed: int, new: int = 40) -> tell.TextSampled:
         with blaming("prompt"):

@@ -124,11 +124,11 @@ def by_damage(parts: Sequence[Part], curves: Sequence[Sequence[float]], budget: 
     the steps with the least damage for a parameter come first, which is exact for convex curves (Everett 1963, "Generalized
     Lagrange multiplier method for solving problems of optimum allocation of resources").
     """
-    ladders = _ladders(parts, by)
+    rising = ladders(parts, by)
     counts = [part.gone for part in parts]
     removed = price_of(parts, counts)
     stretches = []
-    for ladder, (inside, rungs) in enumerate(ladders):
+    for ladder, (inside, rungs) in enumerate(rising):
         points = [
             (sum(parts[at].price * one for at, one in zip(inside, rung, strict=True)), _damage(curves, inside, rung))
             for rung in rungs
@@ -138,7 +138,7 @@ def by_damage(parts: Sequence[Part], curves: Sequence[Sequence[float]], budget: 
             slope = (points[high][1] - points[low][1]) / (points[high][0] - points[low][0])
             stretches.append((slope, ladder, low, high, [points[at][0] - points[low][0] for at in range(low, high + 1)]))
     for _, ladder, low, high, prices in sorted(stretches):
-        inside, rungs = ladders[ladder]
+        inside, rungs = rising[ladder]
         full = removed + prices[-1] <= budget
         reached = high if full else low + min(range(len(prices)), key=lambda step: (abs(removed + prices[step] - budget), -step))
         for at, one in zip(inside, rungs[reached], strict=True):
@@ -169,6 +169,39 @@ def plan_of(parts: Sequence[Part], counts: Sequence[int]) -> Plan:
     return Plan(**units)
 
 
+def shares_at(parts: Sequence[Part], counts: Sequence[int], layers: int) -> Shares:
+    """What share of every layer's units these counts are."""
+    found = {kind: [0.0] * layers for kind in KINDS}
+    for part, gone in zip(parts, counts, strict=True):
+        if part.groups:
+            found[part.kind][part.layer] = gone / len(part.groups)
+    return {kind: tuple(shares) for kind, shares in found.items()}
+
+
+def notes(parts: Sequence[Part], counts: Sequence[int], shares: Shares) -> tuple[str, ...]:
+    """In sentences, what whole groups and floors have made of the shares that were asked for."""
+    said = []
+    shared = [(part, gone) for part, gone in zip(parts, counts, strict=True) if part.groups and len(part.groups[0]) > 1]
+    if any(shares[part.kind][part.layer] for part, _ in shared):
+        units = [(len(part.groups) * len(part.groups[0]), len(part.groups[0])) for part, _ in shared]
+        asked = math.fsum(of * shares["heads"][part.layer] for (of, _), (part, _) in zip(units, shared, strict=True))
+        got = sum(gone * size for (_, size), (_, gone) in zip(units, shared, strict=True))
+        sizes = " or ".join(str(size) for size in sorted({size for _, size in units}))
+        said.append(f"Heads that share a key go together, {sizes} at a time: {asked:.1f} heads were asked for and {got} go.")
+    kept = sum(not part.groups and bool(shares[part.kind][part.layer]) for part in parts if part.kind == "heads")
+    if kept:
+        said.append(f"In {kept} layers no head can go: all of them share the only key, or none is left.")
+    for kind, name in KINDS.items():
+        held = sum(
+            gone < count(shares[kind][part.layer], len(part.groups))
+            for part, gone in zip(parts, counts, strict=True)
+            if part.kind == kind
+        )
+        if held:
+            said.append(f"In {held} layers fewer {name}s go than the shares ask for: limits hold the others.")
+    return tuple(said)
+
+
 def _standardised(scores: Sequence[float]) -> list[float]:
     if not scores:
         return []
@@ -177,15 +210,16 @@ def _standardised(scores: Sequence[float]) -> list[float]:
     return [(score - mean) / spread if spread else 0.0 for score in scores]
 
 
-def _ladders(parts: Sequence[Part], by: str) -> list[tuple[list[int], list[Counts]]]:
-    """What rises together, as places in `parts`, and the counts that it can have, lowest first."""
+def ladders(parts: Sequence[Part], by: str) -> list[tuple[list[int], list[Counts]]]:
+    """What loses more together, as places in `parts`, and the counts that it can have, lowest first: each part by itself, or,
+    `by` "block", all layers of a block in equal shares."""
     if by == "layer":
         return [([at], [(gone,) for gone in range(part.gone, part.most + 1)]) for at, part in enumerate(parts)]
     of_layer = block_of_layers(1 + max((part.layer for part in parts), default=0))
     blocks: dict[tuple, list[int]] = {}
     for at, part in enumerate(parts):
         blocks.setdefault((part.kind, of_layer[part.layer]), []).append(at)
-    ladders = []
+    found = []
     for inside in blocks.values():
         steps = max(len(parts[at].groups) for at in inside)
         rungs = [
@@ -193,8 +227,8 @@ def _ladders(parts: Sequence[Part], by: str) -> list[tuple[list[int], list[Count
             for step in range(steps + 1)
             if steps
         ]
-        ladders.append((inside, list(dict.fromkeys(rungs))))
-    return ladders
+        found.append((inside, list(dict.fromkeys(rungs))))
+    return found
 
 
 def _damage(curves: Sequence[Sequence[float]], inside: Sequence[int], rung: Sequence[int]) -> float:

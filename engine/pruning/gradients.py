@@ -65,9 +65,9 @@ def graph_bytes(anatomy: Anatomy, length: int, itemsize: int = 4) -> int:
     """About how many bytes the graph of one block of `length` tokens takes until its backward pass is done.
 
     Counted for every token: logits, their float32 copy, probabilities and gradients; of every layer two norms, three residual
-    streams, queries, keys, values, attention and its output, and three or four copies of the neurons.
+    streams, queries, keys, values, attention and its output, and the neurons six times, as GPT-2's GELU keeps them.
     """
-    layers = sum(10 * layer.heads * layer.head_width + 4 * layer.neurons for layer in anatomy.layers)
+    layers = sum(10 * layer.heads * layer.head_width + 6 * layer.neurons for layer in anatomy.layers)
     return length * itemsize * (4 * anatomy.vocabulary + layers)
 
 

@@ -21,8 +21,8 @@ def prune(loaded: Loaded, recipe: Recipe) -> Plan:
     texts = Texts(read_corpus(recipe.corpus), loaded.tokenizer, loaded.anatomy.context, loaded.anatomy.vocabulary)
     blocks = texts.blocks("calibration", recipe.calibration.sequence_length, recipe.calibration.tokens, "calibration")
     evidence, overlay = Evidence(loaded.model, loaded.anatomy), Overlay(loaded.model, loaded.anatomy)
-    plan = [step.plan for step in planning(evidence, overlay, blocks, recipe) if isinstance(step, Round)][-1]
-    overlay.off()
+    with overlay.lifted():
+        plan = [step.plan for step in planning(evidence, overlay, blocks, recipe) if isinstance(step, Round)][-1]
     known = _finish(compensation_goes_by(evidence, blocks, recipe.compensation))
     overlay.lay(plan, recipe.compensation, known, recipe.ridge, recipe.add_biases)
     return plan

@@ -24,6 +24,7 @@ from engine.record.lifecycle import (
     WorkerRestarted,
     WorkerStarted,
 )
+from engine.record.suggestions import Suggested, SuggestionMeasured
 
 Counts = tuple[int, ...]  # one number for each layer
 Head = tuple[int, int]  # (layer, head)
@@ -80,6 +81,7 @@ class UnitsScored:
     heads: tuple[tuple[float, ...], ...]
     tokens: int
     artifact: str | None
+    round: int = 1  # of a pruning; from the second on, the scores are of what the rounds before have left
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,11 @@ class CriteriaCompared:
 @dataclass(frozen=True)
 class PlanMade:
     """Which units go, what the model would weigh without them, and what compensation is foretold to leave of the error; no
-    `residuals` where nothing is compensated."""
+    `residuals` where nothing is compensated.
+
+    The shares are those that were asked for, or, where units compete, those that came of it; `notes` says what whole groups and
+    limits made of them. Of several rounds the last is the one that is done, the others are on the way to it.
+    """
 
     heads: tuple[Head, ...]
     head_counts: Counts
@@ -134,6 +140,10 @@ class PlanMade:
     parameters_after: int
     criterion: str
     residuals: tuple[Residual, ...] = ()
+    allocation: str = "schedule"
+    notes: tuple[str, ...] = ()
+    round: int = 1
+    rounds: int = 1
 
 
 @dataclass(frozen=True)
@@ -275,7 +285,8 @@ class ModelSaved:
 
 Event = (
     RunStarted | WorkerStarted | CommandStarted | CommandFinished | CommandRefused | CommandStopped | ModelLoaded | CorpusLoaded
-    | UnitsScored | CriteriaCompared | PlanMade | Previewed | GatesChanged | Compensated | Evaluated | TuningStarted | StepTrained
+    | UnitsScored | CriteriaCompared | Suggested | PlanMade | Previewed | GatesChanged | Compensated | Evaluated | TuningStarted
+    | SuggestionMeasured | StepTrained
     | CheckpointSaved | Undone | TextSampled | ModelCut | ModelSaved | Progressed | MemorySampled | Degraded | WorkerRestarted
     | Validated | RunPaused | RunResumed | RunFinished | RunStopped | RunFailed
 )  # fmt: skip

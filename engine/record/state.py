@@ -35,6 +35,8 @@ from engine.record.events import (
     RunStarted,
     RunStopped,
     StepTrained,
+    Suggested,
+    SuggestionMeasured,
     TextSampled,
     TuningStarted,
     Undone,
@@ -62,6 +64,7 @@ class Standing:
     plan: PlanMade | None = None
     gates: GatesChanged | None = None
     compensated: Compensated | None = None
+    promise: SuggestionMeasured | None = None  # what a suggestion that was followed has come to
     perplexity: Mapping[str, Evaluated] = field(default_factory=dict)
     samples: Mapping[str, TextSampled] = field(default_factory=dict)
     curves: Mapping[str, Curve] = field(default_factory=dict)
@@ -91,6 +94,7 @@ class RunState:
     scores: UnitsScored | None = None
     compared: CriteriaCompared | None = None
     preview: Previewed | None = None
+    suggested: Suggested | None = None
     standing: Standing = Standing()
     before: Standing | None = None  # what stood before the change in hand, until that is checkpointed or given up
     replaced: "RunState | None" = None  # the state before a model whose text is still to come
@@ -192,12 +196,15 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
         case Progressed():
             return replace(state, progress=fact)
         case ModelLoaded():
-            bare = {"scores": None, "compared": None, "preview": None, "standing": Standing(), "checkpoint": None, "shelved": {}}
-            return replace(state, model=fact, step=None, arm="", replaced=replace(state, replaced=None), parents={}, **bare)
+            bare = dict.fromkeys(("scores", "compared", "preview", "suggested", "step", "checkpoint"))
+            replaced = replace(state, replaced=None)
+            return replace(state, model=fact, arm="", replaced=replaced, standing=Standing(), shelved={}, parents={}, **bare)
         case CorpusLoaded():
             return replace(state, corpus=fact, replaced=None)
-        case UnitsScored():
+        case UnitsScored(round=1):  # those of later rounds are of what is left of a model that is being pruned
             return replace(state, scores=fact)
+        case Suggested():
+            return replace(state, suggested=fact)
         case CriteriaCompared():
             return replace(state, compared=fact)
         case Previewed():
@@ -218,10 +225,12 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
 def _measured(state: RunState, fact: Any, at: float) -> RunState:
     standing = state.standing
     match fact:
+        case PlanMade() if fact.round < fact.rounds:
+            pass  # on the way to the plan that is laid
         case PlanMade():
             # A new plan starts from the model before it: what was measured since then no longer holds.
             state = _shelve(state)
-            standing = replace(_keep(standing, "baseline"), plan=fact, compensated=None)
+            standing = replace(_keep(standing, "baseline"), plan=fact, compensated=None, promise=None)
         case GatesChanged(reason="by hand"):
             state = _shelve(state)
             standing = replace(_keep(standing, "baseline"), gates=fact)
@@ -229,6 +238,8 @@ def _measured(state: RunState, fact: Any, at: float) -> RunState:
             standing = replace(standing, gates=fact)
         case Compensated():
             standing = replace(standing, compensated=fact)
+        case SuggestionMeasured():
+            standing = replace(standing, promise=fact)
         case Evaluated():
             standing = replace(standing, perplexity={**standing.perplexity, fact.stage: fact})
         case TextSampled():

@@ -1,5 +1,7 @@
 """Tests of engine/desk.py: what is laid over a model between two commands, and how it comes off."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -8,8 +10,8 @@ from engine.evaluation.perplexity import evaluate
 from engine.models.load import load
 from engine.pruning.plan import Plan
 from engine.record.errors import BadInput
-from engine.record.events import CheckpointSaved, Compensated, GatesChanged, Undone
-from engine.record.lifecycle import Progressed
+from engine.record.events import CheckpointSaved, Compensated, GatesChanged, PlanMade, Undone
+from engine.record.lifecycle import Degraded, Progressed
 from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
 
@@ -42,10 +44,16 @@ def end_of(steps):
             return end.value
 
 
-def lay(desk: Desk, recipe, plan: Plan = PLAN, method: str = "none") -> list:
-    """Lay a plan and return the events."""
-    statistics = end_of(desk.statistics(method, recipe.calibration))
-    return list(desk.lay(plan, method, recipe.calibration, statistics, "prune"))
+def lay(desk: Desk, recipe, plan: Plan = PLAN, method: str = "none", **how) -> list:
+    """Lay a plan and return the events, but for those that only tell how far it has come."""
+    known = end_of(desk.known(method, recipe.calibration))
+    events = desk.lay(plan, method, recipe.calibration, known, "prune", **how)
+    return [event for event in events if not isinstance(event, Progressed)]
+
+
+def made(desk: Desk, plan: Plan = PLAN) -> PlanMade:
+    """The event that tells a plan, before anything is known of its compensation."""
+    return PlanMade(**desk.counts(plan), head_shares=(0.3,) * 3, neuron_shares=(0.0,) * 3, criterion="random")
 
 
 def test_a_change_is_told_in_order_and_ends_in_a_checkpoint(desk, recipe):
@@ -59,22 +67,60 @@ def test_a_change_is_told_in_order_and_ends_in_a_checkpoint(desk, recipe):
     assert events[2] == CheckpointSaved("step-000002", "step-000001", "prune")
 
 
-def test_what_is_said_first_comes_first_and_belongs_to_the_change(desk, recipe):
-    """Given up there, nothing has changed."""
+@pytest.mark.parametrize("method", ["bias", "least-squares", "sequential"])
+def test_the_plan_is_told_first_with_what_is_foretold_of_it(desk, recipe, method):
+    """What compensation should leave of the error, projection by projection; given up there, nothing has changed."""
     before = seen(desk.model)
-    events = desk.lay(PLAN, "none", recipe.calibration, None, "prune", first=(Undone(None),))
-    assert next(events) == Undone(None)
+    events = desk.lay(PLAN, method, recipe.calibration, end_of(desk.known(method, recipe.calibration)), "prune", made=made(desk))
+    told = next(event for event in events if not isinstance(event, Progressed))
+    spots = {(residual.layer, residual.part) for residual in told.residuals}
+    assert spots >= {(0, "attention"), (1, "mlp"), (2, "attention")} and (len(spots) == 3) == (method != "sequential")
+    assert all(0 <= one.compensated <= one.dropped * 1.000001 and one.relative >= 0 for one in told.residuals)
+    assert told == dataclasses.replace(made(desk), residuals=told.residuals)
     assert not torch.equal(seen(desk.model), before)
     events.close()
     assert torch.equal(seen(desk.model), before) and desk.stand.name == ""
 
 
+@pytest.mark.parametrize("method", ["least-squares", "sequential"])
+def test_stopped_in_the_middle_of_a_compensation_the_model_is_as_it_was(desk, recipe, method):
+    """To the bit, with the plan that lay over it before."""
+    lay(desk, recipe, Plan(heads={(1, 1)}), "bias")
+    before, stand = seen(desk.model), desk.stand
+    events = desk.lay(PLAN, method, recipe.calibration, end_of(desk.known(method, recipe.calibration)), "prune")
+    assert isinstance(next(events), Progressed) and isinstance(next(events), Progressed)
+    events.close()
+    assert torch.equal(seen(desk.model), before) and desk.stand == stand and desk.overlay.plan == Plan(heads={(1, 1)})
+
+
+def test_too_little_text_for_a_fit_is_told(desk, recipe):
+    """As something else than was asked for; with enough of it nothing is said."""
+    few = recipe.calibration.model_copy(update={"tokens": 32})
+    events = list(desk.lay(PLAN, "least-squares", few, end_of(desk.known("least-squares", few)), "prune"))
+    (doubt,) = [event for event in events if isinstance(event, Degraded)]
+    assert doubt.asked == "one on 195 or more" and doubt.did == "a fit on 32 tokens" and "raise the ridge" in doubt.why
+    assert not any(isinstance(event, Degraded) for event in lay(desk, recipe, method="least-squares"))
+
+
+def test_ridge_and_biases_are_remembered_for_a_plan_that_is_changed_by_hand(desk, recipe):
+    """Through a checkpoint."""
+    lay(desk, recipe, method="sequential", ridge=0.5, add_biases=False)
+    lay(desk, recipe, Plan())
+    desk.restore("step-000001")
+    assert (desk.stand.method, desk.stand.ridge, desk.stand.add_biases) == ("sequential", 0.5, False)
+
+
 def test_nothing_is_calibrated_for_a_method_that_needs_nothing(desk, recipe):
     """Not even a text that would be too short."""
     long = recipe.calibration.model_copy(update={"sequence_length": 10_000})
-    assert end_of(desk.statistics("none", long)) is None
+    assert end_of(desk.known("none", long)) is None
     with pytest.raises(BadInput):
-        end_of(desk.statistics("bias", long))
+        end_of(desk.known("bias", long))
+
+
+def test_sequential_goes_by_the_text_itself(desk, recipe):
+    """And measures nothing beforehand."""
+    assert torch.equal(end_of(desk.known("sequential", recipe.calibration)), desk.texts.blocks("calibration", 32, 512))
 
 
 def test_an_evaluation_reports_its_way_to_the_usual_number(desk, recipe):
@@ -121,6 +167,28 @@ def test_what_is_known_of_the_units_belongs_to_the_weights(desk, recipe):
     assert desk.evidence is known
     list(desk.keep_trained(1, "tune"))
     assert desk.evidence is not known
+
+
+def test_another_worker_of_the_same_run_reads_what_was_gathered(recipe, tmp_path):
+    """From the run's folder, whatever lay over the model, and not once its weights have been trained."""
+    scores = []
+    for trained in (False, False, True):
+        loaded = load(recipe.model)
+        texts = Texts(read_corpus(recipe.corpus), loaded.tokenizer, loaded.anatomy.context)
+        desk = Desk(loaded, texts, "cpu", torch.float32, tmp_path)
+        if trained:
+            with torch.no_grad():
+                next(loaded.model.parameters())[0, 0] += 1
+        lay(desk, recipe)
+        steps, told = desk.scores("energy", recipe.calibration, 0), []
+        try:
+            while True:
+                told.append(next(steps))
+        except StopIteration as end:
+            scores.append((bool(told), end.value))
+        desk.close()
+    assert [passed for passed, _ in scores] == [True, False, True]
+    assert scores[0][1] == scores[1][1] != scores[2][1]
 
 
 def test_the_control_of_a_first_recovery_is_the_dense_model(desk, recipe):

@@ -1,6 +1,7 @@
 """Tests of engine/report.py: models, plans and records as plain numbers."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from engine.pruning.cut import cut
 from engine.pruning.plan import Plan, Scores
 from engine.record.costs import Latency, Memory
 from engine.record.errors import BadInput
-from engine.record.events import Evaluated, Residual
+from engine.record.events import Compensated, Evaluated, Residual
 from tests.families import FAMILIES, make
 
 PLAN = Plan(heads={(1, 2), (0, 1), (1, 0)}, neurons={(1, 4), (1, 5), (0, 0)})
@@ -74,16 +75,31 @@ def test_size_counts_a_shared_tensor_once():
     assert report.size_of(model.to(torch.float16)) == (parameters, 2 * parameters)
 
 
-def test_compensations_become_one_event_with_each_note_once():
-    """Residuals by projection, None where nothing was measured."""
-    records = [
-        Compensation(0, "attention", "bias", 4, 8, 512, None, None, None, ("careful",)),
-        Compensation(1, "mlp", "bias", 2, 18, 512, 1.0, 0.5, 2.0, ("careful", "few")),
-    ]
-    told = report.compensated("bias", records)
-    assert (told.method, told.tokens, told.notes) == ("bias", 512, ("careful", "few"))
-    assert told.residuals == (Residual(0, "attention", None, None, None), Residual(1, "mlp", 1.0, 0.5, 2.0))
-    assert report.compensated("bias", []).residuals == ()
+def record(part: str, **changes) -> Compensation:
+    """What compensation says of one output projection with a bias, 8 of its channels kept, and enough text."""
+    plain = Compensation(0, part, "least-squares", 4, 8, 512, 1.0, 0.5, 2.0, bias="", wanted=40, exact=True)
+    return replace(plain, **changes)
+
+
+def test_compensations_become_one_event():
+    """Residuals by projection, and what was done about biases in words."""
+    records = (record("attention"), record("mlp", bias="added"), record("mlp", layer=1, compensated=0.25, bias="added"))
+    told = report.compensated("least-squares", records)
+    assert (told.method, told.tokens) == ("least-squares", 512)
+    assert told.residuals == report.residuals(records)
+    assert told.residuals[2] == Residual(1, "mlp", 1.0, 0.25, 2.0) and told.residuals[2].relative == 0.125
+    assert told.notes == ("2 output projections had no bias and were given one.",)
+    (note,) = report.compensated("bias", (record("mlp", method="bias", bias="none"),)).notes
+    assert note == "1 output projections have no bias, so nothing was corrected there."
+    assert report.compensated("bias", ()) == Compensated("bias", 0, (), ())
+
+
+def test_doubts_are_told_as_something_else_than_was_asked():
+    """Too little text, by the projection that wants most; a system without one solution; nothing where all is well."""
+    assert list(report.doubts((record("mlp"),))) == list(report.doubts(())) == []
+    few, loose = report.doubts((record("mlp", wanted=600), record("attention", wanted=700, exact=False)))
+    assert (few.asked, few.did) == ("one on 700 or more", "a fit on 512 tokens")
+    assert loose.did == "a pseudo-inverse" and "1 projections" in loose.why
 
 
 def test_a_saved_model_tells_base_recipe_history_and_protocol(model_folder):

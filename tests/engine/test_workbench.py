@@ -251,6 +251,39 @@ def test_undo_and_reset_bring_every_stand_back_to_the_bit(recipe, bench):
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
+@pytest.mark.parametrize("method", ["bias", "least-squares", "sequential"])
+def test_biases_that_a_model_is_given_go_through_a_whole_run(recipe, model_folder, tmp_path, method):
+    """Counted, changed by hand, trained, cut, saved and loaded; and an undo takes them away again, every stand to the bit."""
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    LlamaForCausalLM(grouped("Llama", vocab_size=len(tokenizer), loss_type="ForCausalLM")).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    bench = Workbench(tmp_path / "run", recipe.model_copy(update={"model": str(tmp_path / "model"), "compensation": method}))
+    (tmp_path / "run").mkdir()
+    do(bench, ask.commands_of(bench.recipe)[0])
+    names, stood = set(bench.desk.model.state_dict()), [seen(bench)]
+    looked = one(do(bench, preview(bench.recipe)), tell.Previewed)
+    assert set(bench.desk.model.state_dict()) == names and torch.equal(seen(bench), stood[0])
+    by_hand = ask.SetGate(1, 0, open=False)
+    for change in (prune(bench.recipe), by_hand, tune(bench.recipe, **NO_CONTROL), prune(bench.recipe, compensation="none")):
+        events = do(bench, change)
+        stood.append(seen(bench))
+        if len(stood) == 2:
+            told = one(events, tell.PlanMade)
+            assert "given one" in one(events, tell.Compensated).notes[0] and told.residuals == looked.residuals
+            assert told.parameters_after == looked.parameters_after == one(events, tell.GatesChanged).parameters_after
+    given = set(bench.desk.model.state_dict()) - names
+    assert given and all(name.endswith("_proj.bias") for name in given)
+    cut = one(do(bench, ask.Cut(recipe.evaluation), ask.Save()), tell.ModelCut)
+    model, _ = load_pruned(tmp_path / "run" / "model")
+    assert cut.difference < 1e-4 and given <= set(model.state_dict())
+    assert set(json.loads((tmp_path / "run" / "model" / SIDECAR).read_text())["added_biases"]) == given
+    for logits in stood[-2::-1]:
+        do(bench, ask.Undo())
+        assert torch.equal(seen(bench), logits)
+    assert set(bench.desk.model.state_dict()) == names
+    bench.close()
+
+
 def test_another_process_goes_on_where_this_one_stood(recipe, bench, tmp_path):
     """From the folder alone: the same logits, the same undo, the same calibration for a gate by hand."""
     do(bench, prune(recipe), tune(recipe), prune(recipe, criterion="random"))
@@ -292,8 +325,8 @@ def test_a_gate_set_by_hand_is_compensated_as_the_plan_was(recipe, bench):
     do(bench, ask.SetGate(*head, open=False))
     by_hand = seen(bench)
     do(bench, ask.Reset())
-    statistics = end_of(bench.desk.statistics(recipe.compensation, recipe.calibration))
-    bench.desk.overlay.lay(Plan(plan.heads | {head}, plan.neurons), recipe.compensation, statistics)
+    known = end_of(bench.desk.known(recipe.compensation, recipe.calibration))
+    bench.desk.overlay.lay(Plan(plan.heads | {head}, plan.neurons), recipe.compensation, known)
     assert torch.equal(seen(bench), by_hand)
 
 

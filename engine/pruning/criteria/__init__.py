@@ -4,20 +4,20 @@ The contract. The file's name is the criterion's name in a recipe, its docstring
 literals, read without importing the file, its entry in the menu:
 
     LABEL   what the menu calls it
-    COST    what it takes: "nothing", "weights" or "one pass" over the calibration text
-    NEEDS   what the pass gathers, out of `engine.pruning.calibration.NEEDS`; () where it takes none
+    COST    what it takes: "nothing", "weights", "one pass" over the calibration text, "pass + backward" or "many passes"
+    NEEDS   what is gathered for it, out of `engine.pruning.statistics.NEEDS`; () where that is nothing
     UNITS   what it scores: "heads", "neurons" or both
 
 and one function:
 
     score(model, anatomy, statistics, seed) -> engine.pruning.plan.Scores
 
-`model` and its `Anatomy` may be dense, gated or cut; `statistics` is what `calibrate` gathered, or None where NEEDS is
-empty; `seed` matters only to what draws numbers. The scores are finite, one for each unit, the same for the same
-arguments. Scores of different layers, and of heads and neurons, are not made comparable here. A criterion changes
-neither weights nor mode nor hooks nor the global random state, and it runs as named or raises `BadInput`: there is no
-falling back from one to another. What is not in UNITS is an empty tuple in the scores, and a plan that would take any of it
-is refused.
+`model` and its `Anatomy` may be dense, gated or cut; `statistics` is what `calibrate` gathered, or None where NEEDS is empty;
+`seed` matters only to what draws numbers. The scores are finite, one for each unit, the same for the same arguments. A head
+that shares its keys has a score of its own, though it goes with its group. Scores of different layers, and of heads and
+neurons, are not made comparable here. A criterion changes neither weights nor mode nor hooks nor the global random state, and
+it runs as named or raises `BadInput`: there is no falling back from one to another. What is not in UNITS is an empty tuple in
+the scores, and a plan that would take any of it is refused.
 """
 
 from engine.record.catalogue import CRITERIA

@@ -1,0 +1,179 @@
+"""Tests of engine/pruning/damage.py and sensitivity.py: against plain regressions and finite differences."""
+
+import pytest
+import torch
+
+from engine.models.anatomy import dissect, matrix, output_features
+from engine.pruning.allocate import parts_of, plan_of
+from engine.pruning.calibration import calibrate
+from engine.pruning.damage import NEEDS, damage_of, measuring, predicted, uniform_counts
+from engine.pruning.plan import Plan, Scores
+from engine.pruning.sensitivity import sensing
+from engine.record.recipe import Protection, Schedule
+from tests.engine.pruning.small import GROUPED, LAYERS, VOCABULARY, small, text
+
+ANY = {"heads": Schedule(), "neurons": Schedule()}
+
+
+def finish(steps):
+    """What a generator returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def parts_with(model: torch.nn.Module, **limits) -> tuple:
+    """Every part of a model, in the order of random scores."""
+    draw, anatomy = torch.Generator().manual_seed(3), dissect(model)
+    scores = Scores(
+        heads=tuple(tuple(torch.rand(one.heads, generator=draw).tolist()) for one in anatomy.layers),
+        neurons=tuple(tuple(torch.rand(one.neurons, generator=draw).tolist()) for one in anatomy.layers),
+    )
+    return parts_of(scores, anatomy, ANY, Protection(**limits))
+
+
+@pytest.mark.parametrize("family", ["gpt2", GROUPED])
+@pytest.mark.parametrize("method, ridge", [("least-squares", 1e-2), ("bias", 0.0), ("none", 0.0)])
+def test_a_curve_is_the_fisher_weighted_error_of_every_plan_by_itself(family, method, ridge):
+    """Each point by a regression of its own on the raw vectors, which knows nothing of factorisations and orders."""
+    model, blocks = small(family, biases=False), text(24)
+    anatomy, parts = dissect(model), parts_with(model)
+    statistics, sensitivity = calibrate(model, blocks, NEEDS), finish(sensing(model, anatomy, blocks))
+    curves = predicted(model, anatomy, parts, statistics, sensitivity, method, ridge, add_biases=True)
+    for part, curve in zip(parts, curves, strict=True):
+        heads, layer = part.kind == "heads", anatomy.layers[part.layer]
+        path = layer.attention_output if heads else layer.mlp_output
+        fisher = (sensitivity.attention if heads else sensitivity.mlp)[part.layer]
+        vectors = inputs_of(model, path, blocks)  # [tokens, channels]
+        deviations = vectors if method == "none" else vectors - vectors.mean(0)
+        weight = matrix(model.get_submodule(path)).detach()  # [out, channels]
+        power = deviations.square().mean()
+        for gone in {0, 1, len(part.groups) // 2, len(part.groups)}:
+            units = [unit for group in part.groups[:gone] for unit in group]
+            lost = output_features(layer, units) if heads else units
+            kept = [channel for channel in range(weight.shape[1]) if channel not in set(lost)]
+            error, penalty = deviations[:, lost], torch.eye(len(lost), dtype=torch.float64)
+            if method == "least-squares":
+                system = deviations[:, kept].T @ deviations[:, kept] / len(vectors) + ridge * power * torch.eye(len(kept))
+                weights = torch.linalg.solve(system, deviations[:, kept].T @ error / len(vectors))  # [kept, lost]
+                error = error - deviations[:, kept] @ weights
+                penalty = penalty + weights.T @ weights
+            moments = error.T @ error / len(vectors) + (ridge * power * penalty if method == "least-squares" else 0)
+            written = weight[:, lost] @ moments @ weight[:, lost].T  # [out, out]
+            assert curve[gone] == pytest.approx(float((fisher * written).sum()) / 2, rel=1e-5, abs=1e-12)
+
+
+def inputs_of(model: torch.nn.Module, path: str, blocks: torch.Tensor) -> torch.Tensor:
+    """What comes into a module, [tokens, channels]."""
+    seen = []
+    hook = model.get_submodule(path).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].flatten(0, -2)))
+    with torch.no_grad():
+        model(blocks)
+    hook.remove()
+    return torch.cat(seen)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "opt"])
+def test_the_sensitivity_is_that_of_finite_differences(family):
+    """A nudge at every place and in every direction of one projection's output, in a text of two tokens."""
+    model, blocks = small(family), text(1, 3)
+    anatomy = dissect(model)
+    found = finish(sensing(model, anatomy, blocks)).attention[1]  # [out, out]
+    module, nudge = model.get_submodule(anatomy.layers[1].attention_output), {}
+
+    def add(_module, _inputs, output):
+        return output + nudge["by"].view(output.shape)
+
+    def loss() -> float:
+        logits = model(blocks).logits[0]  # [3, vocabulary]
+        return float(torch.nn.functional.cross_entropy(logits[:-1], blocks[0, 1:], reduction="sum"))
+
+    handle, gradients = module.register_forward_hook(add), torch.zeros(3, len(found), dtype=torch.float64)
+    with torch.no_grad():
+        for place in range(3):
+            for at in range(len(found)):
+                values = []
+                for step in (1e-5, -1e-5):
+                    nudge["by"] = torch.zeros(3, len(found), dtype=torch.float64)
+                    nudge["by"][place, at] = step
+                    values.append(loss())
+                gradients[place, at] = (values[0] - values[1]) / 2e-5
+    handle.remove()
+    torch.testing.assert_close(found, gradients.T @ gradients / 2, rtol=1e-5, atol=1e-7)
+
+
+def test_reading_the_sensitivity_leaves_the_model_as_it_was():
+    """Mode, gradients and hooks."""
+    model = small("gpt2").train()
+    finish(sensing(model, dissect(model), text(4)))
+    assert model.training and all(one.requires_grad and one.grad is None for one in model.parameters())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_for_small_errors_the_prediction_is_the_curvature_on_average():
+    """Where the text is the model's own, F is the second derivative: random small errors raise the loss as predicted."""
+    model, draw = small("gpt2"), torch.Generator().manual_seed(0)
+    anatomy = dissect(model)
+    blocks = torch.randint(0, VOCABULARY, (256, 2), generator=draw)  # [n, 2]: one predicted token each
+    with torch.no_grad():
+        chances = model(blocks).logits[:, 0].softmax(1)  # [n, vocabulary]
+        blocks[:, 1] = torch.multinomial(chances, 1, generator=draw)[:, 0]
+    module = model.get_submodule(anatomy.layers[2].mlp_output)
+    fisher = finish(sensing(model, anatomy, blocks)).mlp[2]  # [out, out]
+    before, rises, size = loss_of(model, blocks), [], 0.02
+    for _ in range(64):
+        error = size * torch.randn(len(blocks), 1, len(fisher), generator=draw, dtype=torch.float64)
+        for sign in (1, -1):  # what is linear in the error cancels
+            hook = module.register_forward_hook(
+                lambda _m, _i, output, by=sign * error: torch.cat([output[:, :1] + by, output[:, 1:]], 1)
+            )
+            rises.append(loss_of(model, blocks) - before)
+            hook.remove()
+    promised = size**2 * float(fisher.trace()) / 2
+    assert sum(rises) / len(rises) == pytest.approx(promised, rel=0.25)
+
+
+def loss_of(model: torch.nn.Module, blocks: torch.Tensor) -> float:
+    """Nats per predicted token, in one go."""
+    with torch.no_grad():
+        logits = model(blocks).logits[:, :-1]  # [n, length - 1, vocabulary]
+    return float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), blocks[:, 1:].flatten()))
+
+
+@pytest.mark.parametrize("by", ["layer", "block"])
+def test_a_measured_curve_goes_through_what_was_measured(by):
+    """A made-up loss, the square of what is gone in every layer: at the points it is exact, in between it is a straight line."""
+    parts, asked = parts_with(small("gpt2"), last=1), []
+
+    def loss(plan: Plan):
+        asked.append(plan)
+        yield "progress"
+        return 3.0 + sum(len(plan.neurons_of(layer)) ** 2 for layer in range(LAYERS))
+
+    curves = finish(measuring(parts, by, loss))
+    assert asked[0] == Plan() and all(not plan.heads_of(2) and not plan.neurons_of(2) for plan in asked)
+    for part, curve in zip(parts, curves, strict=True):
+        assert len(curve) == len(part.groups) + 1
+        wanted = [gone**2 if part.kind == "neurons" and part.most else 0 for gone in (0, 10, 20, 30, 40)]
+        if part.kind == "neurons":
+            assert [curve[gone] for gone in (0, 10, 20, 30, 40)] == pytest.approx(wanted)
+            assert curve[5] == pytest.approx(wanted[1] / 2)
+        else:
+            assert set(curve) == {0.0}
+
+
+def test_damage_counts_from_what_is_gone_already():
+    """A part that has lost one group of two has done the damage of one."""
+    parts = parts_with(small("gpt2"))
+    curves = [tuple(float(gone) for gone in range(len(part.groups) + 1)) for part in parts]
+    assert damage_of(parts, curves, [len(part.groups) for part in parts]) == 3 * (4 + 40)
+
+
+def test_uniform_counts_take_one_share_of_everything():
+    """As many parameters as asked for, rounded layer by layer."""
+    parts = parts_with(small("gpt2"))
+    total = sum(part.price * len(part.groups) for part in parts)
+    assert [gone / len(part.groups) for part, gone in zip(parts, uniform_counts(parts, total / 2), strict=True)] == [0.5] * 6
+    assert plan_of(parts, uniform_counts(parts, 0)) == Plan()
