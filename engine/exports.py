@@ -107,7 +107,7 @@ def _cost(state: RunState, kept: nn.Module, plain: nn.Module, tokenizer: PreTrai
     """What leaving biases out does to the perplexity, in words."""
     try:
         measuring = Measuring.model_validate(state.recipe.get("evaluation") or {})
-        texts = Texts(read_corpus(state.recipe["corpus"]), tokenizer, kept.config.max_position_embeddings)
+        texts = Texts(read_corpus(state.recipe["corpus"]), tokenizer, kept.config.max_position_embeddings, kept.config.vocab_size)
         blocks = texts.blocks("evaluation", measuring.sequence_length, measuring.tokens, "evaluation")
     except (BadInput, ValidationError, LookupError) as error:
         return f"what that costs was not measured: {shorten(str(error), 120)}"

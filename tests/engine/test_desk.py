@@ -174,7 +174,7 @@ def test_another_worker_of_the_same_run_reads_what_was_gathered(recipe, tmp_path
     scores = []
     for trained in (False, False, True):
         loaded = load(recipe.model)
-        texts = Texts(read_corpus(recipe.corpus), loaded.tokenizer, loaded.anatomy.context)
+        texts = Texts(read_corpus(recipe.corpus), loaded.tokenizer, loaded.anatomy.context, loaded.anatomy.vocabulary)
         desk = Desk(loaded, texts, "cpu", torch.float32, tmp_path)
         if trained:
             with torch.no_grad():

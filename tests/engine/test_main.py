@@ -176,7 +176,7 @@ def test_a_run_that_breaks_has_status_1_and_one_line(written, tmp_path, capsys, 
     assert main(["run", str(written), "--folder", str(tmp_path / "run")]) == 1
     *_, said = sys.stderr.getvalue().splitlines()
     state = open_run(tmp_path / "run")
-    assert state.status == "failed" and said == f"espalier: {state.failure.reason}" and "FileExistsError" in said
+    assert state.status == "failed" and said == f"espalier: {state.failure.reason}" and "NotADirectoryError" in said
 
 
 def test_an_interrupted_run_ends_as_stopped(written, tmp_path, capsys, monkeypatch):
