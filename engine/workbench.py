@@ -155,7 +155,8 @@ class Workbench:
             found = yield from desk.evaluate(desk.model, command.evaluation)
             what = desk.counts(last.plan) | {"residuals": residuals(records)}
         length = command.evaluation.sequence_length
-        yield tell.Previewed(**what, perplexity=found.perplexity, tokens=found.tokens, sequence_length=length)
+        asked = ask.fingerprint(command)
+        yield tell.Previewed(**what, perplexity=found.perplexity, tokens=found.tokens, sequence_length=length, asked=asked)
 
     def _prune(self, command: ask.Prune) -> Events:
         last, known = yield from planning(self.desk, self.folder, command, self._tell)

@@ -1,8 +1,10 @@
 """What can be asked of a run, as frozen requests in the imperative; knows nothing of how any of them is done."""
 
+import hashlib
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from engine.record.line import encode
 from engine.record.recipe import (
     Allocation,
     Calibration,
@@ -224,3 +226,8 @@ def commands_of(recipe: Recipe) -> tuple[Command, ...]:
     if recipe.cut:
         asked += [Cut(measuring), Save()]
     return tuple(asked)
+
+
+def fingerprint(command: Command) -> str:
+    """What tells a command from any other: a digest of its name and of every field."""
+    return hashlib.sha256(encode(command, "command", 0, 0.0)).hexdigest()[:16]

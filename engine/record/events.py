@@ -159,6 +159,7 @@ class Previewed:
     tokens: int
     sequence_length: int
     residuals: tuple[Residual, ...] = ()
+    asked: str = ""  # `engine.record.commands.fingerprint` of the command that this answers
 
 
 @dataclass(frozen=True)

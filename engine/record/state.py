@@ -15,16 +15,12 @@ from engine.record.events import (
     CommandRefused,
     CommandStarted,
     CommandStopped,
-    Compensated,
     CorpusLoaded,
     CriteriaCompared,
     Degraded,
-    Evaluated,
     GatesChanged,
     MemorySampled,
-    ModelCut,
     ModelLoaded,
-    ModelSaved,
     PlanMade,
     Previewed,
     Progressed,
@@ -36,8 +32,6 @@ from engine.record.events import (
     RunStopped,
     StepTrained,
     Suggested,
-    SuggestionMeasured,
-    TextSampled,
     TuningStarted,
     Undone,
     UnitsScored,
@@ -46,30 +40,12 @@ from engine.record.events import (
     WorkerStarted,
 )
 from engine.record.line import Stamped
+from engine.record.standing import Curve, Standing, after
 
-
-@dataclass(frozen=True)
-class Curve:
-    """The losses of one arm: (step, mean loss per token in nats), in training and on text that training does not read."""
-
-    steps: int = 0
-    training: tuple[tuple[int, float], ...] = ()
-    validation: tuple[tuple[int, float], ...] = ()
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What an undo takes back: the gates and all that was measured since the checkpoint before."""
-
-    plan: PlanMade | None = None
-    gates: GatesChanged | None = None
-    compensated: Compensated | None = None
-    promise: SuggestionMeasured | None = None  # what a suggestion that was followed has come to
-    perplexity: Mapping[str, Evaluated] = field(default_factory=dict)
-    samples: Mapping[str, TextSampled] = field(default_factory=dict)
-    curves: Mapping[str, Curve] = field(default_factory=dict)
-    cut: ModelCut | None = None
-    saved: ModelSaved | None = None
+OF_THE_MODEL = (
+    *("model", "scores", "scored", "preview", "standing", "checkpoint"),
+    *("parents", "shelved", "weights", "step", "arm"),
+)
 
 
 @dataclass(frozen=True)
@@ -101,6 +77,8 @@ class RunState:
     checkpoint: str | None = None
     parents: Mapping[str, str | None] = field(default_factory=dict)  # checkpoint → the one that an undo goes back to
     shelved: Mapping[str | None, Standing] = field(default_factory=dict)  # what stood at each checkpoint; None: as loaded
+    weights: Mapping[str | None, str | None] = field(default_factory=dict)  # checkpoint → the one whose training made its weights
+    scored: str | None = None  # of which of those weights the scores are
     arm: str = ""  # the arm that trains: tuned or control
     step: StepTrained | None = None
     memory: tuple[tuple[float, MemorySampled], ...] = ()
@@ -116,6 +94,11 @@ class RunState:
     def can_undo(self) -> bool:
         """Whether there is a change to take back."""
         return self.checkpoint is not None
+
+    @property
+    def scores_stale(self) -> bool:
+        """Whether the scores are of other weights than those that stand, after a recovery or an undo."""
+        return self.scores is not None and self.scored != self.weights.get(self.checkpoint)
 
     @property
     def is_over(self) -> bool:
@@ -198,11 +181,12 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
         case ModelLoaded():
             bare = dict.fromkeys(("scores", "compared", "preview", "suggested", "step", "checkpoint"))
             replaced = replace(state, replaced=None)
-            return replace(state, model=fact, arm="", replaced=replaced, standing=Standing(), shelved={}, parents={}, **bare)
+            fresh = {"standing": Standing(), "shelved": {}, "parents": {}, "weights": {}, "scored": None}
+            return replace(state, model=fact, arm="", replaced=replaced, **fresh, **bare)
         case CorpusLoaded():
             return replace(state, corpus=fact, replaced=None)
         case UnitsScored(round=1):  # those of later rounds are of what is left of a model that is being pruned
-            return replace(state, scores=fact)
+            return replace(state, scores=fact, scored=state.weights.get(state.checkpoint))
         case Suggested():
             return replace(state, suggested=fact)
         case CriteriaCompared():
@@ -215,46 +199,32 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
             return replace(_dropped(state), status="new", restarts=(*state.restarts, fact))
         case CheckpointSaved():
             parents = {**state.parents, fact.checkpoint: fact.parent}
-            return replace(state, checkpoint=fact.checkpoint, parents=parents, before=None)
+            weights = fact.checkpoint if fact.reason.startswith("tune") else state.weights.get(fact.parent)
+            state = replace(state, parents=parents, weights={**state.weights, fact.checkpoint: weights}, before=None)
+            return _moved(state, fact.checkpoint)
         case Undone():
             standing = state.shelved.get(fact.checkpoint, Standing())
-            return replace(state, checkpoint=fact.checkpoint, standing=standing, step=None, arm="")
-    return _measured(state, fact, at)
+            return _moved(replace(state, standing=standing, step=None, arm=""), fact.checkpoint)
+    return _measured(state, fact)
 
 
-def _measured(state: RunState, fact: Any, at: float) -> RunState:
-    standing = state.standing
+def _measured(state: RunState, fact: Any) -> RunState:
     match fact:
         case PlanMade() if fact.round < fact.rounds:
-            pass  # on the way to the plan that is laid
-        case PlanMade():
-            # A new plan starts from the model before it: what was measured since then no longer holds.
+            return state  # on the way to the plan that is laid
+        case PlanMade() | GatesChanged(reason="by hand"):
             state = _shelve(state)
-            standing = replace(_keep(standing, "baseline"), plan=fact, compensated=None, promise=None)
-        case GatesChanged(reason="by hand"):
-            state = _shelve(state)
-            standing = replace(_keep(standing, "baseline"), gates=fact)
-        case GatesChanged():
-            standing = replace(standing, gates=fact)
-        case Compensated():
-            standing = replace(standing, compensated=fact)
-        case SuggestionMeasured():
-            standing = replace(standing, promise=fact)
-        case Evaluated():
-            standing = replace(standing, perplexity={**standing.perplexity, fact.stage: fact})
-        case TextSampled():
-            standing = replace(standing, samples={**standing.samples, fact.stage: fact})
+        case TuningStarted(arm="tuned"):
+            state = replace(_shelve(state), arm=fact.arm, step=None, step_since=None)
         case TuningStarted():
-            if fact.arm == "tuned":  # a control of an earlier recovery is none of this one
-                state = _shelve(state)
-                standing = replace(_keep(standing, "baseline", "pruned"), curves={})
-            standing = replace(standing, curves={**standing.curves, fact.arm: Curve(fact.steps)})
             state = replace(state, arm=fact.arm, step=None, step_since=None)
-        case ModelCut():
-            standing = replace(standing, cut=fact)
-        case ModelSaved():
-            standing = replace(standing, saved=fact)
-    return replace(state, standing=standing)
+    return replace(state, standing=after(state.standing, fact))
+
+
+def _moved(state: RunState, checkpoint: str | None) -> RunState:
+    """The model stands at another checkpoint; a preview holds for as long as its weights are the same."""
+    same = state.weights.get(checkpoint) == state.weights.get(state.checkpoint)
+    return replace(state, checkpoint=checkpoint, preview=state.preview if same else None)
 
 
 def _shelve(state: RunState) -> RunState:
@@ -262,18 +232,10 @@ def _shelve(state: RunState) -> RunState:
     return replace(state, before=state.standing, shelved={**state.shelved, state.checkpoint: state.standing})
 
 
-def _keep(standing: Standing, *stages: str) -> Standing:
-    """Only what was measured at these stages; a smaller model that was cut is another model's by now."""
-    perplexity = {stage: found for stage, found in standing.perplexity.items() if stage in stages}
-    samples = {stage: found for stage, found in standing.samples.items() if stage in stages}
-    return replace(standing, perplexity=perplexity, samples=samples, cut=None, saved=None)
-
-
 def _taken_back(state: RunState) -> RunState:
     """A change that was given up before its checkpoint has changed nothing, nor has a model that was given up before its text."""
     if state.replaced is not None:
-        loaded = ("model", "scores", "preview", "standing", "checkpoint", "shelved", "parents", "step", "arm")
-        state = replace(state, replaced=None, **{name: getattr(state.replaced, name) for name in loaded})
+        state = replace(state, replaced=None, **{name: getattr(state.replaced, name) for name in OF_THE_MODEL})
     return state if state.before is None else replace(state, standing=state.before, before=None, step=None, arm="")
 
 

@@ -72,3 +72,13 @@ def test_every_command_is_frozen_and_found_by_its_name(name):
 def test_holds_are_commands():
     """Those that are answered at once."""
     assert set(ask.HOLDS) <= set(ask.COMMANDS.values())
+
+
+def test_a_fingerprint_tells_every_field_of_a_command():
+    """The same command has the same one in every process; another criterion, a deeper field or another command has another."""
+    asked = ask.preview_of(Recipe())
+    assert ask.fingerprint(asked) == ask.fingerprint(ask.preview_of(Recipe(prompt="Another"))) != ""
+    others = [{"criterion": "random"}, {"heads": {"level": 0.31}}, {"ridge": 0.5}, {"evaluation": {"tokens": 512}}, {"seed": 1}]
+    told = {ask.fingerprint(ask.preview_of(Recipe.model_validate(other))) for other in others} | {ask.fingerprint(asked)}
+    assert len(told) == len(others) + 1
+    assert ask.fingerprint(ask.Undo()) != ask.fingerprint(ask.Reset())

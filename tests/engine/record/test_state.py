@@ -315,6 +315,21 @@ def test_previews_and_scores_are_the_last_ones():
     assert state.preview == preview and state.scores == SCORE[1] and state.standing == Standing()
 
 
+def test_training_and_its_undo_outdate_scores_and_preview():
+    """Both are of the weights that stood; closing gates changes no weight, and scoring anew is of those that stand."""
+    preview = Previewed(((0, 1),), (1, 0), (0, 0), 1000, 800, 25.0, 50, 32)
+    known = after(LOAD, SCORE, doing(4, "Preview", preview), PRUNE)
+    assert not known.scores_stale and known.preview == preview
+    trained = after(LOAD, SCORE, doing(4, "Preview", preview), PRUNE, TUNE)
+    assert trained.scores_stale and trained.preview is None
+    back = doing(9, "Undo", gates("undo"), Undone("step-000001"))
+    undone = after(LOAD, SCORE, PRUNE, TUNE, SCORE, doing(8, "Preview", preview), back)
+    assert undone.scores_stale and undone.preview is None
+    assert not after(LOAD, SCORE, PRUNE, TUNE, back).scores_stale  # the weights of then, scored then
+    again = doing(10, "Undo", gates("undo"), Undone(None))
+    assert fold(undone, stamp(again + SCORE)).scores_stale is False
+
+
 def test_what_cannot_be_read_is_counted_and_passed_over():
     """A line of another version changes nothing."""
     state = after(LOAD)

@@ -1,0 +1,77 @@
+"""What was measured of a model since its last change, folded from events; knows no run, no command and no checkpoint."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.record.events import (
+    Compensated,
+    Evaluated,
+    GatesChanged,
+    ModelCut,
+    ModelSaved,
+    PlanMade,
+    SuggestionMeasured,
+    TextSampled,
+    TuningStarted,
+)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The losses of one arm: (step, mean loss per token in nats), in training and on text that training does not read."""
+
+    steps: int = 0
+    training: tuple[tuple[int, float], ...] = ()
+    validation: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What an undo takes back: the gates and all that was measured since the checkpoint before."""
+
+    plan: PlanMade | None = None
+    gates: GatesChanged | None = None
+    compensated: Compensated | None = None
+    promise: SuggestionMeasured | None = None  # what a suggestion that was followed has come to
+    perplexity: Mapping[str, Evaluated] = field(default_factory=dict)
+    samples: Mapping[str, TextSampled] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    cut: ModelCut | None = None
+    saved: ModelSaved | None = None
+
+
+def after(standing: Standing, fact: Any) -> Standing:
+    """What stands after one more event; the same where the event says nothing of the model."""
+    match fact:
+        case PlanMade():
+            # A new plan starts from the model before it: what was measured since then no longer holds.
+            return replace(_keep(standing, "baseline"), plan=fact, compensated=None, promise=None)
+        case GatesChanged(reason="by hand"):
+            return replace(_keep(standing, "baseline"), gates=fact)
+        case GatesChanged():
+            return replace(standing, gates=fact)
+        case Compensated():
+            return replace(standing, compensated=fact)
+        case SuggestionMeasured():
+            return replace(standing, promise=fact)
+        case Evaluated():
+            return replace(standing, perplexity={**standing.perplexity, fact.stage: fact})
+        case TextSampled():
+            return replace(standing, samples={**standing.samples, fact.stage: fact})
+        case TuningStarted(arm="tuned"):  # a control of an earlier recovery is none of this one
+            return replace(_keep(standing, "baseline", "pruned"), curves={fact.arm: Curve(fact.steps)})
+        case TuningStarted():
+            return replace(standing, curves={**standing.curves, fact.arm: Curve(fact.steps)})
+        case ModelCut():
+            return replace(standing, cut=fact)
+        case ModelSaved():
+            return replace(standing, saved=fact)
+    return standing
+
+
+def _keep(standing: Standing, *stages: str) -> Standing:
+    """Only what was measured at these stages; a smaller model that was cut is another model's by now."""
+    perplexity = {stage: found for stage, found in standing.perplexity.items() if stage in stages}
+    samples = {stage: found for stage, found in standing.samples.items() if stage in stages}
+    return replace(standing, perplexity=perplexity, samples=samples, cut=None, saved=None)
