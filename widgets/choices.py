@@ -1,10 +1,12 @@
 """What the controls say, as plain values, and what they mean: a recipe, and how moving one moves others; knows no widget."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from engine.record.commands import Command, Load, Preview, Prune, Sample, Score, Tune
+from engine.record.commands import Command, Cut, Evaluate, Load, Preview, Prune, Sample, Score, Tune
+from engine.record.errors import BadInput
+from engine.record.fields import leaves
 from engine.record.recipe import Recipe, Schedule
 from engine.record.schedules import block_of_layers, block_shares, fill, shares
 
@@ -12,6 +14,11 @@ KINDS = ("heads", "neurons")
 BLOCK_SLIDERS = ("front", "middle", "back")
 SCHEDULING = (*KINDS, "shape", "steepness", "apply_to", *BLOCK_SLIDERS)
 OWN_FILE = "file:"
+# The recipe's fields that the controls above the fold show; all others, whatever they are, are in the fold.
+MAIN = ("model", "corpus", "criterion", "prompt", "tuning.steps") + tuple(
+    f"{kind}.{name}" for kind in KINDS for name in ("level", "shape", "steepness", "blocks")
+)
+MORE = {name: knob for name, knob in leaves().items() if name not in MAIN}
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,7 @@ class Choices:
 
     `shape`, `steepness` and `blocks` go for the kinds of unit in `apply_to` ("neurons", "heads" or "both"); the other kind is
     pruned alike in every layer. A recipe from elsewhere may say more than that, for instance a share for each layer: it is
-    kept in `given`, and counts, until one of these controls is moved.
+    kept in `given`, and counts, until one of these controls is moved. `more` has the fields of the fold, by dotted name.
     """
 
     model: str
@@ -35,6 +42,7 @@ class Choices:
     steps: int
     prompt: str
     given: tuple[Schedule, Schedule] | None = None
+    more: Mapping[str, Any] = field(default_factory=lambda: {name: knob.default for name, knob in MORE.items()})
 
     @property
     def shaped(self) -> tuple[str, ...]:
@@ -51,25 +59,33 @@ def choices_of(recipe: Recipe, layers: int) -> Choices:
         model=recipe.model,
         corpus=recipe.corpus,
         criterion=recipe.criterion,
-        heads=_mean(_shares(recipe.heads, layers)),
-        neurons=_mean(_shares(recipe.neurons, layers)),
+        heads=_level(recipe.heads, layers),
+        neurons=_level(recipe.neurons, layers),
         shape=shown.shape,
         steepness=shown.steepness,
-        blocks=_blocks(_shares(shown, layers), (0.0, 0.0, 0.0)),
+        blocks=(0.0, 0.0, 0.0),
         apply_to=apply_to,
         steps=recipe.tuning.steps,
         prompt=recipe.prompt,
+        more={name: _at(recipe, name) for name in MORE},
     )
-    exact = all(Schedule(**_schedule(found, kind, getattr(recipe, kind))) == getattr(recipe, kind) for kind in KINDS)
+    found = replace(found, blocks=_blocks_shown(found, shown, layers))
+    bare = Schedule().model_dump()
+    exact = all(bare | _schedule(found, kind) == getattr(recipe, kind).model_dump() for kind in KINDS)
     return found if exact else replace(found, given=(recipe.heads, recipe.neurons))
 
 
 def recipe_of(choices: Choices, base: Recipe) -> Recipe:
     """The recipe that the controls stand for; what they do not show is as in `base`. Raises pydantic's `ValidationError`."""
-    schedules = {kind: _schedule(choices, kind, getattr(base, kind)) for kind in KINDS}
+    plain: dict[str, Any] = base.model_dump()
+    for name, value in choices.more.items():
+        *inside, last = name.split(".")
+        (plain[inside[0]] if inside else plain)[last] = value
+    schedules = {kind: _schedule(choices, kind) for kind in KINDS}
     if choices.given is not None:
-        schedules = {kind: schedule.model_dump() for kind, schedule in zip(KINDS, choices.given, strict=True)}
-    plain: dict[str, Any] = base.model_dump() | schedules
+        given = zip(KINDS, choices.given, strict=True)
+        schedules = {kind: schedule.model_dump() | _limits(choices, kind) for kind, schedule in given}
+    plain |= schedules
     plain |= {"model": choices.model, "corpus": choices.corpus, "criterion": choices.criterion, "prompt": choices.prompt}
     plain["tuning"] |= {"steps": choices.steps}
     return Recipe.model_validate(plain)
@@ -77,10 +93,16 @@ def recipe_of(choices: Choices, base: Recipe) -> Recipe:
 
 def moved(choices: Choices, control: str, layers: int) -> Choices:
     """The controls after `control` was moved by hand: a block slider turns the shape to custom, all else moves the blocks."""
+    kind, _, limit = control.partition(".")
+    if limit == "layers" and kind in KINDS:
+        return _by_layer(replace(choices, given=None), kind)
+    if limit and (limit == "cap" or kind == "protect"):
+        control = "layers"  # another model's, or as good as that
     if control not in SCHEDULING and control != "layers":
         return choices
     if control != "layers":
-        choices = replace(choices, given=None)
+        acts_on = (control,) if control in KINDS else choices.shaped
+        choices = replace(choices, given=None, more=choices.more | {f"{kind}.layers": None for kind in acts_on})
     elif choices.given is not None:
         return choices
     if control in BLOCK_SLIDERS or (choices.shape == "custom" and control in ("shape", "apply_to", "layers")):
@@ -94,8 +116,8 @@ def moved(choices: Choices, control: str, layers: int) -> Choices:
         scaled = _blocks(fill(profile, getattr(choices, control), 1.0), choices.blocks)
         return replace(choices, blocks=scaled, **dict.fromkeys(choices.shaped, getattr(choices, control)))
     shown = choices.shaped[-1]
-    asked = shares(layers, getattr(choices, shown), choices.shape, choices.steepness)
-    return replace(choices, blocks=_blocks(asked, choices.blocks))
+    asked = Schedule.model_construct(level=getattr(choices, shown), shape=choices.shape, steepness=choices.steepness)
+    return replace(choices, blocks=_blocks_shown(choices, asked, layers, shown))
 
 
 def without_effect(choices: Choices, layers: int) -> dict[str, str]:
@@ -116,29 +138,62 @@ def recipe_as_asked(recipe: Recipe, commands: Iterable[Command]) -> Recipe:
     """The recipe as later commands have changed it, so that a page that comes late shows what was asked for last."""
     changed: dict[str, Any] = {}
     for command in commands:
-        match command:
-            case Load():
-                changed |= {"model": command.model, "corpus": command.corpus}
-            case Score():
-                changed |= {"criterion": command.criterion}
-            case Preview() | Prune():
-                changed |= {"criterion": command.criterion, "heads": command.heads, "neurons": command.neurons}
-            case Sample():
-                changed |= {"prompt": command.prompt}
-            case Tune():
-                changed |= {"tuning": command.tuning, "prompt": command.prompt}
+        if isinstance(command, Load | Score | Preview | Prune | Sample | Evaluate | Tune | Cut):
+            changed |= {each.name: getattr(command, each.name) for each in fields(command) if each.name in Recipe.model_fields}
     return recipe.model_copy(update=changed)
 
 
-def _schedule(choices: Choices, kind: str, base: Schedule) -> dict[str, Any]:
-    """One kind's schedule; where the level is not to be had under the base's cap, the cap gives way to the level."""
-    level = round(getattr(choices, kind), 4)
-    if kind in choices.shaped and choices.shape == "custom":
-        return {"level": level, "shape": "custom", "blocks": tuple(round(share, 4) for share in choices.blocks)}
-    schedule = {"level": level, "cap": max(base.cap, level)}
+def _at(recipe: Recipe, name: str) -> Any:
+    """The value of a field, by its dotted name."""
+    for part in name.split("."):
+        recipe = getattr(recipe, part)
+    return recipe
+
+
+def _limits(choices: Choices, kind: str) -> dict[str, Any]:
+    """What the fold says of one kind's schedule."""
+    return {name.partition(".")[2]: value for name, value in choices.more.items() if name.startswith(f"{kind}.")}
+
+
+def _schedule(choices: Choices, kind: str) -> dict[str, Any]:
+    """One kind's schedule, as the controls and the fold say."""
+    limits, schedule = _limits(choices, kind), {"level": round(getattr(choices, kind), 4)}
+    if limits["layers"] is not None:
+        return schedule | {"shape": "custom"} | limits
     if kind not in choices.shaped or choices.shape == "uniform":
-        return schedule
-    return schedule | {"shape": choices.shape, "steepness": round(choices.steepness, 3)}
+        return schedule | limits
+    if choices.shape == "custom":
+        return schedule | {"shape": "custom", "blocks": tuple(round(share, 4) for share in choices.blocks)} | limits
+    return schedule | {"shape": choices.shape, "steepness": round(choices.steepness, 3)} | limits
+
+
+def _by_layer(choices: Choices, kind: str) -> Choices:
+    """The controls after shares by layer were written: their mean is the level, if they have one."""
+    given = choices.more[f"{kind}.layers"]
+    if isinstance(given, str) or given is None or not all(0 <= share <= 1 for share in given):
+        return choices
+    return replace(choices, **{kind: _mean(given)})
+
+
+def _level(schedule: Schedule, layers: int) -> float:
+    return (
+        _mean(schedule.shares(len(schedule.layers or ()) or layers)) if schedule.shape == "custom" else round(schedule.level, 4)
+    )
+
+
+def _blocks_shown(choices: Choices, schedule: Schedule, layers: int, kind: str = "") -> tuple[float, float, float]:
+    """The three sliders' places for a schedule, under the fold's cap and with its protected layers; where so much cannot go,
+    as they are."""
+    if schedule.shape == "custom":
+        return _blocks(_shares(schedule, layers), choices.blocks)
+    cap = choices.more[f"{kind}.cap"] if kind else schedule.cap
+    protected = tuple(max(0, choices.more[f"protect.{end}"]) for end in ("first", "last"))
+    try:
+        return _blocks(
+            shares(layers, schedule.level, schedule.shape, schedule.steepness, cap=cap, protected=protected), choices.blocks
+        )
+    except BadInput:
+        return choices.blocks
 
 
 def _shares(schedule: Schedule, layers: int) -> tuple[float, ...]:

@@ -15,7 +15,8 @@ from ipywidgets.widgets.widget_string import TextStyle
 from engine.record.catalogue import CORPORA, CRITERIA, model_names, models
 from engine.record.fields import model_field
 from engine.record.schedules import BLOCKS, SHAPES
-from widgets.choices import OWN_FILE, Choices
+from widgets.choices import MORE, OWN_FILE, Choices
+from widgets.form import Form
 
 OTHER = "another…"
 LABELS = {
@@ -48,6 +49,15 @@ SHAPE_HELP = {
 FIELDS = {"tuning": "steps", "blocks": "front", "prompt": "prompt", "heads": "heads", "neurons": "neurons",
           "criterion": "criterion", "model": "model_name", "corpus": "corpus_path"}  # fmt: skip
 
+MEANINGS = {
+    "compensation": {
+        "none": "What is left stays as it is.",
+        "bias": "The mean of what the units wrote is added to the bias of the output projection.",
+        "least-squares": "Each output projection is fitted anew, so that what is left writes almost what all wrote.",
+        "sequential": "The same, layer by layer from the front, on what the pruned model sees there. It takes longer.",
+    }
+}
+
 # A text of the menu that needs more, as it begins in a recipe → what to write into the field below it.
 TAKING = {f"{name}:": entry.facts["ASKS"] for name, entry in CORPORA.entries.items() if "TAKES" in entry.facts}
 
@@ -70,9 +80,11 @@ class Controls:
             widget.add_class(f"esp-control-{name.replace('_', '-')}")
             widget.layout.order = str(2 * list(LABELS).index(name))
             widget.observe(lambda _, name=name: self._note(name), names="value")
+        self.more = Form("More choices", MORE, MEANINGS, self._note)
         self.show(choices)
-        self.widget = ipywidgets.VBox([*self._each.values(), self._error, _help()])
-        self.widget.children[-1].layout.order = "99"
+        self.widget = ipywidgets.VBox([*self._each.values(), self._error, self.more.toggle, _help()])
+        for last in self.widget.children[-2:]:
+            last.layout.order = "99"
         self.widget.add_class("esp-controls")
 
     def drain(self) -> list[str]:
@@ -96,6 +108,7 @@ class Controls:
             steps=value["steps"],
             prompt=value["prompt"],
             given=self._rest.given,
+            more=self.more.read(),
         )
 
     def incomplete(self) -> tuple[str, str] | None:
@@ -134,6 +147,7 @@ class Controls:
                 self._owed[each] = value
             elif self._each[each].value != value:
                 self._each[each].value = value
+        self.more.show(choices.more)
         self.catch_up(later)
         self.unfold()
         self._silent = False
@@ -159,16 +173,18 @@ class Controls:
 
         An empty sentence takes away the one that is there.
         """
-        control = next((FIELDS[part] for part in reversed(field.split(".")) if part in FIELDS), None)
+        in_fold = self.more.refuse(field, sentence)
+        control = None if in_fold else next((FIELDS[part] for part in reversed(field.split(".")) if part in FIELDS), None)
         sentence = sentence if control else ""
         order, display = str(2 * list(LABELS).index(control or "prompt") + 1), None if sentence else "none"
         text = f'<div role="alert" class="esp-refusal">{html.escape(sentence)}</div>' if sentence else ""
         if (self._error.value, self._error.layout.order, self._error.layout.display) != (text, order, display):
             self._error.layout.order, self._error.layout.display, self._error.value = order, display, text
-        return control is not None
+        return in_fold or control is not None
 
     def hold(self, reasons: Mapping[str, str]) -> None:
         """Grey the controls that are named, each with its reason as the tooltip, and give back all others."""
+        self.more.hold(reasons)
         for name, widget in self._each.items():
             reason = reasons.get(name, "")
             if widget.disabled != bool(reason) or widget.tooltip != (reason or HELP[name]):
@@ -176,8 +192,10 @@ class Controls:
 
     def _is_as_set(self, name: str) -> bool:
         """Whether a slider stands where it was set, to a step: then what was set is what counts, with all its digits."""
+        if name not in self._set:
+            return False
         widget = self._each[name]
-        return name in self._owed or name in self._set and abs(widget.value - self._set[name]) <= 0.51 * widget.step
+        return name in self._owed or abs(widget.value - self._set[name]) <= 0.51 * widget.step
 
     def _on_step(self, name: str, value: float) -> float:
         """The step of a slider that is nearest to a value. The browser would go there by itself, and tell of it as of a movement

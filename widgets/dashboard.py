@@ -52,7 +52,9 @@ class Dashboard:
         }
         left = ipywidgets.VBox([_area(controls.widget, "form"), *(cards.pop(name) for name in LEFT)])
         left.add_class("esp-at-left")
-        main = [left, _area(transport.widget, "transport"), *(cards.pop(name) for name in ABOVE)]
+        top = ipywidgets.VBox([_area(transport.widget, "bar"), _area(controls.more.widget, "more")])
+        top.add_class("esp-at-transport")
+        main = [left, top, *(cards.pop(name) for name in ABOVE)]
         self.widget = ipywidgets.VBox(
             [
                 ipywidgets.HTML(f"<style>{theme.css()}</style>{_header(address)}"),

@@ -33,12 +33,12 @@ class Errands:
     def __init__(self):
         self.unwritten = False
         self._measured: GatesChanged | None = None
-        self._previewed: object = None
+        self._looked: object = None
         self._rewritten: object = None
 
     def begin_again(self) -> None:
         """Something else was asked, after which a preview may be of use once more."""
-        self._previewed = None
+        self._looked = None
 
     def next(self, view: View, still: float) -> tuple[ask.Command, ...]:
         """What to ask for now: the text of a new prompt, what gates closed by hand cost, what the draft would cost.
@@ -56,15 +56,22 @@ class Errands:
                 return ()
             self._measured = gates
             return (ask.Evaluate("pruned", recipe.evaluation), ask.Sample("pruned", recipe.prompt, seed=recipe.seed))
-        key = (recipe.criterion, recipe.heads, recipe.neurons, state.checkpoint)
-        if still < SETTLED or key == self._previewed or view.preview is not None:
+        errand = self._look_ahead(view)
+        key = (errand and ask.fingerprint(errand), state.checkpoint)
+        if errand is None or still < SETTLED or key == self._looked:
             return ()
-        self._previewed = key
-        if view.draft is not None:
-            return (ask.preview_of(recipe),)
-        if state.scores is None or state.scores.criterion != recipe.criterion:
-            return (ask.Score(recipe.criterion, recipe.calibration, recipe.seed),)
-        return ()
+        self._looked = key
+        return (errand,)
+
+    @staticmethod
+    def _look_ahead(view: View) -> ask.Command | None:
+        """What shows the draft as the controls have it: its preview, which tells the scores that it goes by, or those alone."""
+        state, recipe = view.state, view.recipe
+        if view.draft is not None and view.preview is None:
+            return ask.preview_of(recipe)
+        if state.scores is None or state.scores.criterion != recipe.criterion or state.scores_stale:
+            return ask.Score(recipe.criterion, recipe.calibration, recipe.seed)
+        return None
 
     def _is_stale(self, view: View) -> bool:
         """Whether the unpruned model, which alone can write its text, stands again and has written to another prompt."""

@@ -23,6 +23,7 @@ const name = form => {
     set(control, 'aria-label', words);
     for (const each of toggles) set(each, 'aria-pressed', String(each.classList.contains('mod-active')));
   }
+  for (const each of form.querySelectorAll('.esp-unfold')) set(each, 'aria-expanded', String(each.classList.contains('mod-active')));
 };
 const watched = new WeakSet();
 const find = () => {
@@ -33,7 +34,7 @@ const find = () => {
     const what = {subtree: true, childList: true, attributes: true, attributeFilter: ['class', 'disabled', 'role']};
     new MutationObserver(() => name(form)).observe(form, what);
   }
-  return document.querySelector('.esp-controls') !== null;
+  return document.querySelectorAll('.esp-controls').length > 1;  // the controls and the fold of all other choices
 };
 // The page may be put together after this script, and piece by piece.
 if (!find()) {

@@ -24,7 +24,7 @@ from widgets.controls import Controls
 from widgets.errands import BACKGROUND, Errands, pressed
 from widgets.requests import Download, NewRun, OpenRun, Press, Request
 from widgets.screen import Screen
-from widgets.session import Refusal, Session
+from widgets.session import LOADING, Refusal, Session, loaded_by
 from widgets.theme import Theme
 from widgets.transport import Transport, refusals
 from widgets.view import Draft, View, draft_of
@@ -33,7 +33,7 @@ INTERVAL = 0.12  # seconds between two ticks
 SHORTEST = 0.05  # and between two that were nudged: a dragged slider sends sixty values a second
 REST, LONGEST = 0.4, 1.0  # seconds without a movement after which sliders follow while a command runs, and the longest wait
 WATCH = 5.0
-NEW_RUN = ("model", "model_name", "corpus", "corpus_path")
+NEW_RUN = ("model", "model_name", "corpus", "corpus_path", "device", "precision")
 NO_LAYERS = 3  # before a model is loaded its blocks have one layer each
 
 
@@ -157,7 +157,7 @@ class Pump:
         recipe, wrong = self._recipe(choices)
         if wrong is not None:
             return
-        asked, standing = (recipe.model, recipe.corpus), (self.session.recipe.model, self.session.recipe.corpus)
+        asked, standing = loaded_by(recipe), loaded_by(self.session.recipe)
         if asked == standing:
             self.session.drop_coming()
         elif asked != self.session.wanted:
@@ -178,7 +178,7 @@ class Pump:
         state, draft = self.session.state, None
         if recipe is not None:
             # A model or a text that was asked for and is not there (yet) is no part of what stands on the page.
-            recipe = recipe.model_copy(update={"model": self.session.recipe.model, "corpus": self.session.recipe.corpus})
+            recipe = recipe.model_copy(update=dict(zip(LOADING, loaded_by(self.session.recipe), strict=True)))
             self._sound = recipe
         try:
             # While one value is refused the draft stays as it was: a wrong number of steps changes nothing in the plan.

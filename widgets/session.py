@@ -19,7 +19,13 @@ from engine.record.state import RunState, fold
 from widgets.address import Address
 from widgets.choices import recipe_as_asked
 
+LOADING = ("model", "corpus", "device", "precision")
 Refusal = tuple[str, str]  # the recipe's field, or "", and one sentence
+
+
+def loaded_by(recipe: Recipe) -> tuple[object, ...]:
+    """What a recipe asks for that needs a run of its own."""
+    return tuple(getattr(recipe, name) for name in LOADING)
 
 
 def opening_commands(recipe: Recipe) -> tuple[Command, ...]:
@@ -56,10 +62,10 @@ class Session:
         return self._coming is not None
 
     @property
-    def wanted(self) -> tuple[str, object]:
-        """The model and the text that were asked for last, whether they are there yet or not."""
+    def wanted(self) -> tuple[object, ...]:
+        """The model and the text that were asked for last, and where they are to be, whether they are there yet or not."""
         recipe = self._coming.recipe if self._coming is not None else self.recipe
-        return recipe.model, recipe.corpus
+        return loaded_by(recipe)
 
     def poll(self) -> list[Stamped]:
         """What has come since the last call, folded into `state`; a run that has loaded takes its place here."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import ipywidgets
 
-from engine.record.commands import Command
+from engine.record.commands import Command, fingerprint, preview_of
+from engine.record.errors import BadInput, blaming
 from engine.record.events import ModelLoaded, Previewed
 from engine.record.recipe import Recipe
 from engine.record.schedules import count, lowest, parameters_saved
@@ -50,19 +51,23 @@ class View:
 
     @property
     def preview(self) -> Previewed | None:
-        """What the draft was measured to cost; None while no measurement of this very draft is there."""
-        found, draft = self.state.preview, self.draft
-        if found is None or draft is None or (found.head_counts, found.neuron_counts) != (draft.head_counts, draft.neuron_counts):
+        """What the draft was measured to cost; None while no measurement of just what the controls say is there."""
+        found = self.state.preview
+        if found is None or self.draft is None or self.recipe is None:
             return None
-        return found if not draft.heads or set(found.heads) == set(draft.heads) else None
+        # Just as many units of another criterion, or with another compensation, cost something else.
+        return found if found.asked == fingerprint(preview_of(self.recipe)) else None
 
 
 def draft_of(recipe: Recipe, state: RunState) -> Draft | None:
-    """What a recipe would do to the model of a run; None while no model is loaded, or where it would change nothing."""
+    """What a recipe would do to the model of a run; None while no model is loaded, or where it would change nothing.
+
+    Raises `BadInput`, blaming the field, for shares that do not fit the model.
+    """
     model = state.model
     if model is None:
         return None
-    head_shares, neuron_shares = (each.shares(len(model.heads)) for each in (recipe.heads, recipe.neurons))
+    head_shares, neuron_shares = (_shares(recipe, kind, len(model.heads)) for kind in ("heads", "neurons"))
     head_counts = tuple(count(share, units) for share, units in zip(head_shares, model.heads, strict=True))
     neuron_counts = tuple(count(share, units) for share, units in zip(neuron_shares, model.neurons, strict=True))
     if _stands(recipe.criterion, head_counts, neuron_counts, state):
@@ -75,11 +80,25 @@ def draft_of(recipe: Recipe, state: RunState) -> Draft | None:
     return Draft(heads, head_counts, neuron_counts, head_shares, neuron_shares, model.parameters, model.parameters - saved)
 
 
+def _shares(recipe: Recipe, kind: str, layers: int) -> tuple[float, ...]:
+    schedule = getattr(recipe, kind)
+    field = f"{kind}.{'level' if schedule.layers is None else 'layers'}"
+    with blaming(field):
+        try:
+            return schedule.shares(layers)
+        except BadInput as error:  # which speaks of a schedule, not knowing whose
+            raise BadInput(f"{field}: {error}") from error
+
+
 def _stands(criterion: str, head_counts: tuple[int, ...], neuron_counts: tuple[int, ...], state: RunState) -> bool:
-    plan = state.standing.plan
+    plan, gates = state.standing.plan, state.standing.gates
     if plan is None:
-        return not any(head_counts) and not any(neuron_counts)
-    return (plan.criterion, plan.head_counts, plan.neuron_counts) == (criterion, head_counts, neuron_counts)
+        closed = gates is not None and (any(gates.head_counts) or any(gates.neuron_counts))
+        return not any(head_counts) and not any(neuron_counts) and not closed
+    if (plan.criterion, plan.head_counts, plan.neuron_counts) != (criterion, head_counts, neuron_counts):
+        return False
+    # Gates that were moved by hand since are none that a recipe would close.
+    return gates is None or (set(gates.heads), gates.neuron_counts) == (set(plan.heads), plan.neuron_counts)
 
 
 def _saved(model: ModelLoaded, head_counts: tuple[int, ...], neuron_counts: tuple[int, ...]) -> int:

@@ -84,6 +84,17 @@ def model_field(dotted: str) -> Knob | None:
     return knobs_of(at).get(last)
 
 
+def leaves(model: type[BaseModel] = Recipe, before: str = "") -> dict[str, Knob]:
+    """The knobs of all fields that hold a value and no further fields, by dotted name, in the order of their definition."""
+    found = {}
+    for name, knob in knobs_of(model).items():
+        if isinstance(knob.default, BaseModel):
+            found |= leaves(type(knob.default), f"{before}{name}.")
+        else:
+            found[before + name] = knob
+    return found
+
+
 def assign(recipe: Any, changes: Iterable[str]) -> Any:
     """Apply "dotted.field=JSON value" texts to a recipe's plain form, as `json.loads` gives it, and return the changed copy.
 

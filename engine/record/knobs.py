@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel, Field
@@ -10,13 +10,14 @@ from pydantic import BaseModel, Field
 
 @dataclass(frozen=True)
 class Knob:
-    """What a form needs to draw one field: its name, default, inclusive range (None: none) and help text."""
+    """What a form needs to draw one field: its name, default, inclusive range (None: none), help text and choices (): any."""
 
     name: str
     default: Any
     low: float | None
     high: float | None
     reason: str
+    choices: tuple[str, ...] = ()
 
 
 def knob(default: Any = None, low: float | None = None, high: float | None = None, *, reason: str, make: Callable | None = None):
@@ -31,5 +32,6 @@ def knobs_of(model: type[BaseModel]) -> dict[str, Knob]:
     for name, field in model.model_fields.items():
         low = next((mark.ge for mark in field.metadata if isinstance(mark, Ge)), None)
         high = next((mark.le for mark in field.metadata if isinstance(mark, Le)), None)
-        found[name] = Knob(name, field.get_default(call_default_factory=True), low, high, field.description or "")
+        choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+        found[name] = Knob(name, field.get_default(call_default_factory=True), low, high, field.description or "", choices)
     return found

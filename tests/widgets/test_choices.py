@@ -126,15 +126,17 @@ def test_an_impossible_value_is_refused_by_its_field(start: Choices, control: st
 
 
 def test_later_commands_change_the_recipe_that_a_late_page_shows() -> None:
-    """Whatever was asked for last counts: levels, criterion, steps, prompt; nothing else is touched."""
+    """Whatever was asked for last counts: levels, criterion, compensation, steps, prompt; nothing else is touched."""
     schedule = Schedule(level=0.6)
     asked = [
-        Load("opt-tiny", "wikipedia-sample"), Score("random"), Preview("magnitude", Schedule(), Schedule()),
-        Prune("entropy", schedule, Schedule()), Sample("pruned", "Two"), Tune(Tuning(steps=9), prompt="Three"),
+        Load("opt-tiny", "wikipedia-sample", device="cpu"), Score("random"), Preview("magnitude", Schedule(), Schedule()),
+        Prune("entropy", schedule, Schedule(), "bias", rounds=3, seed=5), Sample("pruned", "Two", seed=5),
+        Tune(Tuning(steps=9), prompt="Three", seed=5),
     ]  # fmt: skip
-    recipe = recipe_as_asked(Recipe(seed=5), asked)
+    recipe = recipe_as_asked(Recipe(cut=False), asked)
     assert (recipe.model, recipe.criterion, recipe.heads, recipe.seed) == ("opt-tiny", "entropy", schedule, 5)
     assert (recipe.tuning.steps, recipe.prompt) == (9, "Three")
+    assert (recipe.compensation, recipe.rounds, recipe.device, recipe.cut) == ("bias", 3, "cpu", False)
 
 
 def test_a_control_that_changes_nothing_says_why() -> None:

@@ -91,7 +91,7 @@ def test_a_sentence_stands_right_below_its_control(controls: Controls, field: st
 
 def test_a_field_without_a_control_is_left_to_others(controls: Controls) -> None:
     """The status line says it instead."""
-    assert not controls.refuse("device", "There is no such device.")
+    assert not controls.refuse("artifact", "There is no such file.")
     assert controls._error.value == ""
 
 

@@ -1,0 +1,141 @@
+"""A form that draws itself from knobs: a control for each field, with its label, range and help; knows no field by its name.
+
+What a value may be is not judged here but by the recipe: `refuse` puts its sentence under the control that it concerns.
+Callbacks only note which control was moved, as in `widgets.controls`.
+"""
+
+import html
+from collections.abc import Callable, Mapping
+
+import ipywidgets
+from ipywidgets.widgets.widget_description import DescriptionStyle
+from ipywidgets.widgets.widget_string import TextStyle
+
+from engine.record.knobs import Knob
+
+LABEL_WIDTH = "206px"
+
+
+class Form:
+    """The widgets of some fields, by dotted name. `note` is told the name of each that is moved by hand, from any thread.
+
+    `meanings` has, for a field of choices, what each of them means. `toggle` is the button that shows and hides `widget`, which
+    the style sheet does by itself.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        knobs: Mapping[str, Knob],
+        meanings: Mapping[str, Mapping[str, str]],
+        note: Callable[[str], None],
+    ):
+        self._knobs, self._each = knobs, _build(knobs)
+        self._help = {name: help_of(knob) for name, knob in knobs.items()}
+        self._error = ipywidgets.HTML()
+        self._refused: tuple[str, str] = "", ""
+        for name, widget in self._each.items():
+            widget.tooltip = self._help[name]
+            widget.observe(lambda _, name=name: note(name), names="value")
+        self.toggle = ipywidgets.ToggleButton(description=title, tooltip="Everything else that a recipe can say.")
+        self.toggle.add_class("esp-unfold")
+        self._fields = ipywidgets.Box(tuple(self._each.values()))
+        self._fields.add_class("esp-fields")
+        self.widget = ipywidgets.VBox([self._fields, ipywidgets.HTML(self._meaning(meanings))])
+        self.widget.add_class("esp-controls")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fields of the form."""
+        return tuple(self._each)
+
+    def read(self) -> dict[str, object]:
+        """What the controls say now, by field."""
+        return {name: _value(self._knobs[name], widget.value) for name, widget in self._each.items()}
+
+    def show(self, values: Mapping[str, object]) -> None:
+        """Set the controls to these values; only what differs is sent."""
+        for name, value in values.items():
+            if value != _value(self._knobs[name], self._each[name].value):
+                self._each[name].value = _shown(self._knobs[name], value)
+
+    def refuse(self, field: str, sentence: str) -> bool:
+        """Put a sentence under a field's control, and show the form; False for another field. An empty one takes it away."""
+        mine = bool(sentence) and field in self._each
+        wanted = (field, sentence) if mine else ("", "")
+        if wanted == self._refused:
+            return mine
+        self._refused = wanted
+        rows = list(self._each.values())
+        if mine:
+            self._error.value = f'<div role="alert" class="esp-refusal">{html.escape(sentence)}</div>'
+            rows.insert(list(self._each).index(field) + 1, self._error)
+            self.toggle.value = True
+        self._fields.children = tuple(rows)
+        return mine
+
+    def hold(self, reasons: Mapping[str, str]) -> None:
+        """Grey the controls that are named, each with its reason as the tooltip, and give back all others."""
+        for name, widget in self._each.items():
+            reason = reasons.get(name, "")
+            if widget.disabled != bool(reason) or widget.tooltip != (reason or self._help[name]):
+                widget.disabled, widget.tooltip = bool(reason), reason or self._help[name]
+
+    def _meaning(self, meanings: Mapping[str, Mapping[str, str]]) -> str:
+        items = []
+        for name in self._each:
+            each = "".join(f"<br><b>{html.escape(one)}</b>: {html.escape(text)}" for one, text in meanings.get(name, {}).items())
+            items.append(f"<dt>{html.escape(label_of(name))}</dt><dd>{html.escape(self._help[name])}{each}</dd>")
+        return f'<details class="esp-fold"><summary>What these choices mean</summary><dl>{"".join(items)}</dl></details>'
+
+
+def label_of(field: str) -> str:
+    """The words beside a field's control: "tuning.batch_size" is "Tuning batch size"."""
+    return field.replace(".", " ").replace("_", " ").capitalize()
+
+
+def help_of(knob: Knob) -> str:
+    """A field's reason, and the range that it takes."""
+    if knob.low is None or knob.high is None:
+        return knob.reason
+    return f"{knob.reason} From {knob.low:,} to {knob.high:,}."
+
+
+def _build(knobs: Mapping[str, Knob]) -> dict[str, ipywidgets.DOMWidget]:
+    # One layout, and one style for all of a kind: every model counts towards the first paint.
+    layout = ipywidgets.Layout(width="auto")
+    menus = {"style": DescriptionStyle(description_width=LABEL_WIDTH), "layout": layout}
+    texts = {"style": TextStyle(description_width=LABEL_WIDTH), "layout": layout, "continuous_update": False}
+    found = {}
+    for name, knob in knobs.items():
+        start = {"description": label_of(name), "value": _shown(knob, knob.default)}
+        if knob.choices:
+            found[name] = ipywidgets.Dropdown(options=[(each, each) for each in knob.choices], **start, **menus)
+        elif isinstance(knob.default, bool):
+            found[name] = ipywidgets.Dropdown(options=[("yes", True), ("no", False)], **start, **menus)
+        elif isinstance(knob.default, int):
+            found[name] = ipywidgets.IntText(**start, **menus)
+        elif isinstance(knob.default, float):
+            found[name] = ipywidgets.FloatText(**start, **menus)
+        else:
+            where = "0.1, 0.2, …" if knob.default is None else ""
+            found[name] = ipywidgets.Text(placeholder=where, **start, **texts)
+    return found
+
+
+def _shown(knob: Knob, value: object) -> object:
+    """A value as its control holds it: numbers in a row as text."""
+    if knob.default is None:
+        return "" if value is None else value if isinstance(value, str) else ", ".join(map(str, value))
+    return value
+
+
+def _value(knob: Knob, shown: object) -> object:
+    """A control's value as the recipe takes it; what is no row of numbers stays as it was written, for the recipe to refuse."""
+    if knob.default is not None:
+        return shown
+    words = str(shown).replace(",", " ").split()
+    try:
+        return tuple(map(float, words)) if words else None
+    except ValueError:
+        return shown
