@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import BertConfig, BertForMaskedLM
+from transformers import BertConfig, BertForMaskedLM, GPT2ForSequenceClassification, GPT2ForTokenClassification
 
 from engine.models.anatomy import dissect
 from engine.models.load import load
@@ -112,6 +112,15 @@ def test_a_path_that_is_nowhere_is_refused_as_a_path(name):
     """Without asking the hub for it."""
     with pytest.raises(BadInput, match="no folder"):
         load(name)
+
+
+@pytest.mark.parametrize("made", [GPT2ForSequenceClassification, GPT2ForTokenClassification])
+def test_a_model_that_was_trained_for_something_else_is_refused(made, tmp_path):
+    """Its type is supported, and its weights would load into a language model that was never trained to be one."""
+    made(CONFIGS["gpt2"]()).save_pretrained(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(BadInput, match=f"{made.__name__}', which is no causal language model.*GPT2LMHeadModel"):
+        load(tmp_path)
 
 
 def test_a_file_is_no_model(tmp_path):
