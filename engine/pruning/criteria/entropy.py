@@ -2,8 +2,9 @@
 look at everything alike go first. Neurons: how much a neuron's activation varies, the entropy of its histogram over the
 tokens; neurons that say the same for every token go first. Costs one pass over the calibration text, with attention computed
 step by step, which is slower. Neither asks what the rest of the model makes of it: a head that always stares at the first token
-counts as sharp and may do nothing (Sandoval-Segura et al. 2025, arXiv 2504.03889). Source: for heads the project's first
-notebook, for neurons Luo and Wu 2017 (arXiv 1706.05791), who did it for the channels of image models."""
+counts as sharp and may do nothing (Sandoval-Segura et al. 2025, arXiv 2504.03889). Source: for heads the measure
+of Clark et al. 2019 (arXiv 1906.04341), who prune nothing by it; for neurons Luo and Wu 2017 (arXiv 1706.05791), who did it for
+the channels of image models."""
 
 from torch import nn
 
