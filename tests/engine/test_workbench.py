@@ -91,6 +91,7 @@ def test_nothing_is_done_before_a_model_is_loaded(name):
     examples = {"Score": ask.Score("random"), "SetGate": ask.SetGate(0, 0, False), "Evaluate": ask.Evaluate("baseline")}
     examples |= {"Sample": ask.Sample("baseline", "x"), "Prune": ask.Prune("random", Schedule(), Schedule())}
     examples |= {"Preview": ask.Preview("random", Schedule(), Schedule()), "Agree": ask.Agree(("random", "magnitude"))}
+    examples |= {"Suggest": ask.Suggest(0.1, "random")}
     command = examples[name] if name in examples else ask.COMMANDS[name]()
     with pytest.raises(BadInput, match=f"^{name} needs a model; load one first"):
         do(Workbench(), command)
