@@ -50,6 +50,9 @@ def _line(event: tell.Event) -> str | None:
             gone = f"{sum(event.head_counts)} heads and {sum(event.neuron_counts):,} neurons"
             left = event.parameters_after / event.parameters_before
             return f"pruned by {event.criterion}: {gone} closed, {left:.1%} of the parameters left"
+        case tell.Compensated():
+            projections = f"{len(event.residuals)} output projections fitted on {event.tokens:,} tokens"
+            return " ".join((f"compensated by {event.method}: {projections}.", *event.notes))
         case tell.Evaluated():
             how = f"{event.corpus}, {event.tokens:,} tokens, length {event.sequence_length}, {event.dtype}"
             return f"perplexity {event.stage}: {event.perplexity:.2f}   ({how})"

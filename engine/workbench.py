@@ -15,7 +15,8 @@ from torch import LongTensor, nn
 
 from engine.desk import Desk
 from engine.evaluation import latency
-from engine.models.load import loading
+from engine.fit import estimate, foretell, to_load
+from engine.models.load import finding, read
 from engine.planning import kept_promise, planned, planning, suggested
 from engine.pruning.checkpoint import save
 from engine.pruning.cut import cut
@@ -25,6 +26,7 @@ from engine.record import events as tell
 from engine.record.errors import BadInput, blaming
 from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Calibration, Measuring, Recipe
+from engine.record.resident import resident
 from engine.recovery import checkpoints
 from engine.recovery.loop import Diverged, arithmetic, train
 from engine.report import about, compared, cut_as, loaded_as, pick_device, residuals, write_scores
@@ -42,6 +44,7 @@ class Workbench:
     def __init__(self, folder: Path | None = None, recipe: Recipe | None = None):
         self.folder = folder
         self.recipe = recipe or Recipe()
+        self._base = resident()  # what is held without any model
         self.desk: Desk | None = None
         self._smaller: tuple[nn.Module, tell.ModelCut] | None = None
         self._forget()
@@ -50,6 +53,8 @@ class Workbench:
         """Carry out one command. Raises `BadInput` where that is impossible; nothing has changed then."""
         if self.desk is None and not isinstance(command, ask.Load):
             raise BadInput(f"{type(command).__name__} needs a model; load one first.")
+        if (foretold := foretell(command, self.desk, self._base)) is not None:
+            yield foretold
         match command:
             case ask.Load():
                 yield from self._load(command)
@@ -115,7 +120,9 @@ class Workbench:
         with blaming("device"):
             device = pick_device(command.device)
         with blaming("model"):
-            loaded = yield from loading(command.model, device=device)
+            folder = yield from finding(command.model)
+            yield estimate("Load", to_load(folder))
+            loaded = read(command.model, folder, device=device)
         yield Progressed("reading the text", 1, 2, "parts")
         with blaming("corpus"):
             splits = read_corpus(command.corpus)

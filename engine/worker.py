@@ -38,6 +38,7 @@ from engine.record.lifecycle import (
 )
 from engine.record.line import Stamped
 from engine.record.lock import beat, is_watched, release_lock, take_lock
+from engine.record.resident import THRESHOLDS, forget_peak, give_back, peak, resident
 from engine.record.state import RunState, fold
 from engine.text.cache import path_of
 
@@ -47,6 +48,7 @@ RESTARTS = 5  # deaths in a row, without a command done in between, after which 
 # OpenMP's threads wait for one another by spinning, unless told otherwise. With more busy processes than cores a training step
 # then took many times as long: the spinning thread keeps the core from the one that it waits for.
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+DONE = (CommandFinished, CommandRefused, CommandStopped)
 NO_STANDING_START = (ask.Undo, ask.Reset)  # not done again after a death: they may have taken effect before it
 
 
@@ -61,7 +63,7 @@ def supervise(folder: Path) -> int:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "engine.worker", str(folder), "--serve"],
                 stdin=subprocess.DEVNULL,
-                env=PATIENT | os.environ,
+                env=PATIENT | THRESHOLDS | os.environ,
             )
             while worker.poll() is None:
                 beat(folder, worker=worker.pid)
@@ -118,7 +120,13 @@ def work(folder: Path) -> int:
         inbox = Inbox(folder=folder, done=done)
         try:
             for event in serve(bench, inbox, lambda: is_watched(folder) and os.getppid() == parent):
+                if isinstance(event, CommandStarted):
+                    forget_peak()
+                if isinstance(event, DONE):
+                    log.append(sampler.sample())  # a command may be over before its first beat
                 log.append(event)
+                if isinstance(event, DONE):
+                    give_back()  # between two commands a worker holds what it needs: others may be on the same machine
                 if os.getppid() != parent:  # the supervisor is gone: whoever looks next starts both anew
                     return 1
         finally:
@@ -146,9 +154,7 @@ def read_ahead(corpus: str | dict[str, str]) -> threading.Thread | None:
 def _see_to_interrupted(folder: Path, events: list[Stamped], log: "_Log") -> int:
     """The line of the first command that is still to be done; one that a worker died of twice is refused, not tried again."""
     begun = [stamped.fact for stamped in events if isinstance(stamped.fact, CommandStarted)]
-    ended = {
-        stamped.fact.command for stamped in events if isinstance(stamped.fact, CommandFinished | CommandRefused | CommandStopped)
-    }
+    ended = {stamped.fact.command for stamped in events if isinstance(stamped.fact, DONE)}
     if not begun or begun[-1].command in ended:
         return 1 + max(ended, default=-1)
     last = begun[-1]
@@ -189,7 +195,7 @@ class _Log:
             if not self._over:
                 self._writer.append(fact)
             self._over = self._over or isinstance(fact, ENDS)
-        if isinstance(fact, CommandStarted | CommandFinished | CommandRefused | CommandStopped):
+        if isinstance(fact, (CommandStarted, *DONE)):
             self.busy = isinstance(fact, CommandStarted)
 
 
@@ -199,7 +205,7 @@ class _Sampler:
     def __init__(self, log: _Log):
         self._log = log
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._sample, name="memory", daemon=True)
+        self._thread = threading.Thread(target=self._beat, name="memory", daemon=True)
         # Set once torch is there. The thread runs while torch is imported, and a module that is half imported must be left alone.
         self.accelerator: Callable[[], tuple[int | None, int | None]] = lambda: (None, None)
 
@@ -211,15 +217,17 @@ class _Sampler:
         self._done.set()
         self._thread.join()
 
-    def _sample(self) -> None:
-        process, beats = psutil.Process(), 0
+    def sample(self) -> MemorySampled:
+        """What is in use now."""
+        system = psutil.virtual_memory()
+        return MemorySampled(resident(), system.total - system.available, system.total, *self.accelerator(), peak=peak())
+
+    def _beat(self) -> None:
+        beats = 0
         while not self._done.wait(BEAT):
             beats += 1
             if self._log.busy or beats % SELDOM == 0:
-                system = psutil.virtual_memory()
-                used, total = self.accelerator()
-                used_here = process.memory_info().rss
-                self._log.append(MemorySampled(used_here, system.total - system.available, system.total, used, total))
+                self._log.append(self.sample())
 
 
 def _accelerator(torch: ModuleType) -> tuple[int | None, int | None]:

@@ -2,12 +2,12 @@
 
 import io
 import json
-import shlex
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from engine.record import again
 from engine.record.folder import read_events
 from engine.record.recipe import Recipe
 
@@ -32,13 +32,12 @@ def recipe_json(recipe: Recipe) -> bytes:
 
 def command_line(recipe: Recipe) -> str:
     """A line for the shell that carries the recipe out, with nothing else at hand."""
-    # printf, since some shells' echo reads the backslashes of JSON
-    return f"printf %s {shlex.quote(json.dumps(_changed(recipe)))} | python -m engine run -"
+    return again.command_line(recipe.model_dump(mode="json"))
 
 
 def python_line(recipe: Recipe) -> str:
     """A line of Python that carries the recipe out, with nothing else at hand."""
-    fields = ", ".join(f"{name}={value!r}" for name, value in _changed(recipe).items())
+    fields = ", ".join(f"{name}={value!r}" for name, value in again.changed(recipe.model_dump(mode="json")).items())
     return f"from engine import Recipe, run; events = list(run(Recipe({fields})))"
 
 
@@ -58,19 +57,3 @@ def folder_archive(folder: Path) -> bytes:
 
 def _cell(value: object) -> object:
     return json.dumps(value) if isinstance(value, dict | list | tuple) else value
-
-
-def _changed(recipe: Recipe) -> dict[str, object]:
-    """What a recipe has that the default one has not."""
-    return _differences(recipe.model_dump(mode="json"), Recipe().model_dump(mode="json"))
-
-
-def _differences(plain: dict, default: dict) -> dict:
-    found = {}
-    for name, value in plain.items():
-        if isinstance(value, dict) and isinstance(default.get(name), dict):
-            inner = _differences(value, default[name])
-            found |= {name: inner} if inner else {}
-        elif value != default.get(name):
-            found[name] = value
-    return found

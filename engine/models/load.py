@@ -43,29 +43,22 @@ class Loaded:
 
 
 def load(name: str | PathLike[str], *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Loaded:
-    """`loading`, run to its end."""
-    steps = loading(name, device=device, dtype=dtype)
+    """Find a model by its name and read it; raises `BadInput` as `finding` and `read` do."""
+    steps = finding(name)
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            return end.value
+            return read(name, end.value, device=device, dtype=dtype)
 
 
-def loading(
-    name: str | PathLike[str], *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
-) -> Generator[Progressed, None, Loaded]:
-    """Load a model by its name in the catalogue, by the path of a folder (dense or saved by us), or by its id on the hub.
+def read(name: str | PathLike[str], folder: Path, *, device: str | torch.device, dtype: torch.dtype = torch.float32) -> Loaded:
+    """The model in a folder, dense or saved by us, under the name by which it was asked for.
 
-    Says how far a download or a conversion is. A hub id may name a revision: `facebook/opt-350m@refs/pr/5`. The model comes in
-    `dtype`, whatever it was stored in. Raises `BadInput`, of which `UnknownName` is one, for a name that is nowhere, a package
-    that is not installed, a hub that cannot be reached or says no, an architecture that is not supported, weights that are stored
-    as pickles only, and files that are broken.
+    It comes in `dtype`, whatever it was stored in. Raises `BadInput` for an architecture that is not supported, for weights that
+    are stored as pickles only, and for files that are missing or broken.
     """
     name = fspath(name)
-    if not name.strip():
-        raise UnknownName("model", name, model_names())
-    folder = yield from _folder(name)
     if kind_of(folder / SIDECAR, "model folder") == "file":
         model, tokenizer = load_pruned(folder)
         for parameter in model.parameters():  # not `model.to(dtype)`, which would round the rotary frequencies too
@@ -92,7 +85,16 @@ def _try_out(model: nn.Module, folder: Path) -> None:
         raise BadInput(f"The model in {shorten(str(folder))} gives logits that are not finite; its weights are damaged.")
 
 
-def _folder(name: str) -> Finding:
+def finding(name: str | PathLike[str]) -> Finding:
+    """The folder of a model by its name in the catalogue, by its path, or by its id on the hub, which may name a revision:
+    `facebook/opt-350m@refs/pr/5`. Says how far a download or a conversion is.
+
+    Raises `BadInput`, of which `UnknownName` is one, for a name that is nowhere, a package that is not installed, and a hub that
+    cannot be reached or says no.
+    """
+    name = fspath(name)
+    if not name.strip():
+        raise UnknownName("model", name, model_names())
     if name in (path.parent.name for path in BUILTIN.glob("*/config.json")):
         return BUILTIN / name
     if (carried := packaged(name)) is not None:

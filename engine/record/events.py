@@ -13,6 +13,7 @@ from engine.record.lifecycle import (
     CommandStarted,
     CommandStopped,
     Degraded,
+    MemoryEstimated,
     MemorySampled,
     Progressed,
     RunFailed,
@@ -287,9 +288,8 @@ class ModelSaved:
 Event = (
     RunStarted | WorkerStarted | CommandStarted | CommandFinished | CommandRefused | CommandStopped | ModelLoaded | CorpusLoaded
     | UnitsScored | CriteriaCompared | Suggested | PlanMade | Previewed | GatesChanged | Compensated | Evaluated | TuningStarted
-    | SuggestionMeasured | StepTrained
-    | CheckpointSaved | Undone | TextSampled | ModelCut | ModelSaved | Progressed | MemorySampled | Degraded | WorkerRestarted
-    | Validated | RunPaused | RunResumed | RunFinished | RunStopped | RunFailed
+    | SuggestionMeasured | StepTrained | Validated | CheckpointSaved | Undone | TextSampled | ModelCut | ModelSaved | Progressed
+    | MemorySampled | MemoryEstimated | Degraded | WorkerRestarted | RunPaused | RunResumed | RunFinished | RunStopped | RunFailed
 )  # fmt: skip
 EVENTS: dict[str, type] = {each.__name__: each for each in Event.__args__}
 ENDS = (RunFinished, RunStopped, RunFailed)  # exactly one of these is the last event of a run

@@ -66,13 +66,33 @@ class Progressed:
 
 @dataclass(frozen=True)
 class MemorySampled:
-    """Bytes in use: by the worker, by the whole machine and its total, by the accelerator and its total (None: there is none)."""
+    """Bytes in use: by the worker, by the whole machine and its total, by the accelerator and its total (None: there is none).
+
+    `peak` is the most that the worker held since the command in hand began, None where the system does not tell.
+    """
 
     process: int
     system: int
     system_total: int
     accelerator: int | None
     accelerator_total: int | None
+    peak: int | None = None
+
+
+@dataclass(frozen=True)
+class MemoryEstimated:
+    """What the worker is expected to hold at the worst moment of a command, in bytes, told before it; `now` is what it holds
+    then, `available` the most that it could hold on this machine."""
+
+    command: str
+    total: int
+    now: int
+    available: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room for it."""
+        return self.total <= self.available
 
 
 @dataclass(frozen=True)

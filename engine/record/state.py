@@ -19,6 +19,7 @@ from engine.record.events import (
     CriteriaCompared,
     Degraded,
     GatesChanged,
+    MemoryEstimated,
     MemorySampled,
     ModelLoaded,
     PlanMade,
@@ -40,6 +41,7 @@ from engine.record.events import (
     WorkerStarted,
 )
 from engine.record.line import Stamped
+from engine.record.room import Room
 from engine.record.standing import Curve, Standing, after
 
 OF_THE_MODEL = (
@@ -82,6 +84,7 @@ class RunState:
     arm: str = ""  # the arm that trains: tuned or control
     step: StepTrained | None = None
     memory: tuple[tuple[float, MemorySampled], ...] = ()
+    room: Room = Room()
     seconds: Mapping[str, float] = field(default_factory=dict)  # command → seconds spent, summed
     degraded: tuple[Degraded, ...] = ()
     restarts: tuple[WorkerRestarted, ...] = ()
@@ -127,7 +130,8 @@ class _Draft:
         if self.training or self.validation:
             self.state = replace(self.state, standing=replace(self.state.standing, curves=curves))
         if self.memory:
-            self.state = replace(self.state, memory=self.state.memory + tuple(self.memory))
+            room = self.state.room.seen(self.state.doing, (sample for _, sample in self.memory))
+            self.state = replace(self.state, memory=self.state.memory + tuple(self.memory), room=room)
         self.training, self.validation, self.memory = {}, {}, []
         return self.state
 
@@ -193,6 +197,8 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
             return replace(state, compared=fact)
         case Previewed():
             return replace(state, preview=fact)
+        case MemoryEstimated():
+            return replace(state, room=state.room.foretold(fact))
         case Degraded():
             return replace(state, degraded=(*state.degraded, fact))
         case WorkerRestarted():

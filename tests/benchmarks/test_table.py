@@ -48,6 +48,6 @@ def test_every_benchmark_says_what_it_measures(name: str) -> None:
 def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """A name that is no file ends with status 2 and says which there are."""
     with pytest.raises(SystemExit) as ended:
-        main(["speed"])
+        main(["haste"])
     assert ended.value.code == 2
-    assert "'speed'" in capsys.readouterr().err
+    assert "'haste'" in capsys.readouterr().err

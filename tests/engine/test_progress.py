@@ -6,7 +6,7 @@ import random
 import pytest
 
 from engine.progress import Progress
-from engine.record.events import EVENTS, Evaluated, ModelSaved, StepTrained
+from engine.record.events import EVENTS, Compensated, Evaluated, ModelSaved, Residual, StepTrained
 from engine.record.lifecycle import Degraded, Progressed, RunPaused
 from tests.engine.record.examples import example
 
@@ -62,6 +62,14 @@ def test_any_event_can_be_shown(name):
         event = EVENTS[name]((), (1,), (2,), (0.1,), (0.1,), 1000, 800, "random")
     Progress(stream).show(event)
     assert stream.getvalue().count("\n") <= 1 + str(event).count("\\n")
+
+
+def test_what_compensation_did_is_told_with_its_notes():
+    """On one line."""
+    stream = io.StringIO()
+    residuals = (Residual(0, "attention", 1.0, 0.5, 2.0), Residual(0, "mlp", 1.0, 0.5, 2.0))
+    Progress(stream).show(Compensated("sequential", 16384, residuals, ("2 had no bias.",)))
+    assert stream.getvalue() == "compensated by sequential: 2 output projections fitted on 16,384 tokens. 2 had no bias.\n"
 
 
 def test_sizes_are_told_with_thousands_apart():

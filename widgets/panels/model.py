@@ -5,7 +5,8 @@ from html import escape
 
 import ipywidgets
 
-from engine.record.events import Latency, ModelCut
+from engine.record.costs import Latency, Memory
+from engine.record.events import ModelCut
 from widgets.export import SMALL
 from widgets.requests import Download
 from widgets.theme import Theme
@@ -66,20 +67,40 @@ def _table(cut: ModelCut | None) -> str:
             "Parameters", f"{cut.parameters_before:,}", f"{cut.parameters_after:,}", cut.parameters_after / cut.parameters_before
         ),
         _row("Weights", size(cut.bytes_before), size(cut.bytes_after), cut.bytes_after / cut.bytes_before),
-        *map(_timed, cut.latency),
     ]
+    if cut.file_before is not None and cut.file_after is not None:
+        rows.append(_row("File of weights", size(cut.file_before), size(cut.file_after), cut.file_after / cut.file_before))
+    rows += map(_timed, cut.latency)
     if not cut.latency:
         rows.append('<tr><td>Time for a pass</td><td colspan="3">not measured</td></tr>')
+    rows += map(_held, cut.memory)
+    where = f" Measured on {escape(cut.machine)}." if cut.machine else ""
+    slower = ", ".join(_work(one) for one in cut.latency if one.cut >= one.dense)
+    none = f" No speed-up was measured where it is {escape(slower)}." if slower else ""
     return (
         '<table class="esp-table"><thead><tr><th></th><th>dense</th><th>smaller</th><th>ratio</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
-        f'<p class="esp-says">Largest difference between its logits and those of the pruned model: {cut.difference:.1e}.</p>'
+        f'<p class="esp-says">Largest difference between its logits and those of the pruned model: {cut.difference:.1e}.'
+        f"{where}{none}</p>"
     )
 
 
+def _work(found: Latency | Memory) -> str:
+    if found.what == "decode":
+        return f"writing a token after {found.batch} × {found.length}"
+    return f"reading {found.batch} × {found.length} tokens"
+
+
 def _timed(found: Latency) -> str:
-    what = f"{found.batch} × {found.length} tokens"
+    what = _work(found).capitalize()
     return _row(what, f"{1e3 * found.dense:.1f} ms", f"{1e3 * found.cut:.1f} ms", found.cut / found.dense)
+
+
+def _held(found: Memory) -> str:
+    what = f"Memory for {_work(found)}"
+    if found.dense is None or found.cut is None:
+        return f'<tr><td>{escape(what)}</td><td colspan="3">not measured</td></tr>'
+    return _row(what, size(found.dense), size(found.cut), found.cut / max(found.dense, 1))
 
 
 def _row(what: str, dense: str, smaller: str, ratio: float) -> str:

@@ -1,6 +1,7 @@
 """Tests of engine/record/state.py: the present of a run from its events, in one go, one by one, and through a file."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -20,6 +21,8 @@ from engine.record.events import (
     Previewed,
     RankCorrelation,
     StepTrained,
+    Suggested,
+    SuggestionMeasured,
     TextSampled,
     TuningStarted,
     Undone,
@@ -341,3 +344,27 @@ def test_what_cannot_be_read_is_counted_and_passed_over():
 def test_an_undo_to_what_nobody_saw_shows_nothing(checkpoint):
     """Rather than what stood elsewhere."""
     assert after(LOAD, [Undone(checkpoint)]).standing == Standing()
+
+
+SUGGESTED = Suggested("random", (0.0, 0.3), (0.0, 0.0), "layer", "predicted", 0.1, 0.2, 1000, 800)
+IN_ROUNDS = doing(
+    4, "Prune", SUGGESTED, replace(plan(((1, 1),)), round=1, rounds=2), UnitsScored("random", ((9.0,) * 3,) * 2, 512, None, 2),
+    replace(plan(), round=2, rounds=2), gates("prune"), CheckpointSaved("step-000001", None, "prune"),
+)  # fmt: skip
+
+
+def test_rounds_on_the_way_to_a_plan_change_nothing_that_an_undo_brings_back():
+    """The scores stay those of the whole model, the plan is the last round's, and behind it is what stood before the first."""
+    before, state = after(LOAD, BASELINE, SCORE), after(LOAD, BASELINE, SCORE, IN_ROUNDS)
+    assert state.scores == before.scores and state.standing.plan.round == 2 and state.suggested == SUGGESTED
+    undone = after(LOAD, BASELINE, SCORE, IN_ROUNDS, doing(5, "Undo", Undone(None)))
+    assert undone.standing == before.standing
+
+
+def test_a_promise_stands_until_there_is_another_plan():
+    """What a suggestion has come to is that plan's, and another model's suggestion is nobody's."""
+    kept = SuggestionMeasured(0.1, 0.12)
+    state = after(LOAD, BASELINE, SCORE, IN_ROUNDS, doing(5, "Evaluate", measured("pruned"), kept))
+    assert state.standing.promise == kept
+    assert after(LOAD, BASELINE, IN_ROUNDS, doing(5, "Evaluate", kept), PRUNE).standing.promise is None
+    assert after(LOAD, doing(1, "Suggest", SUGGESTED), doing(2, "Load", LOADED)).suggested is None

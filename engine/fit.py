@@ -1,0 +1,123 @@
+"""Will it fit? How many bytes a command is expected to take, from the shapes of the model and the text; carries nothing out.
+
+An estimate is what the process holds before the command, with the weights that are mapped and not yet read, and what it takes on
+top at its worst moment. Every part is counted from shapes; the constants at the top were measured, and say where.
+"""
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+from engine.desk import Desk
+from engine.models.anatomy import Anatomy
+from engine.models.reading import read_json
+from engine.pruning.calibration import memory_needed
+from engine.pruning.compensate import NEEDS
+from engine.pruning.gradients import graph_bytes
+from engine.record import commands as ask
+from engine.record.catalogue import CRITERIA
+from engine.record.errors import blaming
+from engine.record.lifecycle import MemoryEstimated
+from engine.record.recipe import Calibration, Tuning
+from engine.record.resident import give_back, resident
+
+FLOAT = 4  # bytes; weights and activations of a run are float32
+MB = 10**6
+# Measured on the built-in models and SmolLM2 (Linux, torch 2.13): code that is first touched, the text, the tokenizer.
+LOADING, LOADING_A_TOKEN = 24 * MB, 1350  # the second for each entry of the vocabulary
+COMPUTING = 12 * MB  # what the first forward pass brings in
+SOLVING = 8  # float64 matrices as large as the widest projection's covariance, alive at once in a solve
+TOKEN = 44  # bytes of a token of text in a list and in a tensor
+LETTERS = 4  # in a token, about
+
+
+def foretell(command: ask.Command, desk: Desk | None, base: int) -> MemoryEstimated | None:
+    """What a Score, Preview, Prune or Tune will take; None for every other command. `base` is what was held before any Load."""
+    if desk is None:
+        return None
+    anatomy = desk.loaded.anatomy
+    match command:
+        case ask.Score():
+            extra = to_score(anatomy, _needs(command.criterion), command.calibration)
+        case ask.Preview() | ask.Prune():
+            extra = to_prune(anatomy, _needs(command.criterion), command.compensation, command.calibration)
+        case ask.Tune():
+            letters = sum(len(document) for document in desk.texts.splits.train)
+            extra = to_tune(anatomy, command.tuning, letters)
+        case _:
+            return None
+    return estimate(type(command).__name__, extra, base + weights(anatomy))
+
+
+def estimate(command: str, extra: int, at_least: int = 0) -> MemoryEstimated:
+    """An estimate from what is taken on top; `at_least` is what will have been held by then whatever is held now, in bytes."""
+    give_back()
+    now = resident()
+    return MemoryEstimated(command, max(now, at_least) + extra, now, now + psutil.virtual_memory().available)
+
+
+def to_load(folder: Path) -> int:
+    """What reading the model in a folder takes, with its tokenizer and a text; from the heads of its files alone."""
+    stored, count, wide = 0, 0, True
+    for path in folder.glob("*.safetensors"):
+        for tensor in _head(path):
+            size = math.prod(tensor["shape"])
+            stored += tensor["data_offsets"][1] - tensor["data_offsets"][0]
+            count += size
+            wide = wide and tensor["dtype"] == "F32"
+    vocabulary = read_json(folder / "config.json").get("vocab_size") or 0
+    own = 0 if wide else FLOAT * count + stored  # float32 is only mapped, and held once it is read
+    return own + LOADING + LOADING_A_TOKEN * vocabulary
+
+
+def to_score(anatomy: Anatomy, needs: Iterable[str], calibration: Calibration) -> int:
+    """What a criterion takes that needs these statistics; nothing where it goes by the weights alone."""
+    needs = tuple(needs)
+    return COMPUTING + (memory_needed(anatomy, needs, length=calibration.sequence_length) if needs else 0)
+
+
+def to_prune(anatomy: Anatomy, needs: Iterable[str], compensation: str, calibration: Calibration) -> int:
+    """What scores and a compensation take: the passes over the text, then the solves, beside copies of all that they change."""
+    scoring = to_score(anatomy, needs, calibration)
+    if compensation == "none":
+        return scoring
+    widths = [width for layer in anatomy.layers for width in (layer.heads * layer.head_width, layer.neurons)]
+    stream = max((layer.heads * layer.head_width for layer in anatomy.layers), default=0)  # about the residual stream's width
+    originals, solves = FLOAT * stream * sum(widths), SOLVING * 8 * max(widths, default=0) ** 2
+    if compensation == "sequential":
+        streams = 3 * FLOAT * calibration.tokens * stream  # the dense and the pruned one, and what is to be reached
+        batch = to_score(anatomy, ("rms",), calibration)
+        return max(scoring, batch + streams + originals + solves)
+    passing = to_score(anatomy, NEEDS.get(compensation, ()), calibration)  # an unknown one is refused by whoever would do it
+    sums = FLOAT * sum(width * width for width in widths)
+    return max(scoring, passing, COMPUTING + sums + originals + solves)
+
+
+def to_tune(anatomy: Anatomy, tuning: Tuning, letters: int) -> int:
+    """What training takes: a copy of the weights to go back to, gradients, two moments, the graph of a batch, the control.
+
+    `letters` is how many the training text has, all of which is made into tokens.
+    """
+    graph = tuning.batch_size * graph_bytes(anatomy, tuning.sequence_length)
+    copies = 5 if tuning.control else 4
+    return COMPUTING + copies * weights(anatomy) + graph + TOKEN * letters // LETTERS
+
+
+def weights(anatomy: Anatomy) -> int:
+    """The bytes of a model's weights in float32."""
+    return FLOAT * anatomy.parameters
+
+
+def _needs(criterion: str) -> tuple[str, ...]:
+    with blaming("criterion"):
+        return CRITERIA.entry(criterion).facts["NEEDS"]
+
+
+def _head(path: Path) -> list[dict]:
+    """What a safetensors file says of its tensors: eight bytes of length, then JSON."""
+    with path.open("rb") as file:
+        told = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return [tensor for name, tensor in told.items() if name != "__metadata__"]
