@@ -125,10 +125,10 @@ def _downloaded(hub_id: str, missing: list[DryRunFileInfo], total: int) -> Gener
     fetched: Future[None] = worker.submit(fetch)
     try:
         yield Progressed(f"fetching {hub_id}", 0, total, "bytes")
-        while not fetched.done():
-            wait([fetched], timeout=NAP)
+        while wait([fetched], timeout=NAP).not_done:
             yield Progressed(f"fetching {hub_id}", min(done, total), total, "bytes")
         fetched.result()
+        yield Progressed(f"fetching {hub_id}", total, total, "bytes")
     finally:
         stop.set()
         worker.shutdown(wait=False)

@@ -30,12 +30,13 @@ from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
 from engine.workbench import Workbench
 
-UNTIMED = ("ModelCut", "ModelSaved")
+UNTIMED = ("ModelCut", "ModelSaved", "MemoryEstimated")  # what the machine has a part in
 
 
 def names(events) -> list[str]:
     """The names of the events that are not mere progress, each repeated one once."""
-    found = [type(event).__name__ for event in events if type(event).__name__ not in ("Progressed", "StepTrained", "Validated")]
+    progress = ("MemoryEstimated", "Progressed", "StepTrained", "Validated")
+    found = [type(event).__name__ for event in events if type(event).__name__ not in progress]
     return [name for name in found if not name.startswith("Command")]
 
 
