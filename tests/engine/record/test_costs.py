@@ -1,4 +1,4 @@
-"""What a cut was measured to cost survives the way through a line, and lines that were written before it was measured are read."""
+"""What a cut was measured to cost survives the way through a line, and lines that were written before that are read."""
 
 import json
 
@@ -7,18 +7,8 @@ from engine.record.events import EVENTS, ModelCut
 from engine.record.line import Stamped, decode, encode
 from engine.record.state import RunState, fold
 
-WHOLE = ModelCut(
-    1000,
-    600,
-    4000,
-    2400,
-    (Latency(8, 256, 0.2, 0.1, 7, "decode"),),
-    1e-6,
-    (Memory(8, 256, 9, None, "decode"),),
-    4100,
-    2500,
-    "cpu",
-)
+TIMED, HELD = (Latency(8, 256, 0.2, 0.1, 7, "decode"),), (Memory(8, 256, 9, None, "decode"),)
+WHOLE = ModelCut(1000, 600, 4000, 2400, TIMED, 1e-6, HELD, 4100, 2500, "cpu")
 
 
 def test_a_cut_goes_through_a_line_unchanged():
