@@ -48,8 +48,14 @@ def _line(event: tell.Event) -> str | None:
             )
         case tell.PlanMade():
             gone = f"{sum(event.head_counts)} heads and {sum(event.neuron_counts):,} neurons"
-            left = event.parameters_after / event.parameters_before
-            return f"pruned by {event.criterion}: {gone} closed, {left:.1%} of the parameters left"
+            left = f"{event.parameters_after / event.parameters_before:.1%} of the parameters left"
+            when = f", round {event.round} of {event.rounds}" if event.rounds > 1 else ""
+            return " ".join((f"pruned by {event.criterion}{when}: {gone} closed, {left}.", *event.notes))
+        case tell.Suggested():
+            rise = f"the loss should rise by {event.rise:.3f} nats per token, with uniform shares by {event.uniform:.3f}"
+            return f"suggested by {event.by}, damage {event.damage}: {rise}"
+        case tell.SuggestionMeasured():
+            return f"the loss rose by {event.measured:.3f} nats per token; promised were {event.promised:.3f}"
         case tell.Compensated():
             projections = f"{len(event.residuals)} output projections fitted on {event.tokens:,} tokens"
             return " ".join((f"compensated by {event.method}: {projections}.", *event.notes))

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from engine.progress import Progress
-from engine.record.events import EVENTS, Compensated, Evaluated, ModelSaved, Residual, StepTrained
+from engine.record.events import EVENTS, Compensated, Evaluated, ModelSaved, PlanMade, Residual, StepTrained, SuggestionMeasured
 from engine.record.lifecycle import Degraded, Progressed, RunPaused
 from tests.engine.record.examples import example
 
@@ -77,3 +77,15 @@ def test_sizes_are_told_with_thousands_apart():
     stream = io.StringIO()
     Progress(stream).show(ModelSaved("model", 1234567))
     assert stream.getvalue() == "saved: 1,234,567 bytes\n"
+
+
+def test_a_round_and_what_was_promised_are_told_in_a_line():
+    """Which round of how many, what groups made of the shares, and the promise beside what came of it."""
+    stream = io.StringIO()
+    progress = Progress(stream)
+    progress.show(PlanMade((), (1,), (2,), (0.1,), (0.1,), 1000, 800, "random", notes=("So it is.",), round=1, rounds=3))
+    progress.show(SuggestionMeasured(0.1, 0.1234))
+    assert stream.getvalue().splitlines() == [
+        "pruned by random, round 1 of 3: 1 heads and 2 neurons closed, 80.0% of the parameters left. So it is.",
+        "the loss rose by 0.123 nats per token; promised were 0.100",
+    ]
