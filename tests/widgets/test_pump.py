@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import ipywidgets
@@ -14,6 +15,7 @@ from engine.record import events as tell
 from engine.record.folder import list_runs
 from engine.record.lock import take_lock
 from engine.record.recipe import Recipe, Schedule
+from tests.widgets.charts.states import previewed
 from tests.widgets.page import NOTHING, SCORES, Page, asked, gates, measured, opened, tell_run
 from widgets.address import Address
 from widgets.requests import Download, NewRun, OpenRun
@@ -40,7 +42,7 @@ def prune(page: Page) -> None:
         draft.heads, draft.head_counts, draft.neuron_counts, draft.head_shares, draft.neuron_shares,
         draft.parameters_before, draft.parameters_after, "activation",
     )  # fmt: skip
-    closed = gates(draft.heads, draft.neuron_counts[0])
+    closed = replace(gates(draft.heads), neuron_counts=draft.neuron_counts)
     tell_run(page.session.client, plan, closed, tell.CheckpointSaved("step-000001", None, "prune"), measured("pruned", 60.0),
              tell.CommandFinished(5, "Evaluate"))  # fmt: skip
     page.tick()
@@ -81,10 +83,10 @@ def test_a_moved_level_shows_at_once_what_would_go_and_previews_when_it_rests(pa
 def test_a_preview_of_another_draft_is_not_shown(page: Page) -> None:
     """A perplexity that belongs to where the slider was says nothing of where it is."""
     draft = page.view.draft
-    previewed = tell.Previewed(draft.heads, draft.head_counts, draft.neuron_counts, 1, 1, 55.0, 1000, 256)
-    tell_run(page.session.client, previewed)
+    found = previewed(draft, 55.0, page.view.recipe)
+    tell_run(page.session.client, found)
     page.tick()
-    assert page.view.preview == previewed
+    assert page.view.preview == found
     assert "55.0" in page.transport._draft.value
     page.move("heads", 0.5)
     page.tick()
@@ -93,12 +95,17 @@ def test_a_preview_of_another_draft_is_not_shown(page: Page) -> None:
 
 
 def test_a_preview_of_as_many_other_heads_is_not_shown(page: Page) -> None:
-    """With another criterion just as many heads would go, but not the same."""
-    draft = page.view.draft
-    others = tuple((layer, (head + 1) % 4) for layer, head in draft.heads)
-    tell_run(page.session.client, tell.Previewed(others, draft.head_counts, draft.neuron_counts, 1, 1, 55.0, 1000, 256))
+    """With another criterion just as many heads and neurons would go, but not the same: it is measured anew."""
+    tell_run(page.session.client, previewed(page.view.draft, 55.0, page.view.recipe))
     page.tick()
-    assert page.view.preview is None
+    assert "55.0" in page.transport._draft.value
+    before = len(asked(page.session.client))
+    page.move("criterion", "random")
+    page.tick()
+    assert page.view.preview is None and "55.0" not in page.transport._draft.value
+    page.tick()
+    assert asked(page.session.client, before) == [ask.preview_of(page.view.recipe)]
+    assert asked(page.session.client)[-1].criterion == "random"
 
 
 def test_a_new_prompt_is_continued_by_the_model_as_it_stands(page: Page) -> None:
