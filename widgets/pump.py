@@ -184,7 +184,7 @@ class Pump:
             # While one value is refused the draft stays as it was: a wrong number of steps changes nothing in the plan.
             draft: Draft | None = draft_of(self._sound, state)
         except BadInput as error:
-            recipe, wrong = None, ("heads", str(error))
+            recipe, wrong = None, (error.field, str(error))
         return View(state, draft, self.theme, recipe, self.session.client.folder), wrong
 
     def _obey(self, asked: ask.Command | Request, view: View) -> None:

@@ -74,6 +74,20 @@ def test_nothing_is_said_to_be_measured_that_is_not() -> None:
         assert "was not measured" in words.draft_words(View(each, draft, LIGHT, Recipe()))
 
 
+def test_a_death_of_the_worker_is_told_in_plain_words_until_the_next_command_is_done() -> None:
+    """What was lost, and no status numbers."""
+    facts = [LOADED, tell.CommandStarted(5, "Tune"), tell.WorkerRestarted("the worker ended with status -9", None)]
+    said = words.restart_words(folded(*facts))
+    assert said == (
+        "The process that computes ended unexpectedly and is being started again; the recovery begins anew from its start."
+    )
+    assert words.status_words(folded(*facts, tell.WorkerStarted(9, 1)), None, False) == words.STARTING
+    facts += [tell.WorkerStarted(9, 1), tell.CommandStarted(5, "Tune")]
+    assert "was started again" in words.restart_words(folded(*facts))
+    assert words.restart_words(folded(*facts, tell.CommandFinished(5, "Tune"))) == ""
+    assert "nothing was lost" in words.restart_words(folded(LOADED, tell.WorkerRestarted("killed", None)))
+
+
 @pytest.mark.parametrize(("seconds", "said"), [(3.4, "3 s"), (200, "3 min"), (7200, "2.0 h")])
 def test_a_length_of_time_has_its_unit(seconds: float, said: str) -> None:
     """Seconds, minutes, hours."""
