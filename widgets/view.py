@@ -23,8 +23,9 @@ class Draft:
     """What the controls would do if they were applied now, worked out in the page, at once.
 
     Counts and shares hold one number for each layer. `heads` names the (layer, head) that would go; it is empty while the
-    criterion's scores are not there yet, or will be others, although `head_counts` already says how many it will be. The head shares that a
-    schedule asks for are `head_shares`; what whole heads make of them is in the counts.
+    criterion's scores are not there yet, or will be others by then, although `head_counts` already says how many it will be.
+    The head shares that a schedule asks for are `head_shares`; what whole heads make of them is in the counts. Those are empty
+    where units compete for what goes, until a preview has found them.
     """
 
     heads: tuple[tuple[int, int], ...]

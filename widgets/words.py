@@ -2,9 +2,9 @@
 
 import time
 
-from engine.record.events import Evaluated
+from engine.record.events import Evaluated, ModelLoaded
 from engine.record.state import RunState
-from widgets.view import View
+from widgets.view import Draft, View
 
 DOING = {
     "Load": "Loading the model and the text",
@@ -89,12 +89,8 @@ def draft_words(view: View) -> str:
     draft = view.draft
     if draft is None:
         return ""
-    heads, neurons = (sum(counts) for counts in (draft.head_counts, draft.neuron_counts))
-    model = view.state.model
-    saved = draft.parameters_before - draft.parameters_after
     words = (
-        f"Prune would take {heads:,} of {sum(model.heads):,} heads and {neurons:,} of {sum(model.neurons):,} neurons "
-        f"and save {saved:,} parameters ({saved / draft.parameters_before:.1%}). "
+        _counted(draft, view.state.model) if draft.is_counted else "What would go from each layer is worked out by a preview. "
     )
     if view.preview is not None:
         return (
@@ -127,6 +123,15 @@ def duration(seconds: float) -> str:
 def size(count: int) -> str:
     """Bytes in decimal units."""
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
+def _counted(draft: Draft, model: ModelLoaded) -> str:
+    heads, neurons = (sum(counts) for counts in (draft.head_counts, draft.neuron_counts))
+    saved = draft.parameters_before - draft.parameters_after
+    return (
+        f"Prune would take {heads:,} of {sum(model.heads):,} heads and {neurons:,} of {sum(model.neurons):,} neurons "
+        f"and save {saved:,} parameters ({saved / draft.parameters_before:.1%}). "
+    )
 
 
 def _against(baseline: Evaluated | None) -> str:
