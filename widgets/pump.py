@@ -63,6 +63,7 @@ class Pump:
         self._sound: Recipe = session.recipe  # the last that nothing was wrong with
         self._moved = self._watched = self._caught_up = -1e9  # on the clock: a control was moved, word was left, sliders followed
         self._following: list[str] = []  # sliders that are still to follow
+        self._unloadable: Refusal | None = None  # why the model or the text that the controls name is not there
         self._waiting = False  # something was asked that no worker has begun
         self._errands = Errands()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -91,7 +92,7 @@ class Pump:
         while self._requests:
             self._obey(self._requests.popleft(), view)
         self._ask(view)
-        self._draw(view, wrong or self.session.refusal)
+        self._draw(view, wrong or self.session.refusal or self._unloadable)
         self._watch(view)
         return view
 
@@ -176,6 +177,7 @@ class Pump:
         """The view as it is now, and what is wrong with the controls, if anything is."""
         recipe, wrong = self._recipe(self.controls.read())
         state, draft = self.session.state, None
+        self._unloadable = self.session.unloadable(recipe) if recipe is not None else None
         if recipe is not None:
             # A model or a text that was asked for and is not there (yet) is no part of what stands on the page.
             recipe = recipe.model_copy(update=dict(zip(LOADING, loaded_by(self.session.recipe), strict=True)))

@@ -44,6 +44,7 @@ class Session:
     def __init__(self, address: Address, start: Callable[[Recipe], Client] = runs.start):
         self.state = RunState()
         self.refusal: Refusal | None = address.wrong
+        self._unloadable: tuple[tuple[object, ...], Refusal] | None = None  # what was asked for last and cannot be had, and why
         self._coming: _Coming | None = None
         self._unread: list[Stamped] = []  # of a run that has just come onto the page
         self._start = start
@@ -67,11 +68,19 @@ class Session:
         recipe = self._coming.recipe if self._coming is not None else self.recipe
         return loaded_by(recipe)
 
+    def unloadable(self, recipe: Recipe) -> Refusal | None:
+        """Why the model or the text of a recipe cannot be had, where just these were refused; None where they were not."""
+        asked, why = self._unloadable or (None, None)
+        return why if asked == loaded_by(recipe) else None
+
     def poll(self) -> list[Stamped]:
         """What has come since the last call, folded into `state`; a run that has loaded takes its place here."""
         self._await_coming()
         stamped, self._unread = self._unread + self.client.poll(), []
         for line in stamped:
+            match line.fact:
+                case CommandRefused(name="Load") | RunFailed(field="model" | "corpus" | "device" | "precision"):
+                    self._unloadable = loaded_by(self.recipe), (line.fact.field, line.fact.reason)
             match line.fact:
                 # A refused Load is followed by refusals of all that needed it: the first one says why.
                 case CommandRefused() as refused if self.refusal is None:
@@ -101,6 +110,7 @@ class Session:
     def begin(self, recipe: Recipe) -> None:
         """Start a run that takes the place of the one on the page as soon as it has loaded."""
         self.drop_coming()
+        self._unloadable = None
         self._coming = _Coming(self._start(recipe), recipe)
         for command in opening_commands(recipe):
             self._coming.client.post(command)
@@ -118,7 +128,7 @@ class Session:
             self._coming.client.watch()
 
     def _take(self, client: Client, recipe: Recipe, *, opened: bool = False) -> None:
-        self.client, self.recipe, self.state, self._unread = client, recipe, RunState(), []
+        self.client, self.recipe, self.state, self._unread, self._unloadable = client, recipe, RunState(), [], None
         self.is_opened = opened  # the run was there before the page asked for it, so the controls follow it, not it them
 
     def _await_coming(self) -> None:
@@ -129,7 +139,7 @@ class Session:
             coming.seen.append(line)
             match line.fact:
                 case (CommandRefused(name="Load") | RunFailed()) as refused:
-                    self.refusal = refused.field, refused.reason
+                    self._unloadable = loaded_by(coming.recipe), (refused.field, refused.reason)
                     self.drop_coming()
                     return
                 case CommandFinished(name="Load"):

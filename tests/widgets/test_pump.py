@@ -268,6 +268,26 @@ def test_a_model_that_cannot_be_had_costs_a_sentence_and_leaves_the_run_as_it_wa
     assert asked(new)[-1] == ask.Finish() and ask.Finish() not in asked(old)
     assert page.view.recipe.model == "gpt2-tiny"
     assert not page.transport._buttons["Prune"].disabled
+    page.move("heads", 0.6)
+    page.tick()
+    assert "distilgpt2 is not here." in page.refusal, "it stands for as long as what was refused does"
+    page.move("model", "gpt2-tiny")
+    page.tick()
+    assert page.refusal == ""
+
+
+def test_a_first_model_that_cannot_be_had_is_said_until_another_is_chosen() -> None:
+    """Moving a slider does not bring the model."""
+    page = Page()
+    refused = tell.CommandRefused(0, "Load", "model", "gpt2-tiny is broken.")
+    tell_run(page.session.client, tell.WorkerStarted(1, 1), tell.CommandStarted(0, "Load"), refused)
+    page.tick()
+    page.move("heads", 0.6)
+    page.tick()
+    assert "gpt2-tiny is broken." in page.refusal
+    page.move("model", "distilgpt2")
+    page.tick()
+    assert page.refusal == ""
 
 
 def test_going_back_to_the_model_on_the_page_gives_up_the_one_that_was_to_come(page: Page) -> None:
