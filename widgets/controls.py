@@ -15,7 +15,7 @@ from ipywidgets.widgets.widget_string import TextStyle
 from engine.record.catalogue import CORPORA, CRITERIA, model_names, models
 from engine.record.fields import model_field
 from engine.record.schedules import BLOCKS, SHAPES
-from widgets.choices import KINDS, MORE, OWN_FILE, Choices
+from widgets.choices import KINDS, MORE, OWN_FILE, Choices, criterion_help
 from widgets.form import Form
 
 OTHER = "another…"
@@ -290,7 +290,7 @@ def _corpora(choices: Choices) -> list[tuple[str, str]]:
 def _help() -> ipywidgets.HTML:
     """A fold with every help text, for those who cannot hover."""
     items = [f"<dt>{html.escape(LABELS[name])}</dt><dd>{html.escape(HELP[name])}</dd>" for name in LABELS]
-    criteria = [f"<dt>{html.escape(name)}</dt><dd>{html.escape(entry.help)}</dd>" for name, entry in CRITERIA.entries.items()]
+    criteria = [f"<dt>{html.escape(name)}</dt><dd>{html.escape(criterion_help(name))}</dd>" for name in CRITERIA.names()]
     shapes = [f"<dt>{name}</dt><dd>{text}</dd>" for name, text in SHAPE_HELP.items()]
     return ipywidgets.HTML(
         '<details class="esp-fold"><summary>What the controls mean</summary>'

@@ -457,3 +457,48 @@ def test_nothing_is_pruned_at_level_nought(page: Page) -> None:
     assert page.view.draft is None
     assert NOTHING == (0,) * 6
     assert page.transport._buttons["Prune"].disabled
+
+
+def test_a_criterion_that_cannot_choose_neurons_is_refused_while_some_are_to_go(page: Page) -> None:
+    """In words, beside the menu; with no neuron to go it is taken."""
+    page.move("criterion", "ablation")
+    page.tick()
+    assert "scores heads only" in page.refusal and page.transport._buttons["Prune"].disabled
+    page.move("neurons", 0.0)
+    page.tick()
+    assert page.refusal == "" and not page.transport._buttons["Prune"].disabled
+
+
+def test_what_the_fold_says_is_previewed_and_pruned(page: Page) -> None:
+    """Every field that pruning depends on has its preview asked anew and is in what Prune asks; a bad one asks for nothing."""
+    page.tick()
+    for name, value in (("compensation", "bias"), ("ridge", "5"), ("rounds", "2"), ("seed", "3"), ("allocation", "global"),
+                        ("calibration.tokens", "2048"), ("evaluation.tokens", "2048"), ("protect.first", "1")):  # fmt: skip
+        before = len(asked(page.session.client))
+        page.controls.more._each[name].value = value
+        page.tick()
+        page.tick()
+        assert [type(each) for each in asked(page.session.client, before)] == [ask.Preview], name
+        assert asked(page.session.client)[-1] == ask.preview_of(page.view.recipe)
+    page.controls.more._each["rounds"].value = "0"
+    before = len(asked(page.session.client))
+    page.press("Prune")
+    page.tick()
+    assert asked(page.session.client)[before:] == []
+    page.controls.more._each["rounds"].value = "2"
+    page.tick()
+    page.press("Prune")
+    page.tick()
+    prune = next(each for each in asked(page.session.client) if isinstance(each, ask.Prune))
+    assert (prune.compensation, prune.ridge, prune.rounds, prune.seed, prune.allocation) == ("bias", 5.0, 2, 3, "global")
+    assert (prune.calibration.tokens, prune.protect.first) == (2048, 1)
+
+
+def test_another_device_takes_a_run_of_its_own(page: Page) -> None:
+    """As another model does; until that has loaded the run on the page stays."""
+    page.controls.more._each["precision"].value = "float32"
+    page.tick()
+    assert page.session.is_changing and page.session.wanted[-1] == "float32"
+    page.controls.more._each["precision"].value = "auto"
+    page.tick()
+    assert not page.session.is_changing
