@@ -13,7 +13,7 @@ from ipywidgets.widgets.widget_string import TextStyle
 
 from engine.record.knobs import Knob
 
-LABEL_WIDTH = "206px"
+LABEL_WIDTH = "202px"
 
 
 class Form:
