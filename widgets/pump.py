@@ -186,7 +186,7 @@ class Pump:
             self._sound = recipe
         try:
             # While one value is refused the draft stays as it was: a wrong number of steps changes nothing in the plan.
-            draft: Draft | None = draft_of(self._sound, state)
+            draft: Draft | None = draft_of(self._sound, state, self.session.pruned_by)
         except BadInput as error:
             recipe, wrong = None, (error.field, str(error))
         return View(state, draft, self.theme, recipe, self.session.client.folder), wrong

@@ -1,12 +1,12 @@
 """What the charts and panels are given to draw: the run as it stands and what the controls would do; draws nothing itself."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import ipywidgets
 
-from engine.record.commands import Command, fingerprint, preview_of
+from engine.record.commands import Command, Prune, fingerprint, preview_of, prune_of
 from engine.record.events import ModelLoaded, Previewed
 from engine.record.recipe import Recipe
 from engine.record.schedules import parameters_saved
@@ -61,10 +61,11 @@ class View:
         return _previewed(self.recipe, self.state) if self.draft is not None and self.recipe is not None else None
 
 
-def draft_of(recipe: Recipe, state: RunState) -> Draft | None:
+def draft_of(recipe: Recipe, state: RunState, pruned_by: Prune | None = None) -> Draft | None:
     """What a recipe would do to the model of a run; None while no model is loaded, or where it would change nothing.
 
-    Raises `BadInput`, blaming the field, for shares that do not fit the model.
+    `pruned_by` is the command whose plan is in force, where that is known. Raises `BadInput`, blaming the field, for shares that
+    do not fit the model.
     """
     model = state.model
     if model is None:
@@ -79,7 +80,8 @@ def draft_of(recipe: Recipe, state: RunState) -> Draft | None:
     else:
         counts = drafting.head_counts(recipe, model, shares[0]), drafting.neuron_counts(recipe, model, shares[1])
         heads, after = found.heads if found else _heads(recipe, state, counts[0]), model.parameters - _saved(model, *counts)
-    return None if _stands(recipe, *counts, state) else Draft(heads, *counts, *shares, model.parameters, after)
+    stands = _stands(recipe, *counts, state) and (pruned_by is None or _beside(pruned_by) == _beside(prune_of(recipe)))
+    return None if stands else Draft(heads, *counts, *shares, model.parameters, after)
 
 
 def _previewed(recipe: Recipe, state: RunState) -> Previewed | None:
@@ -110,6 +112,11 @@ def _stands(recipe: Recipe, head_counts: tuple[int, ...], neuron_counts: tuple[i
         return False
     # Gates that were moved by hand since are none that a recipe would close.
     return gates is None or (set(gates.heads), gates.neuron_counts) == (set(plan.heads), plan.neuron_counts)
+
+
+def _beside(prune: Prune) -> dict[str, object]:
+    """All that a pruning goes by but its schedules, of which only what they come to matters."""
+    return {each.name: getattr(prune, each.name) for each in fields(prune) if each.name not in ("heads", "neurons")}
 
 
 def _saved(model: ModelLoaded, head_counts: tuple[int, ...], neuron_counts: tuple[int, ...]) -> int:

@@ -502,3 +502,24 @@ def test_another_device_takes_a_run_of_its_own(page: Page) -> None:
     page.controls.more._each["precision"].value = "auto"
     page.tick()
     assert not page.session.is_changing
+
+
+def test_another_compensation_strength_is_a_change_that_can_be_pruned(page: Page) -> None:
+    """As many units would go, but what is left would be another model; back where it was, there is nothing to do."""
+    page.tick()
+    page.press("Prune")
+    page.tick()
+    number = next(at for at, each in enumerate(asked(page.session.client)) if isinstance(each, ask.Prune))
+    draft = page.view.draft
+    plan = tell.PlanMade(draft.heads, draft.head_counts, draft.neuron_counts, draft.head_shares, draft.neuron_shares, 10, 8,
+                         "activation")  # fmt: skip
+    closed = tell.GatesChanged(draft.heads, draft.head_counts, draft.neuron_counts, 10, 8, "prune")
+    tell_run(page.session.client, tell.CommandStarted(number, "Prune"), plan, closed, tell.CommandFinished(number, "Prune"))
+    page.tick()
+    assert page.view.draft is None and page.transport._buttons["Prune"].disabled
+    page.controls.more._each["ridge"].value = "5"
+    page.tick()
+    assert page.view.draft is not None and not page.transport._buttons["Prune"].disabled
+    page.controls.more._each["ridge"].value = "0.001"
+    page.tick()
+    assert page.view.draft is None
