@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from engine.record.catalogue import CRITERIA
 from engine.record.commands import Command, Cut, Evaluate, Load, Preview, Prune, Sample, Score, Tune
 from engine.record.errors import BadInput
 from engine.record.fields import leaves
@@ -132,6 +133,24 @@ def without_effect(choices: Choices, layers: int) -> dict[str, str]:
         if number not in there:
             found[block] = f"This model has no layer in its {block} block."
     return found
+
+
+def criterion_help(name: str) -> str:
+    """What a criterion goes by, with what it costs, and what it scores where that is not everything."""
+    entry = CRITERIA.entry(name)
+    only = "" if set(entry.facts["UNITS"]) == set(KINDS) else f" Scores {' and '.join(entry.facts['UNITS'])} only."
+    return f"Cost: {entry.facts['COST']}.{only} {entry.help}"
+
+
+def unscored(recipe: Recipe) -> str:
+    """Why the criterion cannot choose all that is to go, in one sentence; empty where it can."""
+    units = CRITERIA.entry(recipe.criterion).facts["UNITS"]
+    for kind in KINDS:
+        schedule = getattr(recipe, kind)
+        if kind not in units and any(schedule.layers or schedule.blocks or (schedule.level,)):
+            others = " and ".join(units)
+            return f"{recipe.criterion} scores {others} only; set {kind.capitalize()} to 0 or choose another criterion."
+    return ""
 
 
 def recipe_as_asked(recipe: Recipe, commands: Iterable[Command]) -> Recipe:

@@ -15,7 +15,7 @@ from ipywidgets.widgets.widget_string import TextStyle
 from engine.record.catalogue import CORPORA, CRITERIA, model_names, models
 from engine.record.fields import model_field
 from engine.record.schedules import BLOCKS, SHAPES
-from widgets.choices import MORE, OWN_FILE, Choices
+from widgets.choices import KINDS, MORE, OWN_FILE, Choices, criterion_help
 from widgets.form import Form
 
 OTHER = "another…"
@@ -105,7 +105,7 @@ class Controls:
             steepness=round(value["steepness"], 3),
             blocks=tuple(round(value[block], 4) for block in BLOCKS),
             apply_to=value["apply_to"],
-            steps=value["steps"],
+            steps=_whole(value["steps"]),
             prompt=value["prompt"],
             given=self._rest.given,
             more=self.more.read(),
@@ -129,7 +129,7 @@ class Controls:
         wanted = {
             "model": name, "criterion": choices.criterion, "heads": choices.heads, "neurons": choices.neurons,
             "shape": choices.shape, "steepness": choices.steepness, "apply_to": choices.apply_to,
-            "steps": choices.steps, "prompt": choices.prompt,
+            "steps": str(choices.steps), "prompt": choices.prompt,
             **dict(zip(BLOCKS, choices.blocks, strict=True)),
         }  # fmt: skip
         if name == OTHER:
@@ -175,7 +175,7 @@ class Controls:
         """
         in_fold = self.more.refuse(field, sentence)
         control = None if in_fold else next((FIELDS[part] for part in reversed(field.split(".")) if part in FIELDS), None)
-        sentence = sentence if control else ""
+        sentence = _in_words_of_the_page(field, control, sentence if control else "")
         order, display = str(2 * list(LABELS).index(control or "prompt") + 1), None if sentence else "none"
         text = f'<div role="alert" class="esp-refusal">{html.escape(sentence)}</div>' if sentence else ""
         if (self._error.value, self._error.layout.order, self._error.layout.display) != (text, order, display):
@@ -244,9 +244,24 @@ def _build(choices: Choices) -> dict[str, ipywidgets.DOMWidget]:
             description=LABELS["apply_to"], options=["neurons", "heads", "both"], style=width | {"button_width": "auto"}
         ),
         **{block: slider(block) for block in BLOCKS},
-        "steps": ipywidgets.IntText(description=LABELS["steps"], style=menus, layout={"width": "100%"}),
+        "steps": text("steps"),  # a field for numbers reads 1e9 as 19, and says nothing
         "prompt": text("prompt"),
     }
+
+
+def _whole(text: str) -> int | str:
+    """A whole number as somebody wrote it, 1e3 among them; what is none stays as it is, for the recipe to refuse."""
+    try:
+        value = float(text)
+        return int(text) if text.strip().lstrip("+-").isdecimal() else int(value) if value.is_integer() else text
+    except ValueError:
+        return text
+
+
+def _in_words_of_the_page(field: str, control: str | None, sentence: str) -> str:
+    """A sentence that begins with a recipe's field, with the words beside the control in its place."""
+    alone = control in ("steps", "prompt", "criterion", *KINDS)  # others stand for several fields, or for a part of one
+    return LABELS[control] + sentence.removeprefix(field) if alone and sentence.startswith(f"{field} ") else sentence
 
 
 def _models(choices: Choices) -> list[tuple[str, str]]:
@@ -275,7 +290,7 @@ def _corpora(choices: Choices) -> list[tuple[str, str]]:
 def _help() -> ipywidgets.HTML:
     """A fold with every help text, for those who cannot hover."""
     items = [f"<dt>{html.escape(LABELS[name])}</dt><dd>{html.escape(HELP[name])}</dd>" for name in LABELS]
-    criteria = [f"<dt>{html.escape(name)}</dt><dd>{html.escape(entry.help)}</dd>" for name, entry in CRITERIA.entries.items()]
+    criteria = [f"<dt>{html.escape(name)}</dt><dd>{html.escape(criterion_help(name))}</dd>" for name in CRITERIA.names()]
     shapes = [f"<dt>{name}</dt><dd>{text}</dd>" for name, text in SHAPE_HELP.items()]
     return ipywidgets.HTML(
         '<details class="esp-fold"><summary>What the controls mean</summary>'

@@ -7,7 +7,7 @@ from functools import partial
 import ipywidgets
 from ipywidgets.widgets.widget_string import HTMLStyle
 
-from engine.record.folder import home
+from engine.record.folder import cache_home, home
 from engine.record.registry import Registry
 from widgets.address import Address, in_voila, this_address
 from widgets.browser import Browser
@@ -60,9 +60,7 @@ class Dashboard:
                 ipywidgets.HTML(f"<style>{theme.css()}</style>{_header(address)}"),
                 _grid(main, "esp-main"),
                 _grid(list(cards.values()), "esp-below"),
-                ipywidgets.HTML(
-                    f'<footer class="esp-footer">Runs, models and caches: <code>{html.escape(str(home()))}</code></footer>'
-                ),
+                ipywidgets.HTML(_footer()),
                 browser.widget,
             ]
         )
@@ -83,6 +81,14 @@ def _header(address: Address) -> str:
     return (
         f'<header class="esp-header"><h1>Espalier</h1><p>{SENTENCE}</p>'
         f'<a class="esp-link" href="{html.escape(address.query(theme=other))}">{other} theme</a></header>'
+    )
+
+
+def _footer() -> str:
+    runs, caches = (html.escape(str(path)) for path in (home(), cache_home()))
+    return (
+        f'<footer class="esp-footer">Runs lie in <code>{runs}</code>, converted models and texts in <code>{caches}</code>, '
+        "models and data sets of the hub in the hub's own cache.</footer>"
     )
 
 

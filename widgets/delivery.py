@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from engine.record.errors import BadInput
 from engine.record.recipe import Recipe
 from widgets import export
+from widgets.beyond import beyond_the_recipe
 from widgets.browser import Browser
 from widgets.panels.model import why_not
 from widgets.view import View
@@ -21,7 +22,7 @@ def deliver(what: str, view: View, browser: Browser, charts: Sequence[str]) -> N
         browser.keep_charts(f"{name}-", charts)
     elif what == "everything":
         recipe = _recipe(view)
-        lines = f"{export.command_line(recipe)}\n\n{export.python_line(recipe)}\n"
+        lines = f"# {beyond_the_recipe(view)}\n\n{export.command_line(recipe)}\n\n{export.python_line(recipe)}\n"
         files = {
             "events.csv": export.events_csv(view.folder),
             "recipe.json": export.recipe_json(recipe),

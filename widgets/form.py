@@ -13,7 +13,7 @@ from ipywidgets.widgets.widget_string import TextStyle
 
 from engine.record.knobs import Knob
 
-LABEL_WIDTH = "206px"
+LABEL_WIDTH = "202px"
 
 
 class Form:
@@ -68,7 +68,8 @@ class Form:
         self._refused = wanted
         rows = list(self._each.values())
         if mine:
-            self._error.value = f'<div role="alert" class="esp-refusal">{html.escape(sentence)}</div>'
+            said = label_of(field) + sentence.removeprefix(field) if sentence.startswith(f"{field} ") else sentence
+            self._error.value = f'<div role="alert" class="esp-refusal">{html.escape(said)}</div>'
             rows.insert(list(self._each).index(field) + 1, self._error)
             self.toggle.value = True
         self._fields.children = tuple(rows)
@@ -113,29 +114,27 @@ def _build(knobs: Mapping[str, Knob]) -> dict[str, ipywidgets.DOMWidget]:
             found[name] = ipywidgets.Dropdown(options=[(each, each) for each in knob.choices], **start, **menus)
         elif isinstance(knob.default, bool):
             found[name] = ipywidgets.Dropdown(options=[("yes", True), ("no", False)], **start, **menus)
-        elif isinstance(knob.default, int):
-            found[name] = ipywidgets.IntText(**start, **menus)
-        elif isinstance(knob.default, float):
-            found[name] = ipywidgets.FloatText(**start, **menus)
-        else:
+        else:  # numbers too: a browser's field for numbers reads 1e9 as 19, and says nothing
             where = "0.1, 0.2, …" if knob.default is None else ""
             found[name] = ipywidgets.Text(placeholder=where, **start, **texts)
     return found
 
 
 def _shown(knob: Knob, value: object) -> object:
-    """A value as its control holds it: numbers in a row as text."""
-    if knob.default is None:
-        return "" if value is None else value if isinstance(value, str) else ", ".join(map(str, value))
-    return value
+    """A value as its control holds it: numbers as text."""
+    if knob.choices or isinstance(value, bool | str):
+        return value
+    return "" if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _value(knob: Knob, shown: object) -> object:
-    """A control's value as the recipe takes it; what is no row of numbers stays as it was written, for the recipe to refuse."""
-    if knob.default is not None:
+    """A control's value as the recipe takes it; what is no number stays as it was written, for the recipe to refuse."""
+    if knob.choices or isinstance(knob.default, bool | str):
         return shown
-    words = str(shown).replace(",", " ").split()
     try:
-        return tuple(map(float, words)) if words else None
+        if knob.default is None:
+            return tuple(map(float, str(shown).replace(",", " ").split())) or None
+        value = float(str(shown))
+        return int(value) if isinstance(knob.default, int) and value.is_integer() else value
     except ValueError:
         return shown

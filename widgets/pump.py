@@ -19,7 +19,7 @@ from engine.record.events import CommandFinished, CommandRefused, CommandStarted
 from engine.record.fields import explain
 from engine.record.recipe import Recipe
 from widgets import words
-from widgets.choices import BLOCK_SLIDERS, Choices, choices_of, moved, recipe_of, without_effect
+from widgets.choices import BLOCK_SLIDERS, Choices, choices_of, moved, recipe_of, unscored, without_effect
 from widgets.controls import Controls
 from widgets.errands import BACKGROUND, Errands, pressed
 from widgets.requests import Download, NewRun, OpenRun, Press, Request
@@ -63,6 +63,7 @@ class Pump:
         self._sound: Recipe = session.recipe  # the last that nothing was wrong with
         self._moved = self._watched = self._caught_up = -1e9  # on the clock: a control was moved, word was left, sliders followed
         self._following: list[str] = []  # sliders that are still to follow
+        self._unloadable: Refusal | None = None  # why the model or the text that the controls name is not there
         self._waiting = False  # something was asked that no worker has begun
         self._errands = Errands()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -91,7 +92,7 @@ class Pump:
         while self._requests:
             self._obey(self._requests.popleft(), view)
         self._ask(view)
-        self._draw(view, wrong or self.session.refusal)
+        self._draw(view, wrong or self.session.refusal or self._unloadable)
         self._watch(view)
         return view
 
@@ -168,23 +169,26 @@ class Pump:
         if wrong is not None:
             return None, wrong
         try:
-            return recipe_of(choices, self.session.recipe), None
+            recipe = recipe_of(choices, self.session.recipe)
         except ValidationError as error:
             return None, explain(error)
+        reason = unscored(recipe)
+        return (None, ("criterion", reason)) if reason else (recipe, None)
 
     def _look(self) -> tuple[View, Refusal | None]:
         """The view as it is now, and what is wrong with the controls, if anything is."""
         recipe, wrong = self._recipe(self.controls.read())
         state, draft = self.session.state, None
+        self._unloadable = self.session.unloadable(recipe) if recipe is not None else None
         if recipe is not None:
             # A model or a text that was asked for and is not there (yet) is no part of what stands on the page.
             recipe = recipe.model_copy(update=dict(zip(LOADING, loaded_by(self.session.recipe), strict=True)))
             self._sound = recipe
         try:
             # While one value is refused the draft stays as it was: a wrong number of steps changes nothing in the plan.
-            draft: Draft | None = draft_of(self._sound, state)
+            draft: Draft | None = draft_of(self._sound, state, self.session.pruned_by)
         except BadInput as error:
-            recipe, wrong = None, ("heads", str(error))
+            recipe, wrong = None, (error.field, str(error))
         return View(state, draft, self.theme, recipe, self.session.client.folder), wrong
 
     def _obey(self, asked: ask.Command | Request, view: View) -> None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from engine.record import client as runs
 from engine.record.client import Client
-from engine.record.commands import Command, Evaluate, Finish, Load, Sample, Score
+from engine.record.commands import Command, Evaluate, Finish, Load, Prune, Sample, Score
 from engine.record.errors import BadInput
-from engine.record.events import CommandFinished, CommandRefused, RunFailed
+from engine.record.events import CommandFinished, CommandRefused, CommandStarted, PlanMade, RunFailed
 from engine.record.folder import Tail, post
 from engine.record.line import Stamped
 from engine.record.recipe import Recipe
@@ -44,6 +44,7 @@ class Session:
     def __init__(self, address: Address, start: Callable[[Recipe], Client] = runs.start):
         self.state = RunState()
         self.refusal: Refusal | None = address.wrong
+        self._unloadable: tuple[tuple[object, ...], Refusal] | None = None  # what was asked for last and cannot be had, and why
         self._coming: _Coming | None = None
         self._unread: list[Stamped] = []  # of a run that has just come onto the page
         self._start = start
@@ -67,12 +68,32 @@ class Session:
         recipe = self._coming.recipe if self._coming is not None else self.recipe
         return loaded_by(recipe)
 
+    def unloadable(self, recipe: Recipe) -> Refusal | None:
+        """Why the model or the text of a recipe cannot be had, where just these were refused; None where they were not."""
+        asked, why = self._unloadable or (None, None)
+        return why if asked == loaded_by(recipe) else None
+
+    @property
+    def pruned_by(self) -> Prune | None:
+        """The command whose plan is in force; None where none is, or where it is not known."""
+        number = self._planned.get(self.state.standing.plan)
+        self._asked |= {line.seq: line.fact for line in self._commands.read()} if number is not None else {}
+        command = self._asked.get(number)
+        return command if isinstance(command, Prune) else None
+
     def poll(self) -> list[Stamped]:
         """What has come since the last call, folded into `state`; a run that has loaded takes its place here."""
         self._await_coming()
         stamped, self._unread = self._unread + self.client.poll(), []
         for line in stamped:
             match line.fact:
+                case CommandRefused(name="Load") | RunFailed(field="model" | "corpus" | "device" | "precision"):
+                    self._unloadable = loaded_by(self.recipe), (line.fact.field, line.fact.reason)
+            match line.fact:
+                case CommandStarted(command=number):
+                    self._in_hand = number
+                case PlanMade() as plan:
+                    self._planned[plan] = self._in_hand
                 # A refused Load is followed by refusals of all that needed it: the first one says why.
                 case CommandRefused() as refused if self.refusal is None:
                     self.refusal = refused.field, refused.reason
@@ -101,6 +122,7 @@ class Session:
     def begin(self, recipe: Recipe) -> None:
         """Start a run that takes the place of the one on the page as soon as it has loaded."""
         self.drop_coming()
+        self._unloadable = None
         self._coming = _Coming(self._start(recipe), recipe)
         for command in opening_commands(recipe):
             self._coming.client.post(command)
@@ -118,7 +140,9 @@ class Session:
             self._coming.client.watch()
 
     def _take(self, client: Client, recipe: Recipe, *, opened: bool = False) -> None:
-        self.client, self.recipe, self.state, self._unread = client, recipe, RunState(), []
+        self.client, self.recipe, self.state, self._unread, self._unloadable = client, recipe, RunState(), [], None
+        self._commands, self._asked = Tail(client.folder / "commands.jsonl"), {}
+        self._in_hand, self._planned = None, {}  # lines of commands.jsonl: in hand, and that which made each plan
         self.is_opened = opened  # the run was there before the page asked for it, so the controls follow it, not it them
 
     def _await_coming(self) -> None:
@@ -129,7 +153,7 @@ class Session:
             coming.seen.append(line)
             match line.fact:
                 case (CommandRefused(name="Load") | RunFailed()) as refused:
-                    self.refusal = refused.field, refused.reason
+                    self._unloadable = loaded_by(coming.recipe), (refused.field, refused.reason)
                     self.drop_coming()
                     return
                 case CommandFinished(name="Load"):

@@ -34,18 +34,22 @@ def refusals(view: View, waiting: bool = False) -> dict[str, str]:
     """Why each button can do nothing now; an empty sentence for one that can."""
     state, recipe = view.state, view.recipe
     busy = state.status in ("busy", "paused") and not words.is_free(state)
+    in_hand = state.doing or state.interrupted or ""
     if state.is_over:
         return dict.fromkeys(BUTTONS, "This run is over.")
     change = ""
     if state.model is None:
         change = "The model is not loaded yet."
     elif not words.is_free(state) or waiting:
-        change = f"Wait until this is done: {words.DOING.get(state.doing, 'starting').lower()}; or stop it."
+        change = f"Wait until this is done: {words.DOING.get(in_hand, 'starting').lower()}; or stop it."
     pruned = words.is_pruned(state)
     mend = "" if recipe is not None else "First put the value right that is marked beside the controls."
     stands = "The controls ask for nothing but what stands already; move Heads or Neurons first."
     steps = recipe is not None and recipe.tuning.steps == 0
-    running = "" if busy else "Nothing is being done."
+    idle = "Nothing is being done."
+    if state.status == "new" or state.interrupted:
+        idle = "The process that computes is starting; what is to be done can be stopped once it has begun."
+    running = "" if busy else idle
     held = "" if state.status == "paused" else "Nothing is paused."
     undo = change or ("" if state.can_undo else "Nothing has been changed yet.")
     return {
@@ -131,7 +135,7 @@ class Transport:
             if button.tooltip != (reason or BUTTONS[name]):
                 button.tooltip = reason or BUTTONS[name]
         state = view.state
-        told = (state.status, state.doing, state.arm, state.degraded, state.restarts, waiting, refusal, note)
+        told = (state.status, state.doing, state.arm, state.degraded, state.restarts, state.interrupted, waiting, refusal, note)
         if count or told != self._told:
             self._set(self._status, self._status_html(view, now, waiting, refusal, note))
             self._told = told
@@ -157,7 +161,7 @@ class Transport:
         )
         notes = [note] if note else []
         notes += [f"{each.did.capitalize()} instead of {each.asked}: {each.why}." for each in state.degraded[-1:]]
-        notes += [f"The worker was started again: {each.why}." for each in state.restarts[-1:] if not state.is_over]
+        notes += list(filter(None, [words.restart_words(state)]))
         bad = f'<div class="esp-refusal">{html.escape(refusal)}</div>' if refusal else ""
         said_too = "".join(f'<div class="esp-note">{html.escape(each)}</div>' for each in notes)
         return (

@@ -1,17 +1,17 @@
 """What the charts and panels are given to draw: the run as it stands and what the controls would do; draws nothing itself."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import ipywidgets
 
-from engine.record.commands import Command, fingerprint, preview_of
-from engine.record.errors import BadInput, blaming
+from engine.record.commands import Command, Prune, fingerprint, preview_of, prune_of
 from engine.record.events import ModelLoaded, Previewed
 from engine.record.recipe import Recipe
-from engine.record.schedules import count, lowest, parameters_saved
+from engine.record.schedules import parameters_saved
 from engine.record.state import RunState
+from widgets import drafting
 from widgets.requests import Request
 from widgets.theme import Theme
 
@@ -23,8 +23,9 @@ class Draft:
     """What the controls would do if they were applied now, worked out in the page, at once.
 
     Counts and shares hold one number for each layer. `heads` names the (layer, head) that would go; it is empty while the
-    criterion's scores are not there yet, although `head_counts` already says how many it will be. The head shares that a
-    schedule asks for are `head_shares`; what whole heads make of them is in the counts.
+    criterion's scores are not there yet, or will be others by then, although `head_counts` already says how many it will be.
+    The head shares that a schedule asks for are `head_shares`; what whole heads make of them is in the counts. Those are empty
+    where units compete for what goes, until a preview has found them.
     """
 
     heads: tuple[tuple[int, int], ...]
@@ -34,6 +35,11 @@ class Draft:
     neuron_shares: tuple[float, ...]
     parameters_before: int
     parameters_after: int
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is known how much would go; where units compete, a preview has to find out."""
+        return bool(self.head_counts)
 
 
 @dataclass(frozen=True)
@@ -52,53 +58,65 @@ class View:
     @property
     def preview(self) -> Previewed | None:
         """What the draft was measured to cost; None while no measurement of just what the controls say is there."""
-        found = self.state.preview
-        if found is None or self.draft is None or self.recipe is None:
-            return None
-        # Just as many units of another criterion, or with another compensation, cost something else.
-        return found if found.asked == fingerprint(preview_of(self.recipe)) else None
+        return _previewed(self.recipe, self.state) if self.draft is not None and self.recipe is not None else None
 
 
-def draft_of(recipe: Recipe, state: RunState) -> Draft | None:
+def draft_of(recipe: Recipe, state: RunState, pruned_by: Prune | None = None) -> Draft | None:
     """What a recipe would do to the model of a run; None while no model is loaded, or where it would change nothing.
 
-    Raises `BadInput`, blaming the field, for shares that do not fit the model.
+    `pruned_by` is the command whose plan is in force, where that is known. Raises `BadInput`, blaming the field, for shares that
+    do not fit the model.
     """
     model = state.model
     if model is None:
         return None
-    head_shares, neuron_shares = (_shares(recipe, kind, len(model.heads)) for kind in ("heads", "neurons"))
-    head_counts = tuple(count(share, units) for share, units in zip(head_shares, model.heads, strict=True))
-    neuron_counts = tuple(count(share, units) for share, units in zip(neuron_shares, model.neurons, strict=True))
-    if _stands(recipe.criterion, head_counts, neuron_counts, state):
-        return None
-    heads = ()
-    if state.scores is not None and state.scores.criterion == recipe.criterion:
-        gone = [lowest(scores, how_many) for scores, how_many in zip(state.scores.heads, head_counts, strict=True)]
-        heads = tuple((layer, head) for layer, of_layer in enumerate(gone) for head in of_layer)
-    saved = _saved(model, head_counts, neuron_counts)
-    return Draft(heads, head_counts, neuron_counts, head_shares, neuron_shares, model.parameters, model.parameters - saved)
+    shares = [drafting.asked_shares(recipe, kind, len(model.heads)) for kind in ("heads", "neurons")]
+    found = _previewed(recipe, state)
+    if drafting.competes(recipe) and found is None:
+        return Draft((), (), (), *shares, model.parameters, model.parameters)
+    if drafting.competes(recipe):
+        counts, heads, after = (found.head_counts, found.neuron_counts), found.heads, found.parameters_after
+        shares = [_of(gone, there) for gone, there in zip(counts, (model.heads, model.neurons), strict=True)]
+    else:
+        counts = drafting.head_counts(recipe, model, shares[0]), drafting.neuron_counts(recipe, model, shares[1])
+        heads, after = found.heads if found else _heads(recipe, state, counts[0]), model.parameters - _saved(model, *counts)
+    stands = _stands(recipe, *counts, state) and (pruned_by is None or _beside(pruned_by) == _beside(prune_of(recipe)))
+    return None if stands else Draft(heads, *counts, *shares, model.parameters, after)
 
 
-def _shares(recipe: Recipe, kind: str, layers: int) -> tuple[float, ...]:
-    schedule = getattr(recipe, kind)
-    field = f"{kind}.{'level' if schedule.layers is None else 'layers'}"
-    with blaming(field):
-        try:
-            return schedule.shares(layers)
-        except BadInput as error:  # which speaks of a schedule, not knowing whose
-            raise BadInput(f"{field}: {error}") from error
+def _previewed(recipe: Recipe, state: RunState) -> Previewed | None:
+    """What a recipe was measured to do; None while no measurement of just this recipe is there."""
+    # Just as many units of another criterion, or with another compensation, cost something else.
+    return state.preview if state.preview is not None and state.preview.asked == fingerprint(preview_of(recipe)) else None
 
 
-def _stands(criterion: str, head_counts: tuple[int, ...], neuron_counts: tuple[int, ...], state: RunState) -> bool:
-    plan, gates = state.standing.plan, state.standing.gates
+def _heads(recipe: Recipe, state: RunState, counts: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Which heads would go; none are named where their scores are not there, or will be others by the last round."""
+    if state.scores is None or state.scores.criterion != recipe.criterion or recipe.rounds > 1:
+        return ()
+    return drafting.heads_that_go(state.model, state.scores.heads, counts)
+
+
+def _of(counts: tuple[int, ...], units: tuple[int, ...]) -> tuple[float, ...]:
+    return tuple(gone / there if there else 0.0 for gone, there in zip(counts, units, strict=True))
+
+
+def _stands(recipe: Recipe, head_counts: tuple[int, ...], neuron_counts: tuple[int, ...], state: RunState) -> bool:
+    plan, gates, compensated = state.standing.plan, state.standing.gates, state.standing.compensated
     if plan is None:
         closed = gates is not None and (any(gates.head_counts) or any(gates.neuron_counts))
         return not any(head_counts) and not any(neuron_counts) and not closed
-    if (plan.criterion, plan.head_counts, plan.neuron_counts) != (criterion, head_counts, neuron_counts):
+    if (plan.criterion, plan.head_counts, plan.neuron_counts) != (recipe.criterion, head_counts, neuron_counts):
+        return False
+    if plan.rounds != recipe.rounds or (compensated is not None and compensated.method != recipe.compensation):
         return False
     # Gates that were moved by hand since are none that a recipe would close.
     return gates is None or (set(gates.heads), gates.neuron_counts) == (set(plan.heads), plan.neuron_counts)
+
+
+def _beside(prune: Prune) -> dict[str, object]:
+    """All that a pruning goes by but its schedules, of which only what they come to matters."""
+    return {each.name: getattr(prune, each.name) for each in fields(prune) if each.name not in ("heads", "neurons")}
 
 
 def _saved(model: ModelLoaded, head_counts: tuple[int, ...], neuron_counts: tuple[int, ...]) -> int:

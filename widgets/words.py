@@ -2,9 +2,9 @@
 
 import time
 
-from engine.record.events import Evaluated
+from engine.record.events import Evaluated, ModelLoaded
 from engine.record.state import RunState
-from widgets.view import View
+from widgets.view import Draft, View
 
 DOING = {
     "Load": "Loading the model and the text",
@@ -22,12 +22,15 @@ DOING = {
 }
 ARMS = {"tuned": "the pruned model", "control": "the control, an unpruned model"}
 STARTING = "Starting the worker and reading its libraries, which takes some seconds."
+GIVEN_UP = ("Undo", "Reset")  # not done again by a new worker: they may have taken effect
 BACKGROUND = ("Preview", "Score")  # short and harmless: they give way to whatever is asked
 
 
 def is_free(state: RunState) -> bool:
     """Whether a change may be asked for: nothing is being done that it would have to wait for."""
-    return state.status == "idle" or (state.status == "busy" and state.doing in BACKGROUND)
+    if state.status == "idle":
+        return not state.interrupted
+    return state.status == "busy" and state.doing in BACKGROUND
 
 
 def is_pruned(state: RunState) -> bool:
@@ -53,7 +56,23 @@ def status_words(state: RunState, rate: float | None, waiting: bool) -> str:
             return _how_far(state, rate)
         case "new":
             return STARTING
+    if state.interrupted:
+        return STARTING
     return "Asked; the worker is about to begin." if waiting else _next(state)
+
+
+def restart_words(state: RunState) -> str:
+    """That the worker ended unasked and what that costs; empty where it did not, and once the next command is done."""
+    what = state.interrupted
+    if what is None or state.is_over:
+        return ""
+    lost = {
+        "": "nothing was lost",
+        "Tune": "the recovery begins anew from its start",
+        **dict.fromkeys(GIVEN_UP, "what it was asked to take back may have to be asked again"),
+    }.get(what, f"this begins anew: {DOING.get(what, what).lower()}")
+    again = "is being started again" if state.status == "new" else "was started again"
+    return f"The process that computes ended unexpectedly and {again}; {lost}."
 
 
 def progress(state: RunState) -> float | None:
@@ -70,12 +89,8 @@ def draft_words(view: View) -> str:
     draft = view.draft
     if draft is None:
         return ""
-    heads, neurons = (sum(counts) for counts in (draft.head_counts, draft.neuron_counts))
-    model = view.state.model
-    saved = draft.parameters_before - draft.parameters_after
     words = (
-        f"Prune would take {heads:,} of {sum(model.heads):,} heads and {neurons:,} of {sum(model.neurons):,} neurons "
-        f"and save {saved:,} parameters ({saved / draft.parameters_before:.1%}). "
+        _counted(draft, view.state.model) if draft.is_counted else "What would go from each layer is worked out by a preview. "
     )
     if view.preview is not None:
         return (
@@ -108,6 +123,15 @@ def duration(seconds: float) -> str:
 def size(count: int) -> str:
     """Bytes in decimal units."""
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
+def _counted(draft: Draft, model: ModelLoaded) -> str:
+    heads, neurons = (sum(counts) for counts in (draft.head_counts, draft.neuron_counts))
+    saved = draft.parameters_before - draft.parameters_after
+    return (
+        f"Prune would take {heads:,} of {sum(model.heads):,} heads and {neurons:,} of {sum(model.neurons):,} neurons "
+        f"and save {saved:,} parameters ({saved / draft.parameters_before:.1%}). "
+    )
 
 
 def _against(baseline: Evaluated | None) -> str:

@@ -88,6 +88,7 @@ class RunState:
     seconds: Mapping[str, float] = field(default_factory=dict)  # command → seconds spent, summed
     degraded: tuple[Degraded, ...] = ()
     restarts: tuple[WorkerRestarted, ...] = ()
+    interrupted: str | None = None  # what the worker died of ("": nothing was in hand), until the next command is done
     refused: CommandRefused | None = None  # the last refusal, until something is done again
     failure: RunFailed | None = None
     worker: int | None = None
@@ -202,7 +203,8 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
         case Degraded():
             return replace(state, degraded=(*state.degraded, fact))
         case WorkerRestarted():
-            return replace(_dropped(state), status="new", restarts=(*state.restarts, fact))
+            died_of = state.doing or state.interrupted or ""  # it may die once more before it takes that up again
+            return replace(_dropped(state), status="new", restarts=(*state.restarts, fact), interrupted=died_of)
         case CheckpointSaved():
             parents = {**state.parents, fact.checkpoint: fact.parent}
             weights = fact.checkpoint if fact.reason.startswith("tune") else state.weights.get(fact.parent)
@@ -263,4 +265,5 @@ def _done(state: RunState, at: float) -> RunState:
         seconds=seconds,
         commands_done=state.commands_done + 1,
         refused=None,
+        interrupted=None,
     )

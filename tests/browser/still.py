@@ -31,4 +31,4 @@ def still(home: Path, *facts: object) -> str:
 
 def with_preview(perplexity: float, *facts: object) -> tuple[object, ...]:
     """A run that stands ready, and whose controls were measured to cost so much."""
-    return (*READY, *facts, previewed(draft_of(RECIPE, folded(*READY, *facts)), perplexity))
+    return (*READY, *facts, previewed(draft_of(RECIPE, folded(*READY, *facts)), perplexity, RECIPE))

@@ -55,8 +55,13 @@ def test_a_prompt_that_no_model_can_take_is_refused_beside_it(board: Dashboard, 
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [("-1", "tuning.steps -1 is not allowed"), ("2000000", "from 0 to 1,000,000")],
-    ids=["negative", "too many"],
+    [
+        ("-1", "Recovery steps -1 is not allowed"),
+        ("2000000", "from 0 to 1,000,000"),
+        ("1e9", "Recovery steps 1000000000 is not allowed"),
+        ("1.5", "Recovery steps '1.5' is not allowed"),
+    ],
+    ids=["negative", "too many", "in powers of ten", "not whole"],
 )
 def test_impossible_steps_are_refused_beside_them(board: Dashboard, value: str, words: str) -> None:
     """A number out of its range: the sentence names the range."""
@@ -98,5 +103,5 @@ def test_a_recipe_in_the_address_that_asks_too_much_is_refused_beside_its_contro
     asked = SMALL.model_copy(update={"heads": Schedule.model_construct(level=1.5, shape="uniform")})
     with visit(browser, address(server, Recipe.model_construct(**dict(asked)))) as seen:
         board = Dashboard(seen.page)
-        assert refused_beside(board, board.slider("Heads"), "heads.level 1.5 is not allowed; it takes a number from 0 to 1")
+        assert refused_beside(board, board.slider("Heads"), "Heads 1.5 is not allowed; it takes a number from 0 to 1")
         assert seen.complaints == []

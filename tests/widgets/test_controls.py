@@ -89,6 +89,24 @@ def test_a_sentence_stands_right_below_its_control(controls: Controls, field: st
     assert controls._error.value == "" and controls._error.layout.display == "none"
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("12", 12), (" 1e3 ", 1000), ("1e9", 10**9), ("-5", -5), ("1.5", "1.5"), ("many", "many"), ("", ""), ("inf", "inf"),
+     ("nan", "nan"), ("1,5", "1,5"), ("٣", 3)],
+)  # fmt: skip
+def test_a_number_is_read_as_it_is_written_or_left_to_be_refused(controls: Controls, written: str, read: object) -> None:
+    """Never as another number."""
+    controls._each["steps"].value = written
+    assert controls.read().steps == read
+
+
+def test_a_refusal_speaks_of_the_control_by_the_words_beside_it(controls: Controls) -> None:
+    """Nobody sees the recipe's field on the page."""
+    for field, label in (("tuning.steps", "Recovery steps"), ("heads.level", "Heads"), ("prompt", "Prompt")):
+        controls.refuse(field, f"{field} -5 is not allowed.")
+        assert f">{label} -5 is not allowed.<" in controls._error.value
+
+
 def test_a_field_without_a_control_is_left_to_others(controls: Controls) -> None:
     """The status line says it instead."""
     assert not controls.refuse("artifact", "There is no such file.")

@@ -67,6 +67,13 @@ def test_the_page_shows_itself_in_a_notebook(page: Dashboard) -> None:
     assert "application/vnd.jupyter.widget-view+json" in page._repr_mimebundle_()
 
 
+def test_the_footer_says_where_runs_and_where_caches_lie(page: Dashboard, tmp_path: Path) -> None:
+    """Two folders; and that the hub's models lie in neither."""
+    (foot,) = [each.value for each in parts(page.widget) if isinstance(each, ipywidgets.HTML) and "<footer" in each.value]
+    assert f"<code>{tmp_path / 'runs'}</code>" in foot and f"<code>{tmp_path / 'cache'}</code>" in foot
+    assert "hub's own cache" in foot
+
+
 @pytest.mark.parametrize(("name", "theme"), [("light", LIGHT), ("dark", DARK)])
 def test_the_theme_of_the_address_dresses_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, theme) -> None:
     """Colours come once, as variables; the link leads to the other theme."""

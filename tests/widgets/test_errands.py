@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from engine.record import commands as ask
 from engine.record import events as tell
-from engine.record.recipe import Recipe
-from tests.widgets.charts.states import folded
+from engine.record.recipe import Recipe, Schedule
+from tests.widgets.charts.states import folded, previewed
 from tests.widgets.page import LOADED, SCORES, gates, measured
 from widgets.errands import Errands
 from widgets.theme import LIGHT
@@ -43,3 +43,29 @@ def test_a_preview_is_asked_for_once_until_something_else_was() -> None:
     errands.begin_again()
     assert [type(each) for each in errands.next(here, 9.0)] == [ask.Preview]
     assert Errands().next(here, 0.01) == ()
+
+
+def test_every_other_recipe_has_a_preview_of_its_own() -> None:
+    """Another criterion, another compensation, and the first again: a preview of something else is no answer."""
+    errands, first = Errands(), view(Recipe().prompt)
+    for change in ({}, {"criterion": "random"}, {"compensation": "none"}, {}):
+        recipe = Recipe(**change)
+        (asked,) = errands.next(replace(first, recipe=recipe), 9.0)
+        assert asked == ask.preview_of(recipe)
+        scores = replace(first.state.scores, criterion=recipe.criterion)  # which the preview tells
+        state = replace(first.state, scores=scores, preview=previewed(first.draft, recipe=recipe))
+        assert errands.next(replace(first, recipe=recipe, state=state), 9.0) == ()
+
+
+def test_scores_are_asked_for_where_those_shown_are_others() -> None:
+    """Of another criterion, or of weights that a recovery has changed since; once, and only where no preview tells them."""
+    nothing = Recipe(heads=Schedule(level=0.0), neurons=Schedule(level=0.0))
+    here = replace(view(nothing.prompt), draft=None, recipe=nothing)
+    assert Errands().next(here, 9.0) == ()
+    other = replace(here, recipe=nothing.model_copy(update={"criterion": "random"}))
+    stale = replace(here, state=replace(here.state, scored="step-000009"))
+    assert stale.state.scores_stale
+    for each in (other, stale):
+        errands = Errands()
+        assert [type(command) for command in errands.next(each, 9.0)] == [ask.Score]
+        assert errands.next(each, 9.0) == ()

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from engine.record.fields import explain, leaves
 from engine.record.knobs import knobs_of
 from engine.record.recipe import Compensation, Recipe, Schedule, Tuning
-from widgets.choices import MAIN, MORE, choices_of, moved, recipe_of
+from widgets.choices import MAIN, MORE, choices_of, criterion_help, moved, recipe_of, unscored
 from widgets.controls import MEANINGS, Controls
 from widgets.form import Form, label_of
 
@@ -99,15 +99,39 @@ def test_a_new_field_draws_itself() -> None:
         depth: int = Field(3, ge=1, le=9, description="How deep.")
 
     form = Form("More", knobs_of(Novel), {}, lambda name: None)
-    assert isinstance(form._each["depth"], ipywidgets.IntText)
     assert form.read()["depth"] == 3 and "From 1 to 9." in form._each["depth"].tooltip
+    assert isinstance(form._each["control"], ipywidgets.Dropdown) and form.read()["control"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "read"),
+    [("rounds", "1e1", 10), ("rounds", "2.5", 2.5), ("rounds", "many", "many"), ("rounds", "", ""), ("ridge", "1e-3", 0.001),
+     ("heads.layers", "0.1 0.2", (0.1, 0.2)), ("heads.layers", " ", None), ("heads.layers", "a half", "a half")],
+)  # fmt: skip
+def test_a_number_is_read_as_it_is_written_or_left_to_be_refused(
+    controls: Controls, name: str, written: str, read: object
+) -> None:
+    """Never as another number."""
+    controls.more._each[name].value = written
+    assert controls.more.read()[name] == read
+
+
+def test_a_criterion_says_what_it_costs_and_what_it_does_not_score() -> None:
+    """In the list of what the controls mean; one that scores heads alone is refused while neurons are to go."""
+    assert criterion_help("taylor").startswith("Cost: pass + backward. ")
+    assert "Scores heads only." in criterion_help("ablation")
+    assert unscored(Recipe(criterion="ablation")) == "ablation scores heads only; set Neurons to 0 or choose another criterion."
+    custom = Schedule(level=0.0, shape="custom", blocks=(0.0, 0.0, 0.5))
+    assert unscored(Recipe(criterion="ablation", neurons=custom))
+    assert unscored(Recipe(criterion="ablation", neurons=Schedule(level=0.0))) == "" == unscored(Recipe())
 
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
-    [("rounds", 0, "from 1 to 64"), ("ridge", -1.0, "from 0 to"), ("heads.layers", "a half", "must be a list of shares"),
-     ("heads.layers", "0.5, 2", "holds 2.0"), ("calibration.tokens", 300, "does not fill one sequence"),
-     ("tuning.batch_size", 0, "from 1 to 4,096"), ("neurons.cap", 0.2, "cannot be reached under a cap of 0.2")],
+    [("rounds", "0", "from 1 to 64"), ("rounds", "2.5", "from 1 to 64"), ("ridge", "-1", "from 0 to"),
+     ("heads.layers", "a half", "must be a list of shares"),
+     ("heads.layers", "0.5, 2", "holds 2.0"), ("calibration.tokens", "300", "does not fill one sequence"),
+     ("tuning.batch_size", "0", "from 1 to 4,096"), ("neurons.cap", "0.2", "cannot be reached under a cap of 0.2")],
 )  # fmt: skip
 def test_a_value_that_cannot_be_is_refused_by_the_recipe_under_its_field(
     controls: Controls, name: str, value: object, words: str
@@ -125,6 +149,7 @@ def test_a_value_that_cannot_be_is_refused_by_the_recipe_under_its_field(
         rows = controls.more._fields.children
         assert rows[rows.index(controls.more._each[name]) + 1] is controls.more._error
         assert words in controls.more._error.value and controls.more.toggle.value
+        assert f">{label_of(name)} " in controls.more._error.value
         assert controls._error.value == ""
     controls.refuse("", "")
     assert controls.more._error not in controls.more._fields.children

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import ipywidgets
@@ -14,6 +15,7 @@ from engine.record import events as tell
 from engine.record.folder import list_runs
 from engine.record.lock import take_lock
 from engine.record.recipe import Recipe, Schedule
+from tests.widgets.charts.states import previewed
 from tests.widgets.page import NOTHING, SCORES, Page, asked, gates, measured, opened, tell_run
 from widgets.address import Address
 from widgets.requests import Download, NewRun, OpenRun
@@ -40,7 +42,7 @@ def prune(page: Page) -> None:
         draft.heads, draft.head_counts, draft.neuron_counts, draft.head_shares, draft.neuron_shares,
         draft.parameters_before, draft.parameters_after, "activation",
     )  # fmt: skip
-    closed = gates(draft.heads, draft.neuron_counts[0])
+    closed = replace(gates(draft.heads), neuron_counts=draft.neuron_counts)
     tell_run(page.session.client, plan, closed, tell.CheckpointSaved("step-000001", None, "prune"), measured("pruned", 60.0),
              tell.CommandFinished(5, "Evaluate"))  # fmt: skip
     page.tick()
@@ -81,10 +83,10 @@ def test_a_moved_level_shows_at_once_what_would_go_and_previews_when_it_rests(pa
 def test_a_preview_of_another_draft_is_not_shown(page: Page) -> None:
     """A perplexity that belongs to where the slider was says nothing of where it is."""
     draft = page.view.draft
-    previewed = tell.Previewed(draft.heads, draft.head_counts, draft.neuron_counts, 1, 1, 55.0, 1000, 256)
-    tell_run(page.session.client, previewed)
+    found = previewed(draft, 55.0, page.view.recipe)
+    tell_run(page.session.client, found)
     page.tick()
-    assert page.view.preview == previewed
+    assert page.view.preview == found
     assert "55.0" in page.transport._draft.value
     page.move("heads", 0.5)
     page.tick()
@@ -93,12 +95,17 @@ def test_a_preview_of_another_draft_is_not_shown(page: Page) -> None:
 
 
 def test_a_preview_of_as_many_other_heads_is_not_shown(page: Page) -> None:
-    """With another criterion just as many heads would go, but not the same."""
-    draft = page.view.draft
-    others = tuple((layer, (head + 1) % 4) for layer, head in draft.heads)
-    tell_run(page.session.client, tell.Previewed(others, draft.head_counts, draft.neuron_counts, 1, 1, 55.0, 1000, 256))
+    """With another criterion just as many heads and neurons would go, but not the same: it is measured anew."""
+    tell_run(page.session.client, previewed(page.view.draft, 55.0, page.view.recipe))
     page.tick()
-    assert page.view.preview is None
+    assert "55.0" in page.transport._draft.value
+    before = len(asked(page.session.client))
+    page.move("criterion", "random")
+    page.tick()
+    assert page.view.preview is None and "55.0" not in page.transport._draft.value
+    page.tick()
+    assert asked(page.session.client, before) == [ask.preview_of(page.view.recipe)]
+    assert asked(page.session.client)[-1].criterion == "random"
 
 
 def test_a_new_prompt_is_continued_by_the_model_as_it_stands(page: Page) -> None:
@@ -194,13 +201,13 @@ def test_a_grey_button_asks_for_nothing(page: Page) -> None:
 def test_an_impossible_value_is_refused_beside_its_control_and_asks_for_nothing(page: Page) -> None:
     """The run goes on as it was, Prune is grey, and a better value takes the sentence away."""
     before = len(asked(page.session.client))
-    page.move("steps", -3)
+    page.move("steps", "-3")
     page.tick()
-    assert "tuning.steps -3" in page.refusal
+    assert "Recovery steps -3 is not allowed" in page.refusal
     assert page.controls._error.layout.display is None
     assert page.transport._buttons["Prune"].disabled
     assert len(asked(page.session.client)) == before
-    page.move("steps", 30)
+    page.move("steps", "30")
     page.tick()
     assert page.refusal == ""
 
@@ -211,7 +218,7 @@ def test_an_impossible_prompt_is_refused_and_never_written(page: Page, prompt: s
     before = len(asked(page.session.client))
     page.move("prompt", prompt)
     page.tick()
-    assert "prompt" in page.refusal and len(page.refusal) < 400
+    assert "Prompt" in page.refusal and len(page.refusal) < 400
     assert len(asked(page.session.client)) == before
 
 
@@ -261,6 +268,26 @@ def test_a_model_that_cannot_be_had_costs_a_sentence_and_leaves_the_run_as_it_wa
     assert asked(new)[-1] == ask.Finish() and ask.Finish() not in asked(old)
     assert page.view.recipe.model == "gpt2-tiny"
     assert not page.transport._buttons["Prune"].disabled
+    page.move("heads", 0.6)
+    page.tick()
+    assert "distilgpt2 is not here." in page.refusal, "it stands for as long as what was refused does"
+    page.move("model", "gpt2-tiny")
+    page.tick()
+    assert page.refusal == ""
+
+
+def test_a_first_model_that_cannot_be_had_is_said_until_another_is_chosen() -> None:
+    """Moving a slider does not bring the model."""
+    page = Page()
+    refused = tell.CommandRefused(0, "Load", "model", "gpt2-tiny is broken.")
+    tell_run(page.session.client, tell.WorkerStarted(1, 1), tell.CommandStarted(0, "Load"), refused)
+    page.tick()
+    page.move("heads", 0.6)
+    page.tick()
+    assert "gpt2-tiny is broken." in page.refusal
+    page.move("model", "distilgpt2")
+    page.tick()
+    assert page.refusal == ""
 
 
 def test_going_back_to_the_model_on_the_page_gives_up_the_one_that_was_to_come(page: Page) -> None:
@@ -430,3 +457,69 @@ def test_nothing_is_pruned_at_level_nought(page: Page) -> None:
     assert page.view.draft is None
     assert NOTHING == (0,) * 6
     assert page.transport._buttons["Prune"].disabled
+
+
+def test_a_criterion_that_cannot_choose_neurons_is_refused_while_some_are_to_go(page: Page) -> None:
+    """In words, beside the menu; with no neuron to go it is taken."""
+    page.move("criterion", "ablation")
+    page.tick()
+    assert "scores heads only" in page.refusal and page.transport._buttons["Prune"].disabled
+    page.move("neurons", 0.0)
+    page.tick()
+    assert page.refusal == "" and not page.transport._buttons["Prune"].disabled
+
+
+def test_what_the_fold_says_is_previewed_and_pruned(page: Page) -> None:
+    """Every field that pruning depends on has its preview asked anew and is in what Prune asks; a bad one asks for nothing."""
+    page.tick()
+    for name, value in (("compensation", "bias"), ("ridge", "5"), ("rounds", "2"), ("seed", "3"), ("allocation", "global"),
+                        ("calibration.tokens", "2048"), ("evaluation.tokens", "2048"), ("protect.first", "1")):  # fmt: skip
+        before = len(asked(page.session.client))
+        page.controls.more._each[name].value = value
+        page.tick()
+        page.tick()
+        assert [type(each) for each in asked(page.session.client, before)] == [ask.Preview], name
+        assert asked(page.session.client)[-1] == ask.preview_of(page.view.recipe)
+    page.controls.more._each["rounds"].value = "0"
+    before = len(asked(page.session.client))
+    page.press("Prune")
+    page.tick()
+    assert asked(page.session.client)[before:] == []
+    page.controls.more._each["rounds"].value = "2"
+    page.tick()
+    page.press("Prune")
+    page.tick()
+    prune = next(each for each in asked(page.session.client) if isinstance(each, ask.Prune))
+    assert (prune.compensation, prune.ridge, prune.rounds, prune.seed, prune.allocation) == ("bias", 5.0, 2, 3, "global")
+    assert (prune.calibration.tokens, prune.protect.first) == (2048, 1)
+
+
+def test_another_device_takes_a_run_of_its_own(page: Page) -> None:
+    """As another model does; until that has loaded the run on the page stays."""
+    page.controls.more._each["precision"].value = "float32"
+    page.tick()
+    assert page.session.is_changing and page.session.wanted[-1] == "float32"
+    page.controls.more._each["precision"].value = "auto"
+    page.tick()
+    assert not page.session.is_changing
+
+
+def test_another_compensation_strength_is_a_change_that_can_be_pruned(page: Page) -> None:
+    """As many units would go, but what is left would be another model; back where it was, there is nothing to do."""
+    page.tick()
+    page.press("Prune")
+    page.tick()
+    number = next(at for at, each in enumerate(asked(page.session.client)) if isinstance(each, ask.Prune))
+    draft = page.view.draft
+    plan = tell.PlanMade(draft.heads, draft.head_counts, draft.neuron_counts, draft.head_shares, draft.neuron_shares, 10, 8,
+                         "activation")  # fmt: skip
+    closed = tell.GatesChanged(draft.heads, draft.head_counts, draft.neuron_counts, 10, 8, "prune")
+    tell_run(page.session.client, tell.CommandStarted(number, "Prune"), plan, closed, tell.CommandFinished(number, "Prune"))
+    page.tick()
+    assert page.view.draft is None and page.transport._buttons["Prune"].disabled
+    page.controls.more._each["ridge"].value = "5"
+    page.tick()
+    assert page.view.draft is not None and not page.transport._buttons["Prune"].disabled
+    page.controls.more._each["ridge"].value = "0.001"
+    page.tick()
+    assert page.view.draft is None

@@ -9,7 +9,7 @@ from engine.record.line import Stamped
 from engine.record.recipe import Recipe, Tuning
 from engine.record.state import RunState
 from tests.widgets.charts.states import folded
-from tests.widgets.page import LOADED, gates
+from tests.widgets.page import LOADED, TEXT, gates
 from widgets.theme import LIGHT
 from widgets.transport import BUTTONS, SMALLER, Pace, refusals
 from widgets.view import View, draft_of
@@ -54,6 +54,18 @@ def test_every_grey_button_says_why() -> None:
             reasons = refusals(view(replace(state, status=status, doing="Tune")))
             assert set(reasons) == set(BUTTONS)
             assert all(reason.endswith((".", "it.")) for reason in reasons.values() if reason)
+
+
+def test_between_a_death_and_the_next_worker_nobody_is_told_that_nothing_is_done() -> None:
+    """The recovery is to be done again: it holds the buttons, and Stop says that it has not begun yet."""
+    begun = (LOADED, TEXT, gates(), tell.CheckpointSaved("step-1", None, "prune"), tell.CommandStarted(5, "Tune"))
+    died = folded(*begun, tell.WorkerRestarted("killed", "step-1"))
+    back = folded(*begun, tell.WorkerRestarted("killed", "step-1"), tell.WorkerStarted(9, 1))
+    for state in (died, back):
+        assert open_buttons(state) == set()
+        reasons = refusals(view(state))
+        assert "starting" in reasons["Stop"] and "Nothing" not in reasons["Stop"]
+        assert "recovering" in reasons["Undo"]
 
 
 def test_no_recovery_of_no_steps() -> None:

@@ -10,9 +10,10 @@ from engine.record import events as tell
 from engine.record.errors import BadInput
 from engine.record.recipe import Recipe, Schedule
 from engine.record.state import RunState
-from tests.widgets.charts.states import folded
-from tests.widgets.page import LOADED, RECIPE, SCORES
-from widgets.view import draft_of
+from tests.widgets.charts.states import folded, previewed
+from tests.widgets.page import LOADED, RECIPE, SCORES, gates
+from widgets.theme import LIGHT
+from widgets.view import View, draft_of
 
 SCORED = tell.UnitsScored("activation", SCORES, 10, None)
 
@@ -61,10 +62,34 @@ def test_what_stands_already_is_no_draft() -> None:
     assert draft_of(none, folded(LOADED, plan)) is not None
 
 
-def test_shares_for_another_number_of_layers_are_refused() -> None:
-    """The sentence names the numbers."""
-    with pytest.raises(BadInput, match="2 values, but the model has 6 layers"):
-        draft_of(Recipe(heads=Schedule(shape="custom", layers=(0.1, 0.2))), folded(LOADED))
+def test_gates_that_were_moved_by_hand_are_a_draft() -> None:
+    """Prune would open what was closed by hand, and close what was opened, although its counts are those of the plan."""
+    heads = tuple((layer, 0) for layer in range(6))
+    plan = tell.PlanMade(heads, (1,) * 6, (30,) * 6, (0.3,) * 6, (0.3,) * 6, 10, 8, "activation")
+    assert draft_of(RECIPE, folded(LOADED, plan, gates(heads, 30))) is None
+    assert draft_of(RECIPE, folded(LOADED, plan, gates(heads, 30), gates(((0, 1), *heads[1:]), 30, "by hand"))) is not None
+    none = Recipe(heads=Schedule(level=0.0), neurons=Schedule(level=0.0))
+    assert draft_of(none, folded(LOADED, gates(((2, 1),), reason="by hand"))) is not None
+    assert draft_of(none, folded(LOADED, gates((), reason="by hand"))) is None
+
+
+@pytest.mark.parametrize("kind", ["heads", "neurons"])
+def test_shares_for_another_number_of_layers_are_refused(kind: str) -> None:
+    """The sentence names the field and the numbers, and blames the field."""
+    with pytest.raises(BadInput, match=rf"{kind}\.layers: .*2 values, but the model has 6 layers") as caught:
+        draft_of(Recipe(**{kind: Schedule(shape="custom", layers=(0.1, 0.2))}), folded(LOADED))
+    assert caught.value.field == f"{kind}.layers"
+
+
+def test_a_preview_is_of_just_what_the_controls_say() -> None:
+    """The counts may agree, and the heads; by another criterion or with another compensation the cost is another."""
+    state = folded(LOADED, SCORED)
+    draft = draft_of(RECIPE, state)
+    seen = View(folded(LOADED, SCORED, previewed(draft, 50.0, RECIPE)), draft, LIGHT, RECIPE)
+    assert seen.preview is not None
+    for change in ({"criterion": "random"}, {"compensation": "none"}, {"seed": 1}):
+        assert replace(seen, recipe=RECIPE.model_copy(update=change)).preview is None
+    assert replace(seen, recipe=None).preview is None
 
 
 def test_the_page_imports_no_torch() -> None:

@@ -7,7 +7,7 @@ import pytest
 from engine.record import events as tell
 from engine.record.recipe import Recipe, Schedule
 from engine.record.state import RunState
-from tests.widgets.charts.states import folded
+from tests.widgets.charts.states import folded, previewed
 from tests.widgets.page import LOADED, SCORES, gates, measured
 from widgets import words
 from widgets.theme import LIGHT
@@ -54,13 +54,38 @@ def test_a_draft_says_what_goes_what_that_saves_and_what_it_costs() -> None:
     """Counts and parameters at once; the perplexity only when it was measured for this very draft."""
     state = replace(folded(LOADED, tell.UnitsScored("activation", SCORES, 10, None), measured("baseline", 40.0)), status="idle")
     draft = draft_of(Recipe(heads=Schedule(level=0.5), neurons=Schedule(level=0.1)), state)
-    said = words.draft_words(View(state, draft, LIGHT))
+    recipe = Recipe(heads=Schedule(level=0.5), neurons=Schedule(level=0.1))
+    said = words.draft_words(View(state, draft, LIGHT, recipe))
     assert "12 of 24 heads and 60 of 600 neurons" in said
     assert "save 12,600 parameters (1.3%)" in said
     assert "being measured" in said
-    found = tell.Previewed(draft.heads, draft.head_counts, draft.neuron_counts, 1, 1, 50.0, 10, 256)
-    assert "would be 50.0, baseline 40.0." in words.draft_words(View(replace(state, preview=found), draft, LIGHT))
-    assert words.draft_words(View(state, None, LIGHT)) == ""
+    found = previewed(draft, 50.0, recipe)
+    assert "would be 50.0, baseline 40.0." in words.draft_words(View(replace(state, preview=found), draft, LIGHT, recipe))
+    assert words.draft_words(View(state, None, LIGHT, recipe)) == ""
+
+
+def test_nothing_is_said_to_be_measured_that_is_not() -> None:
+    """Neither while a control is wrong, nor after the measurement was refused, nor in a run that is over."""
+    state = replace(folded(LOADED), status="idle")
+    draft = draft_of(Recipe(), state)
+    assert "once the value that is marked has been put right" in words.draft_words(View(state, draft, LIGHT, None))
+    refused = replace(state, refused=tell.CommandRefused(1, "Preview", "", "No."))
+    for each in (refused, replace(state, status="finished")):
+        assert "was not measured" in words.draft_words(View(each, draft, LIGHT, Recipe()))
+
+
+def test_a_death_of_the_worker_is_told_in_plain_words_until_the_next_command_is_done() -> None:
+    """What was lost, and no status numbers."""
+    facts = [LOADED, tell.CommandStarted(5, "Tune"), tell.WorkerRestarted("the worker ended with status -9", None)]
+    said = words.restart_words(folded(*facts))
+    assert said == (
+        "The process that computes ended unexpectedly and is being started again; the recovery begins anew from its start."
+    )
+    assert words.status_words(folded(*facts, tell.WorkerStarted(9, 1)), None, False) == words.STARTING
+    facts += [tell.WorkerStarted(9, 1), tell.CommandStarted(5, "Tune")]
+    assert "was started again" in words.restart_words(folded(*facts))
+    assert words.restart_words(folded(*facts, tell.CommandFinished(5, "Tune"))) == ""
+    assert "nothing was lost" in words.restart_words(folded(LOADED, tell.WorkerRestarted("killed", None)))
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(3.4, "3 s"), (200, "3 min"), (7200, "2.0 h")])

@@ -58,7 +58,8 @@ class _Shares:
         """Show what each layer has lost and what the draft would take."""
         model, gates = view.state.model, view.state.standing.gates
         put(self.bars, visible=model is not None)
-        put(self.hollow, visible=view.draft is not None)
+        draft = view.draft if view.draft is not None and view.draft.is_counted else None
+        put(self.hollow, visible=draft is not None)
         if model is None:
             say(self.words, "No data yet", "Layers are shown once a model is loaded")
             put(self.says, value=line("No model is loaded.", "says"))
@@ -80,8 +81,8 @@ class _Shares:
             colors=[self.theme.blocks[block] for block in blocks for _ in range(2)],
             opacities=[1.0, PALE] * layers,
         )
-        if view.draft is not None:
-            would = [_shares(view.draft.head_counts, model.heads), _shares(view.draft.neuron_counts, model.neurons)]
+        if draft is not None:
+            would = [_shares(draft.head_counts, model.heads), _shares(draft.neuron_counts, model.neurons)]
             put(self.hollow, stroke_width=1.2 if layers <= 16 else 0.6, x=np.arange(layers), y=np.array(would))
         put(self.says, value=line(_summary(stands, blocks), "says"))
 

@@ -1,10 +1,11 @@
-"""What can be taken away: every event as a table, the recipe that leads here, the charts as pictures, or all of it at once.
-The two lines below do the same again without this page."""
+"""What can be taken away: every event as a table, the recipe as the controls have it, the charts as pictures, or all of it at
+once. The two lines below carry out that recipe without this page, from the model as it was loaded."""
 
 from html import escape
 
 import ipywidgets
 
+from widgets.beyond import beyond_the_recipe
 from widgets.export import command_line, python_line
 from widgets.requests import Download
 from widgets.theme import Theme
@@ -21,7 +22,7 @@ BUTTONS = {
 
 
 def build(theme: Theme, act: Act) -> Drawn:
-    """A row of buttons, and the lines that reproduce what is on the screen."""
+    """A row of buttons, and the lines that carry out what the controls say, with what stands and they do not say."""
     look = {"layout": ipywidgets.Layout(width="auto"), "style": ipywidgets.ButtonStyle()}
     row = ipywidgets.Box([_button(what, act, look) for what in BUTTONS])
     row.add_class("esp-buttons")
@@ -34,6 +35,7 @@ def build(theme: Theme, act: Act) -> Drawn:
                 f'<p class="esp-says">{name}</p><pre class="esp-code">{escape(line)}</pre>'
                 for name, line in (("In a shell", command_line(view.recipe)), ("In Python", python_line(view.recipe)))
             )
+            text = f'<p class="esp-says">{escape(beyond_the_recipe(view))}</p>{text}'
         if lines.value != text:
             lines.value = text
 

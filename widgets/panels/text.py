@@ -61,7 +61,8 @@ class _Text:
         put(self.right, value=_column(self.theme, after, self.samples.get(after)))
         found = [self.samples[stage] for stage in (before, after) if stage in self.samples]
         told = "; ".join(f"{STAGES.get(each.stage, each.stage)}: {_mean(each)}" for each in found)
-        words = f"Mean surprise of the continuation: {told}." if told else "No text has been sampled yet."
+        own = "How much its own continuation surprised each model, on average (mere repetition surprises none)"
+        words = f"{own}: {told}." if told else "No text has been sampled yet."
         put(self.says, value=line(words, "says"))
         warning = _warning(*found) if len(found) == 2 else ""
         put(self.other, value=f'<div role="note" class="esp-other">{escape(warning)}</div>' if warning else "")

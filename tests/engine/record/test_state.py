@@ -311,6 +311,16 @@ def test_a_worker_that_died_leaves_the_run_as_before_the_command_in_hand():
     assert fold(state, stamp([WorkerStarted(8, 1)])).status == "idle"
 
 
+def test_what_a_worker_died_of_is_known_until_the_next_command_is_done():
+    """Also where the next worker dies before it takes that up again; nothing in hand is told from no death."""
+    died = after(LOAD, [CommandStarted(5, "Tune"), WorkerRestarted("killed", None)])
+    assert died.interrupted == "Tune"
+    again = fold(died, stamp([WorkerRestarted("killed", None), WorkerStarted(8, 1), CommandStarted(5, "Tune")]))
+    assert again.interrupted == "Tune"
+    assert fold(again, stamp([CommandFinished(5, "Tune")])).interrupted is None
+    assert after(LOAD).interrupted is None and after(LOAD, [WorkerRestarted("killed", None)]).interrupted == ""
+
+
 def test_previews_and_scores_are_the_last_ones():
     """Both are told apart from what stands."""
     preview = Previewed(((0, 0),), (1, 0), (0, 0), 1000, 900, 12.0, 50, 32)

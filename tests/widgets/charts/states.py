@@ -2,6 +2,7 @@
 
 import math
 
+from engine.record.commands import fingerprint, preview_of
 from engine.record.events import (
     Evaluated,
     GatesChanged,
@@ -16,10 +17,12 @@ from engine.record.events import (
     Validated,
 )
 from engine.record.line import Stamped
+from engine.record.recipe import Recipe
 from engine.record.state import RunState, fold
 from widgets.view import Draft
 
 GIB = 2**30
+RECIPE = Recipe()  # what the controls say, where it matters to no test
 
 
 def folded(*facts: object) -> RunState:
@@ -111,6 +114,7 @@ def drafted(heads: tuple[int, ...] = (6,) * 6, neurons: int = 300) -> Draft:
     return Draft(gone, counts, (neurons,) * len(heads), shares, (neurons / 512,) * len(heads), 4_000_000, 2_900_000)
 
 
-def previewed(draft: Draft, perplexity: float = 87.0) -> Previewed:
-    """What that draft was measured to cost."""
-    return Previewed(draft.heads, draft.head_counts, draft.neuron_counts, 4_000_000, 2_900_000, perplexity, 4096, 256)
+def previewed(draft: Draft, perplexity: float = 87.0, recipe: Recipe = RECIPE) -> Previewed:
+    """What that draft was measured to cost, by the recipe that the controls say."""
+    what = (draft.heads, draft.head_counts, draft.neuron_counts, 4_000_000, 2_900_000, perplexity, 4096, 256)
+    return Previewed(*what, asked=fingerprint(preview_of(recipe)))

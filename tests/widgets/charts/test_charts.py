@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.record.state import RunState
-from tests.widgets.charts.states import drafted, everything, folded, loaded, previewed, remembered, trained
+from tests.widgets.charts.states import RECIPE, drafted, everything, folded, loaded, previewed, remembered, trained
 from widgets.charts import CHARTS
 from widgets.charts.importance import TITLE as IMPORTANCE
 from widgets.drawing import POINTS
@@ -49,7 +49,7 @@ def inside(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
 def full(heads: tuple[int, ...]) -> View:
     """All that a run can have, and controls that ask for more."""
     draft = drafted(heads)
-    return View(folded(*everything(heads), *remembered(20, accelerator=True), previewed(draft)), draft, LIGHT)
+    return View(folded(*everything(heads), *remembered(20, accelerator=True), previewed(draft)), draft, LIGHT, RECIPE)
 
 
 def words(drawn: Drawn) -> str:

@@ -3,7 +3,7 @@
 import bqplot
 import pytest
 
-from tests.widgets.charts.states import drafted, folded, loaded, measured, previewed
+from tests.widgets.charts.states import RECIPE, drafted, folded, loaded, measured, previewed
 from tests.widgets.charts.test_charts import built, inside, words
 from widgets.charts.perplexity import span
 from widgets.theme import LIGHT
@@ -52,13 +52,13 @@ def test_a_preview_is_hollow_and_only_that_of_this_draft():
     draft = drafted()
     state = folded(loaded(), measured("baseline", 30.0), previewed(draft, 87.0))
     drawn = built("perplexity")
-    drawn.draw(View(state, draft, LIGHT))
+    drawn.draw(View(state, draft, LIGHT, RECIPE))
     hollow = points(drawn)["preview"]
     assert 1.3 < hollow.y[0] < 1.6, "between the row of the pruned stage, where it says that nothing was measured, and the next"
     assert hollow.x.tolist() == [87.0] and not hollow.fill and "(87)" in written(drawn)
-    drawn.draw(View(state, drafted(neurons=10), LIGHT))
+    drawn.draw(View(state, draft, LIGHT, RECIPE.model_copy(update={"criterion": "random"})))
     assert hollow.x.size == 0 and "(" not in " ".join(written(drawn))
-    drawn.draw(View(state, None, LIGHT))
+    drawn.draw(View(state, None, LIGHT, RECIPE))
     assert hollow.x.size == 0
 
 

@@ -98,6 +98,7 @@ def test_the_mean_surprise_is_of_the_continuation_alone():
     """The prompt was not written by the model."""
     drawn = drawn_from(sampled("baseline", ("a", "b", "c", "d", "e"), (None, 9.0, 9.0, 1.0, 2.0)))
     assert "baseline: 1.50 nats" in words(drawn)
+    assert "its own continuation surprised each model" in words(drawn)
 
 
 def test_texts_that_cannot_be_compared_are_pointed_out():
