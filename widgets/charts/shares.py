@@ -84,7 +84,8 @@ class _Shares:
         if draft is not None:
             would = [_shares(draft.head_counts, model.heads), _shares(draft.neuron_counts, model.neurons)]
             put(self.hollow, stroke_width=1.2 if layers <= 16 else 0.6, x=np.arange(layers), y=np.array(would))
-        put(self.says, value=line(_summary(stands, blocks), "says"))
+        told = (_summary(stands, blocks), _foretold(view), _kept(view))
+        put(self.says, value=line(" ".join(filter(None, told)), "says"))
 
 
 def _shares(counts: tuple[int, ...], units: tuple[int, ...]) -> list[float]:
@@ -102,3 +103,21 @@ def _summary(stands: np.ndarray, blocks: tuple[int, ...]) -> str:
             heads, neurons = inside.mean(axis=1)
             parts.append(f"{name} {percent(heads)} of heads, {percent(neurons)} of neurons")
     return f"Removed on average: {'; '.join(parts)}."
+
+
+def _foretold(view: View) -> str:
+    """What compensation is foretold to leave of the error, where it is worst: of the draft once it is previewed, or of the plan."""
+    source = view.preview or (view.state.standing.plan if view.draft is None else None)
+    found = [each for each in source.residuals if each.relative is not None] if source else []
+    if not found:
+        return ""
+    worst = max(found, key=lambda each: each.relative)
+    part = "attention" if worst.part == "attention" else "MLP"
+    return f"Error foretold after compensation: at most {percent(worst.relative)} of the variation ({part}, layer {worst.layer})."
+
+
+def _kept(view: View) -> str:
+    promise = view.state.standing.promise
+    if promise is None:
+        return ""
+    return f"The suggestion promised {promise.promised:+.3f} nats of loss per token; {promise.measured:+.3f} were measured."

@@ -3,9 +3,12 @@
 import bqplot
 import numpy as np
 
+from engine.record.events import PlanMade, Residual
 from engine.record.schedules import block_of_layers
+from engine.record.suggestions import SuggestionMeasured
 from tests.widgets.charts.states import drafted, folded, gates, loaded
 from tests.widgets.charts.test_charts import built, inside, words
+from widgets.charts import shares
 from widgets.theme import LIGHT
 from widgets.view import View
 
@@ -56,3 +59,16 @@ def test_the_axis_runs_from_nothing_to_all():
     """The scale is fixed, so that two states can be compared by eye."""
     scale = bars(built("shares"))[0].scales["y"]
     assert (scale.min, scale.max) == (0, 1)
+
+
+def test_what_compensation_leaves_and_what_a_suggestion_kept_is_said() -> None:
+    """The worst output by its error over its variation, of the plan in force; one that never varies counts for nothing."""
+    residuals = (Residual(0, "mlp", 9.0, 1.0, 10.0), Residual(4, "attention", 9.0, 2.5, 10.0), Residual(5, "mlp", 1.0, 1.0, 0.0))
+    plan = PlanMade((), (0,) * 6, (9,) * 6, (0.0,) * 6, (0.1,) * 6, 10, 9, "activation", residuals)
+    chart = shares.build(LIGHT, lambda _: None)
+    chart.draw(View(folded(loaded(), plan, SuggestionMeasured(0.1, 0.25)), None, LIGHT))
+    said = chart.widget.children[-1].value
+    assert "at most 25" in said and "(attention, layer 4)" in said
+    assert "promised +0.100 nats of loss per token; +0.250 were measured" in said
+    chart.draw(View(folded(loaded()), None, LIGHT))
+    assert "foretold" not in chart.widget.children[-1].value and "promised" not in chart.widget.children[-1].value
