@@ -95,9 +95,8 @@ def test_neither_a_sentence_nor_a_field_that_comes_moves_what_stands_at_the_righ
     def places() -> list[list[float]]:
         board.page.wait_for_timeout(300)
         cards = "[...document.querySelectorAll('.esp-main > *:not(.esp-at-left)')]"
-        return board.page.evaluate(
-            f"{cards}.map(e => {{ const b = e.getBoundingClientRect(); return [b.left, b.top, b.height]; }})"
-        )
+        box = "e => { const box = e.getBoundingClientRect(); return [box.left, box.top, box.height]; }"
+        return board.page.evaluate(f"{cards}.map({box})")
 
     board.write("Recovery steps", "13")  # the first touch takes away what the status line said of the address
     board.until(lambda: "no-such" not in board.status.inner_text(), "the status line to be as it stays")
