@@ -98,9 +98,9 @@ def draft_words(view: View) -> str:
             + f"Perplexity would be {view.preview.perplexity:,.1f}{_against(view.state.standing.perplexity.get('baseline'))}."
         )
     if view.recipe is None:
-        return words + "What that does to perplexity is measured once the value that is marked has been put right."
+        return words + "Perplexity waits for the marked value."
     if view.state.is_over or view.state.refused is not None and view.state.refused.name == "Preview":
-        return words + "What that does to perplexity was not measured."
+        return words + "Perplexity was not measured."
     if not is_free(view.state):
         return words + f"Perplexity after {'the recovery' if view.state.doing == 'Tune' else 'this is done'}."
     return words + "Perplexity is being measured."

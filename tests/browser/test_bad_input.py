@@ -89,6 +89,30 @@ def test_a_file_that_is_no_text_is_refused_beside_its_path(
     board.until(lambda: board.page.get_by_role("alert").count() == 0, "the sentence to go")
 
 
+def test_neither_a_sentence_nor_a_field_that_comes_moves_what_stands_at_the_right(board: Dashboard) -> None:
+    """The column of controls grows; the charts stay where they are, to the pixel."""
+
+    def places() -> list[list[float]]:
+        board.page.wait_for_timeout(300)
+        cards = "[...document.querySelectorAll('.esp-main > *:not(.esp-at-left)')]"
+        box = "e => { const box = e.getBoundingClientRect(); return [box.left, box.top, box.height]; }"
+        return board.page.evaluate(f"{cards}.map({box})")
+
+    board.write("Recovery steps", "13")  # the first touch takes away what the status line said of the address
+    board.until(lambda: "no-such" not in board.status.inner_text(), "the status line to be as it stays")
+    before = places()
+    assert len(before) >= 6
+    board.write("Recovery steps", "-1")
+    assert refused_beside(board, board.page.get_by_label("Recovery steps", exact=True), "is not allowed")
+    assert places() == before
+    board.write("Recovery steps", "12")
+    board.choose("Text", "own file")
+    board.until(lambda: board.page.get_by_label("Path", exact=True).is_visible(), "the field for the path")
+    assert places() == before
+    board.choose("Text", "wikipedia-sample")
+    board.until(lambda: board.page.get_by_role("alert").count() == 0, "the sentence to go")
+
+
 def test_the_run_goes_on_after_all_that(board: Dashboard) -> None:
     """The model that was there all the time is pruned."""
     board.move("Heads", 0.5)

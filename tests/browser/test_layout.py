@@ -46,6 +46,17 @@ def test_no_word_is_cut_off(seen: Visit) -> None:
     assert ask(seen.page, "cut") == []
 
 
+@pytest.mark.parametrize("width", [1440, 1340, 1270, 1245, 1180, 1100, 960, 830])
+def test_no_word_is_cut_off_at_any_width(seen: Visit, width: int) -> None:
+    """Also where another window, such as JupyterLab's, leaves the page a part of its own."""
+    before = seen.page.viewport_size
+    seen.page.set_viewport_size({"width": width, "height": before["height"]})
+    seen.page.wait_for_timeout(400)
+    cut, beyond = ask(seen.page, "cut"), [box for box in ask(seen.page, "boxes") if box[3] > width]
+    seen.page.set_viewport_size(before)
+    assert (cut, beyond) == ([], [])
+
+
 def test_every_text_stands_out_from_what_is_behind_it(seen: Visit) -> None:
     """A contrast of at least 4.5 in both themes, for all but what is greyed because it can do nothing."""
     assert ask(seen.page, "faint") == []

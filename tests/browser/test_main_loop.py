@@ -49,6 +49,25 @@ def test_a_slider_shows_what_would_go_at_once_and_what_it_costs_soon(board: Dash
     assert board.closed() == 0
 
 
+def test_another_criterion_scores_the_map_and_is_measured_anew(board: Dashboard) -> None:
+    """Without heads just as many neurons go by any criterion, but others: a perplexity of the one is none of the other."""
+    board.move("Heads", 0)
+    board.move("Neurons", 0.3)
+    board.until(lambda: board.counts()[0] == 0 and "Perplexity would be" in board.draft.inner_text(), "the first preview")
+    before = board.draft.inner_text()
+    board.choose("Criterion", "random")
+    board.until(lambda: board.draft.inner_text() != before, "the first perplexity to go")
+    board.shows("Importance of heads", "scored by random")
+    board.until(lambda: "Perplexity would be" in board.draft.inner_text(), "a perplexity by the other criterion")
+    assert board.draft.inner_text() != before
+    board.choose("Criterion", "activation")
+    board.shows("Importance of heads", "scored by activation")
+    board.until(lambda: board.draft.inner_text() == before, "the first perplexity again")
+    board.move("Heads", 0.5)
+    board.until(lambda: board.counts()[0] == HEADS // 2, "the counts")
+    board.until(lambda: "Perplexity would be" in board.draft.inner_text(), "the perplexity of the preview")
+
+
 def test_the_main_loop_stands_on_one_screen(board: Dashboard) -> None:
     """With every line of words that a preview brings, nothing of it lies below the lower edge of a window of 1440×900."""
     lowest = board.page.evaluate(

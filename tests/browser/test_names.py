@@ -35,8 +35,8 @@ def board(seen: Visit) -> Dashboard:
     [
         *(("slider", name) for name in SLIDERS),
         *(("combobox", name) for name in ("Model", "Text", "Criterion", "Shape", "Before", "After", "Earlier runs")),
-        *(("spinbutton", name) for name in ("Recovery steps", "Layer", "Head")),
-        ("textbox", "Prompt"),
+        *(("spinbutton", name) for name in ("Layer", "Head")),
+        *(("textbox", name) for name in ("Recovery steps", "Prompt")),
         ("group", "Apply to"),
     ],
 )
@@ -94,7 +94,17 @@ def test_the_keyboard_reaches_every_control_that_can_be_used(board: Dashboard) -
         reached.append(" ".join(board.page.evaluate(FOCUSED).split()))
     sliders = [name for name in SLIDERS if name != "Steepness"]
     fields = ["Model", "Text", "Criterion", "Shape", "Recovery steps", "Prompt", "Layer", "Head", "Before", "After"]
-    buttons = ["neurons", "heads", "both", "Prune", "New run", "Open or close", "Recipe (JSON)", "What the controls mean"]
+    buttons = [
+        "neurons",
+        "heads",
+        "both",
+        "Prune",
+        "New run",
+        "Open or close",
+        "Recipe (JSON)",
+        "More choices",
+        "What the controls mean",
+    ]
     assert [name for name in (*sliders, *fields, *buttons) if name not in reached] == []
 
 

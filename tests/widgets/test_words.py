@@ -68,7 +68,7 @@ def test_nothing_is_said_to_be_measured_that_is_not() -> None:
     """Neither while a control is wrong, nor after the measurement was refused, nor in a run that is over."""
     state = replace(folded(LOADED), status="idle")
     draft = draft_of(Recipe(), state)
-    assert "once the value that is marked has been put right" in words.draft_words(View(state, draft, LIGHT, None))
+    assert "Perplexity waits for the marked value" in words.draft_words(View(state, draft, LIGHT, None))
     refused = replace(state, refused=tell.CommandRefused(1, "Preview", "", "No."))
     for each in (refused, replace(state, status="finished")):
         assert "was not measured" in words.draft_words(View(each, draft, LIGHT, Recipe()))

@@ -106,7 +106,7 @@ def _summary(stands: np.ndarray, blocks: tuple[int, ...]) -> str:
 
 
 def _foretold(view: View) -> str:
-    """What compensation is foretold to leave of the error, where it is worst: of the draft once it is previewed, or of the plan."""
+    """What compensation is foretold to leave of the error, at its worst: of the draft once it is previewed, or of the plan."""
     source = view.preview or (view.state.standing.plan if view.draft is None else None)
     found = [each for each in source.residuals if each.relative is not None] if source else []
     if not found:
