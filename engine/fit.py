@@ -14,9 +14,9 @@ import psutil
 from engine.desk import Desk
 from engine.models.anatomy import Anatomy
 from engine.models.reading import read_json
-from engine.pruning.calibration import memory_needed
+from engine.pruning.calibration import BATCH, memory_needed
 from engine.pruning.compensate import NEEDS
-from engine.pruning.gradients import graph_bytes
+from engine.pruning.gradients import blocks_at_once
 from engine.record import commands as ask
 from engine.record.catalogue import CRITERIA
 from engine.record.errors import blaming
@@ -75,8 +75,11 @@ def to_load(folder: Path) -> int:
 
 def to_score(anatomy: Anatomy, needs: Iterable[str], calibration: Calibration) -> int:
     """What a criterion takes that needs these statistics; nothing where it goes by the weights alone."""
-    needs = tuple(needs)
-    return COMPUTING + (memory_needed(anatomy, needs, length=calibration.sequence_length) if needs else 0)
+    length, sums = calibration.sequence_length, frozenset(needs) - {"gradients"}
+    extra = memory_needed(anatomy, sums, length=length) if needs else 0
+    if "gradients" in needs:
+        extra = max(extra, graph(anatomy, length * blocks_at_once(anatomy, length, BATCH)))
+    return COMPUTING + extra
 
 
 def to_prune(anatomy: Anatomy, needs: Iterable[str], compensation: str, calibration: Calibration) -> int:
@@ -101,9 +104,22 @@ def to_tune(anatomy: Anatomy, tuning: Tuning, letters: int) -> int:
 
     `letters` is how many the training text has, all of which is made into tokens.
     """
-    graph = tuning.batch_size * graph_bytes(anatomy, tuning.sequence_length)
-    copies = 5 if tuning.control else 4
-    return COMPUTING + copies * weights(anatomy) + graph + TOKEN * letters // LETTERS
+    copies = 4 if tuning.control else 3  # and the gradients, which are there once the graph has gone
+    worst = max(graph(anatomy, tuning.batch_size * tuning.sequence_length), weights(anatomy))
+    return COMPUTING + copies * weights(anatomy) + worst + TOKEN * letters // LETTERS
+
+
+def graph(anatomy: Anatomy, tokens: int) -> int:
+    """What a forward pass over so many tokens keeps for the backward pass, with what that takes at its beginning.
+
+    Of every token: its log-probabilities, their gradients and those of the logits; of every layer norms, residual streams,
+    queries, keys, values and what attention makes of them; and of the neurons what their activation function takes and gives,
+    where they are gated of both halves and their product too.
+    """
+    layers = sum(
+        8 * layer.heads * layer.head_width + (2 if len(layer.mlp_inputs) == 1 else 5) * layer.neurons for layer in anatomy.layers
+    )
+    return FLOAT * tokens * (3 * anatomy.vocabulary + layers)
 
 
 def weights(anatomy: Anatomy) -> int:

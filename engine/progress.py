@@ -3,7 +3,7 @@
 from typing import TextIO
 
 from engine.record import events as tell
-from engine.record.lifecycle import Degraded, Progressed
+from engine.record.lifecycle import Degraded, MemoryEstimated, Progressed
 
 
 class Progress:
@@ -68,6 +68,9 @@ def _line(event: tell.Event) -> str | None:
             return f"cut: {event.parameters_before:,} → {event.parameters_after:,} parameters"
         case tell.ModelSaved():
             return f"saved: {event.size:,} bytes"
+        case MemoryEstimated() if not event.fits:
+            needed, there = event.total / 1e9, event.available / 1e9
+            return f"{event.command} is expected to hold {needed:,.1f} GB of memory, and {there:,.1f} GB is all there is"
         case Degraded():
             return f"instead of {event.asked}: {event.did}, because {event.why}"
     return None

@@ -7,7 +7,7 @@ import pytest
 
 from engine.progress import Progress
 from engine.record.events import EVENTS, Compensated, Evaluated, ModelSaved, PlanMade, Residual, StepTrained, SuggestionMeasured
-from engine.record.lifecycle import Degraded, Progressed, RunPaused
+from engine.record.lifecycle import Degraded, MemoryEstimated, Progressed, RunPaused
 from tests.engine.record.examples import example
 
 
@@ -70,6 +70,15 @@ def test_what_compensation_did_is_told_with_its_notes():
     residuals = (Residual(0, "attention", 1.0, 0.5, 2.0), Residual(0, "mlp", 1.0, 0.5, 2.0))
     Progress(stream).show(Compensated("sequential", 16384, residuals, ("2 had no bias.",)))
     assert stream.getvalue() == "compensated by sequential: 2 output projections fitted on 16,384 tokens. 2 had no bias.\n"
+
+
+def test_what_does_not_fit_is_told_and_what_fits_is_not():
+    """In gigabytes, before the command that needs them."""
+    stream = io.StringIO()
+    Progress(stream).show(MemoryEstimated("Tune", 5_100_000_000, 10**9, 6 * 10**9))
+    assert stream.getvalue() == ""
+    Progress(stream).show(MemoryEstimated("Tune", 5_100_000_000, 10**9, 3_200_000_000))
+    assert stream.getvalue() == "Tune is expected to hold 5.1 GB of memory, and 3.2 GB is all there is\n"
 
 
 def test_sizes_are_told_with_thousands_apart():

@@ -1,0 +1,69 @@
+"""What a command was expected to take in memory, against what it took: on the built-in models and on SmolLM2.
+
+Each model runs in a fresh process with the settings of a worker, on the CPU. Both numbers are bytes over what that process held
+before it loaded anything (Python, torch and the engine): the estimate that is told before the command, and the most that was
+resident during it. The default recipe, a criterion with gradients, and two steps of recovery with a control; the peaks depend
+on the length of sequences and the size of batches, not on how much text is read, and so little is read. What is in the table is
+how far the estimate is off, as the larger of the two over the smaller.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import Row
+from engine.record.catalogue import builtin_models, packaged_models
+from engine.record.resident import THRESHOLDS, resident
+from engine.text.corpora import read_corpus
+
+GOAL = 1.25
+MEASURE = "import sys; from benchmarks.memory import report; report(sys.argv[1])"
+
+
+def measure() -> Iterator[Row]:
+    """A row for each command of each model that is on this machine."""
+    read_corpus("wikipedia-sample")  # parsed here and kept: parsing takes memory of its own, and is done once on a machine
+    names = [model.name for model in (*builtin_models(), *packaged_models()) if model.ready]
+    for name in names:
+        asked = [sys.executable, "-c", MEASURE, name]
+        root = Path(__file__).parents[1]
+        done = subprocess.run(asked, cwd=root, env=os.environ | THRESHOLDS, stdout=subprocess.PIPE, text=True, check=True)
+        for line in done.stdout.splitlines():
+            what, expected, taken = json.loads(line)
+            high, low = max(expected, taken) / 1e6, min(expected, taken) / 1e6
+            against = "was taken" if expected >= taken else "was expected"
+            word = "expected" if expected >= taken else "taken"
+            yield Row(f"memory of {what} on {name}, {word}", high, "MB", GOAL, low, against)
+
+
+def report(name: str) -> None:
+    """Carry the commands out on one model, and print a line for each: what it was, the bytes expected, the bytes taken."""
+    from engine.record import commands as ask
+    from engine.record.lifecycle import MemoryEstimated
+    from engine.record.recipe import Calibration, Measuring, Recipe, Schedule, Tuning
+    from engine.record.resident import forget_peak, give_back, peak
+    from engine.workbench import Workbench
+
+    calibration, measuring = Calibration(tokens=4096), Measuring(tokens=1024, sequence_length=128)
+    share, bench = Schedule(level=0.3), Workbench(None, Recipe(model=name))
+    base = resident()
+    tuning = Tuning(steps=2, batch_size=8, sequence_length=128)
+    commands = {
+        "Load": ask.Load(name, "wikipedia-sample", "cpu", "float32"),
+        "Score by activation": ask.Score("activation", calibration),
+        "Score by taylor": ask.Score("taylor", calibration),
+        "Prune with least squares": ask.Prune("activation", share, share, calibration=calibration),
+        "Tune": ask.Tune(tuning, measuring),
+    }
+    for what, command in commands.items():
+        give_back()
+        forget_peak()
+        expected = [event.total for event in bench.handle(command) if isinstance(event, MemoryEstimated)]
+        most = peak()
+        if most is None:
+            raise SystemExit("this system does not tell the most that a process held")
+        print(json.dumps([what, expected[-1] - base, most - base]), flush=True)
+    bench.close()
