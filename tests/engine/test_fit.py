@@ -32,7 +32,8 @@ SHARE = Schedule(level=0.3)
 def desk(model_folder, text_file):
     """The small model with its text, as a workbench has them."""
     loaded = load(model_folder)
-    desk = Desk(loaded, Texts(read_corpus(f"file:{text_file}"), loaded.tokenizer, 64), "cpu", torch.float32, None)
+    texts = Texts(read_corpus(f"file:{text_file}"), loaded.tokenizer, 64, loaded.anatomy.vocabulary)
+    desk = Desk(loaded, texts, "cpu", torch.float32, None)
     yield desk
     desk.close()
 
