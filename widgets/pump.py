@@ -34,6 +34,7 @@ SHORTEST = 0.05  # and between two that were nudged: a dragged slider sends sixt
 REST, LONGEST = 0.4, 1.0  # seconds without a movement after which sliders follow while a command runs, and the longest wait
 WATCH = 5.0
 NEW_RUN = ("model", "model_name", "corpus", "corpus_path", "device", "precision")
+SHORT = ("Evaluate", "Sample", "SetGate")  # what a gate waits for: another click on the map is answered after it
 NO_LAYERS = 3  # before a model is loaded its blocks have one layer each
 
 
@@ -204,7 +205,7 @@ class Pump:
                     self.session.begin(view.recipe or self.session.recipe)
                 case Download(what=what):
                     self._deliver(what, view)
-                case ask.SetGate() if not words.is_free(view.state):
+                case ask.SetGate() if not words.is_free(view.state) and view.state.doing not in SHORT:
                     raise BadInput("A head can be opened or closed when nothing else is being done; wait, or press Stop.")
                 case command:
                     self._post(command)

@@ -337,6 +337,15 @@ def test_a_head_cannot_be_clicked_while_a_recovery_runs(page: Page) -> None:
     assert "when nothing else is being done" in page.status
 
 
+def test_another_head_can_be_clicked_while_the_first_is_measured(page: Page) -> None:
+    """It waits for a second behind that, and nobody need wait for it."""
+    tell_run(page.session.client, tell.CommandStarted(9, "Evaluate"))
+    page.tick()
+    page.pump.act(ask.SetGate(0, 0, False))
+    page.tick()
+    assert ask.SetGate(0, 0, False) in asked(page.session.client)
+
+
 def test_a_reloaded_page_shows_what_was_asked_for_last(page: Page) -> None:
     """Controls, gates and numbers come back from the run's folder."""
     page.move("neurons", 0.6)
