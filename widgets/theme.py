@@ -48,7 +48,7 @@ class Theme:
     size: str = "13px"
     small: str = "11.5px"
     chart_height: str = "228px"
-    low_height: str = "128px"  # of a chart under the controls
+    low_height: str = "118px"  # of a chart under the controls
     margins: Mapping[str, int] = field(default_factory=lambda: MARGINS)
 
     @property

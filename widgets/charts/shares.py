@@ -1,6 +1,7 @@
 """Each layer has two bars: on the left the share of its heads that is closed, on the right, paler, that of its neurons, in the
 colour of the layer's block. Hollow bars are what the controls would make of it. Look whether the loss grows with where you prune
-or only with how much. The chart counts units and knows nothing of which ones went."""
+or only with how much. Below stands the error that compensation is foretold to leave in what a part of a layer writes, where it is
+largest, as a share of how much that varies. The chart counts units and knows nothing of which ones went."""
 
 import ipywidgets
 import numpy as np
@@ -113,7 +114,7 @@ def _foretold(view: View) -> str:
         return ""
     worst = max(found, key=lambda each: each.relative)
     part = "attention" if worst.part == "attention" else "MLP"
-    return f"Error foretold after compensation: at most {percent(worst.relative)} of the variation ({part}, layer {worst.layer})."
+    return f"Error foretold: at most {percent(worst.relative)} ({part}, layer {worst.layer})."
 
 
 def _kept(view: View) -> str:
