@@ -25,7 +25,7 @@ from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
 from engine.workbench import Workbench
 
-UNTIMED = ("ModelCut", "ModelSaved")
+UNTIMED = ("MemoryEstimated", "ModelCut", "ModelSaved")
 
 
 def names(events) -> list[str]:
@@ -38,12 +38,12 @@ def test_a_recipe_tells_its_whole_story_in_order(recipe, tmp_path):
     """The exact list of events, mere progress left out."""
     assert names(run(recipe, tmp_path / "run")) == [
         "RunStarted",
-        *("ModelLoaded", "CorpusLoaded"),
+        *("MemoryEstimated", "ModelLoaded", "CorpusLoaded"),
         *("Evaluated", "TextSampled"),
-        "UnitsScored",
-        *("PlanMade", "GatesChanged", "Compensated", "CheckpointSaved"),
+        *("MemoryEstimated", "UnitsScored"),
+        *("MemoryEstimated", "PlanMade", "GatesChanged", "Compensated", "CheckpointSaved"),
         *("Evaluated", "TextSampled"),
-        *("TuningStarted", "CheckpointSaved", "Evaluated", "TextSampled"),
+        *("MemoryEstimated", "TuningStarted", "CheckpointSaved", "Evaluated", "TextSampled"),
         *("TuningStarted", "Evaluated", "TextSampled"),
         *("ModelCut", "Evaluated", "ModelSaved"),
         "RunFinished",
