@@ -31,7 +31,7 @@ from engine.record.recipe import Recipe
 from engine.workbench import Workbench
 
 NAP = 0.02  # seconds between two looks at an empty inbox: a held run answers within this
-PASSING = ("Progressed", "Validated")  # events that are no step of their own when a held run is asked for one
+PASSING = ("Progressed", "Validated", "MemoryEstimated")  # events that are no step of their own when a held run is asked for one
 
 
 class Inbox:
