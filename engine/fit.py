@@ -28,7 +28,7 @@ FLOAT = 4  # bytes; weights and activations of a run are float32
 MB = 10**6
 # Measured on the built-in models and SmolLM2 (Linux, torch 2.13): code that is first touched, the text, the tokenizer.
 LOADING, LOADING_A_TOKEN = 24 * MB, 1350  # the second for each entry of the vocabulary
-COMPUTING = 12 * MB  # what the first forward pass brings in
+COMPUTING = 6 * MB  # of code: twice as much when a process computes for the first time, little later
 SOLVING = 8  # float64 matrices as large as the widest projection's covariance, alive at once in a solve
 TOKEN = 44  # bytes of a token of text in a list and in a tensor
 LETTERS = 4  # in a token, about
