@@ -74,9 +74,8 @@ def serve(
         name: str(scratch / name.lower())
         for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "ESPALIER_HOME")
     }
-    own["OMP_NUM_THREADS"] = (
-        "1"  # several workers may be at it: threads that wait for each other's cores cost more than they give
-    )
+    if threads is not None:  # several workers may be at it: threads that wait for each other's cores cost more than they give
+        own["OMP_NUM_THREADS"] = str(threads)
     log = scratch / "voila.log"
     command = [str(Path(sys.executable).with_name("voila")), notebook, "--no-browser", f"--port={port}", "--Voila.port_retries=0"]
     with log.open("wb") as out:
