@@ -1,7 +1,8 @@
 """A form that draws itself from knobs: a control for each field, with its label, range and help; knows no field by its name.
 
 What a value may be is not judged here but by the recipe: `refuse` puts its sentence under the control that it concerns.
-Callbacks only note which control was moved, as in `widgets.controls`.
+Callbacks only note which control was moved, as in `widgets.controls`. The controls are made when the form is first opened: a
+page with as many fields more takes that much longer to appear.
 """
 
 import html
@@ -20,7 +21,7 @@ class Form:
     """The widgets of some fields, by dotted name. `note` is told the name of each that is moved by hand, from any thread.
 
     `meanings` has, for a field of choices, what each of them means. `toggle` is the button that shows and hides `widget`, which
-    the style sheet does by itself.
+    the style sheet does by itself; the first `hold` after that fills it.
     """
 
     def __init__(
@@ -30,42 +31,44 @@ class Form:
         meanings: Mapping[str, Mapping[str, str]],
         note: Callable[[str], None],
     ):
-        self._knobs, self._each = knobs, _build(knobs)
+        self._knobs, self._meanings, self._told = knobs, meanings, note
+        self._values: dict[str, object] = {name: knob.default for name, knob in knobs.items()}  # until there are controls
+        self._each: dict[str, ipywidgets.DOMWidget] = {}
         self._help = {name: help_of(knob) for name, knob in knobs.items()}
         self._error = ipywidgets.HTML()
         self._refused: tuple[str, str] = "", ""
-        for name, widget in self._each.items():
-            widget.tooltip = self._help[name]
-            widget.observe(lambda _, name=name: note(name), names="value")
         self.toggle = ipywidgets.ToggleButton(description=title, tooltip="Everything else that a recipe can say.")
         self.toggle.add_class("esp-unfold")
-        self._fields = ipywidgets.Box(tuple(self._each.values()))
+        self._fields = ipywidgets.Box()
         self._fields.add_class("esp-fields")
-        self.widget = ipywidgets.VBox([self._fields, ipywidgets.HTML(self._meaning(meanings))])
+        self.widget = ipywidgets.VBox([self._fields])
         self.widget.add_class("esp-controls")
 
     @property
     def names(self) -> tuple[str, ...]:
         """The fields of the form."""
-        return tuple(self._each)
+        return tuple(self._knobs)
 
     def read(self) -> dict[str, object]:
         """What the controls say now, by field."""
-        return {name: _value(self._knobs[name], widget.value) for name, widget in self._each.items()}
+        return self._values | {name: _value(self._knobs[name], widget.value) for name, widget in self._each.items()}
 
     def show(self, values: Mapping[str, object]) -> None:
         """Set the controls to these values; only what differs is sent."""
-        for name, value in values.items():
+        self._values |= values
+        for name, value in values.items() if self._each else ():
             if value != _value(self._knobs[name], self._each[name].value):
                 self._each[name].value = _shown(self._knobs[name], value)
 
     def refuse(self, field: str, sentence: str) -> bool:
         """Put a sentence under a field's control, and show the form; False for another field. An empty one takes it away."""
-        mine = bool(sentence) and field in self._each
+        mine = bool(sentence) and field in self._knobs
         wanted = (field, sentence) if mine else ("", "")
         if wanted == self._refused:
             return mine
         self._refused = wanted
+        if mine:
+            self._make()
         rows = list(self._each.values())
         if mine:
             said = label_of(field) + sentence.removeprefix(field) if sentence.startswith(f"{field} ") else sentence
@@ -77,15 +80,28 @@ class Form:
 
     def hold(self, reasons: Mapping[str, str]) -> None:
         """Grey the controls that are named, each with its reason as the tooltip, and give back all others."""
+        if self.toggle.value:
+            self._make()
         for name, widget in self._each.items():
             reason = reasons.get(name, "")
             if widget.disabled != bool(reason) or widget.tooltip != (reason or self._help[name]):
                 widget.disabled, widget.tooltip = bool(reason), reason or self._help[name]
 
-    def _meaning(self, meanings: Mapping[str, Mapping[str, str]]) -> str:
+    def _make(self) -> None:
+        if self._each:
+            return
+        self._each = _build(self._knobs, self._values)
+        for name, widget in self._each.items():
+            widget.tooltip = self._help[name]
+            widget.observe(lambda _, name=name: self._told(name), names="value")
+        self._fields.children = tuple(self._each.values())
+        self.widget.children = (self._fields, ipywidgets.HTML(self._meaning()))
+
+    def _meaning(self) -> str:
         items = []
         for name in self._each:
-            each = "".join(f"<br><b>{html.escape(one)}</b>: {html.escape(text)}" for one, text in meanings.get(name, {}).items())
+            meanings = self._meanings.get(name, {})
+            each = "".join(f"<br><b>{html.escape(one)}</b>: {html.escape(text)}" for one, text in meanings.items())
             items.append(f"<dt>{html.escape(label_of(name))}</dt><dd>{html.escape(self._help[name])}{each}</dd>")
         return f'<details class="esp-fold"><summary>What these choices mean</summary><dl>{"".join(items)}</dl></details>'
 
@@ -102,14 +118,14 @@ def help_of(knob: Knob) -> str:
     return f"{knob.reason} From {knob.low:,} to {knob.high:,}."
 
 
-def _build(knobs: Mapping[str, Knob]) -> dict[str, ipywidgets.DOMWidget]:
-    # One layout, and one style for all of a kind: every model counts towards the first paint.
+def _build(knobs: Mapping[str, Knob], values: Mapping[str, object]) -> dict[str, ipywidgets.DOMWidget]:
+    # One layout, and one style for all of a kind: every model counts.
     layout = ipywidgets.Layout(width="auto")
     menus = {"style": DescriptionStyle(description_width=LABEL_WIDTH), "layout": layout}
     texts = {"style": TextStyle(description_width=LABEL_WIDTH), "layout": layout, "continuous_update": False}
     found = {}
     for name, knob in knobs.items():
-        start = {"description": label_of(name), "value": _shown(knob, knob.default)}
+        start = {"description": label_of(name), "value": _shown(knob, values[name])}
         if knob.choices:
             found[name] = ipywidgets.Dropdown(options=[(each, each) for each in knob.choices], **start, **menus)
         elif isinstance(knob.default, bool):

@@ -110,6 +110,11 @@ class Page:
         """Move a control as a hand would."""
         self.controls._each[control].value = value
 
+    def unfold(self) -> None:
+        """Open the fold of all other choices, and let its controls be made."""
+        self.controls.more.toggle.value = True
+        self.tick()
+
     def shown(self, control: str) -> object:
         """What a control shows."""
         return self.controls._each[control].value

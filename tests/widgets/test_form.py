@@ -23,8 +23,15 @@ OTHER = {
 
 @pytest.fixture
 def controls() -> Controls:
-    """The form of the default recipe."""
-    return Controls(choices_of(Recipe(), 3), lambda: None)
+    """The form of the default recipe, with the fold open."""
+    return unfolded(Controls(choices_of(Recipe(), 3), lambda: None))
+
+
+def unfolded(controls: Controls) -> Controls:
+    """The same form after its fold was opened."""
+    controls.more.toggle.value = True
+    controls.hold({})
+    return controls
 
 
 def fields_of(schema: dict, at: dict, before: str = "") -> Iterator[str]:
@@ -81,6 +88,17 @@ def test_what_is_written_in_the_fold_is_in_the_recipe(controls: Controls, name: 
     assert recipe_of(controls.read(), Recipe()) == recipe
 
 
+def test_a_fold_that_was_never_opened_has_no_controls_and_its_values() -> None:
+    """What it was shown is what it says; opened, its controls say the same, and opening it moves none of them."""
+    closed = Controls(choices_of(Recipe(), 3), lambda: None)
+    closed.show(choices_of(Recipe(rounds=3, ridge=0.5), 3))
+    before = closed.more.read()
+    assert (before["rounds"], before["ridge"]) == (3, 0.5)
+    assert not any(isinstance(each, ipywidgets.Text) for each in closed.more._fields.children)
+    assert unfolded(closed).more.read() == before and closed.drain() == []
+    assert len(closed.more._fields.children) == len(MORE)
+
+
 def test_a_field_says_its_reason_and_its_range(controls: Controls) -> None:
     """As a tooltip, and in the list below the fields; each compensation is explained."""
     for name, widget in controls.more._each.items():
@@ -99,6 +117,8 @@ def test_a_new_field_draws_itself() -> None:
         depth: int = Field(3, ge=1, le=9, description="How deep.")
 
     form = Form("More", knobs_of(Novel), {}, lambda name: None)
+    form.toggle.value = True
+    form.hold({})
     assert form.read()["depth"] == 3 and "From 1 to 9." in form._each["depth"].tooltip
     assert isinstance(form._each["control"], ipywidgets.Dropdown) and form.read()["control"] is True
 

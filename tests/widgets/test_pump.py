@@ -481,6 +481,7 @@ def test_a_criterion_that_cannot_choose_neurons_is_refused_while_some_are_to_go(
 def test_what_the_fold_says_is_previewed_and_pruned(page: Page) -> None:
     """Every field that pruning depends on has its preview asked anew and is in what Prune asks; a bad one asks for nothing."""
     page.tick()
+    page.unfold()
     for name, value in (("compensation", "bias"), ("ridge", "5"), ("rounds", "2"), ("seed", "3"), ("allocation", "global"),
                         ("calibration.tokens", "2048"), ("evaluation.tokens", "2048"), ("protect.first", "1")):  # fmt: skip
         before = len(asked(page.session.client))
@@ -505,6 +506,7 @@ def test_what_the_fold_says_is_previewed_and_pruned(page: Page) -> None:
 
 def test_another_device_takes_a_run_of_its_own(page: Page) -> None:
     """As another model does; until that has loaded the run on the page stays."""
+    page.unfold()
     page.controls.more._each["precision"].value = "float32"
     page.tick()
     assert page.session.is_changing and page.session.wanted[-1] == "float32"
@@ -526,6 +528,7 @@ def test_another_compensation_strength_is_a_change_that_can_be_pruned(page: Page
     tell_run(page.session.client, tell.CommandStarted(number, "Prune"), plan, closed, tell.CommandFinished(number, "Prune"))
     page.tick()
     assert page.view.draft is None and page.transport._buttons["Prune"].disabled
+    page.unfold()
     page.controls.more._each["ridge"].value = "5"
     page.tick()
     assert page.view.draft is not None and not page.transport._buttons["Prune"].disabled
