@@ -31,7 +31,7 @@ from widgets.view import Draft, View, draft_of
 
 INTERVAL = 0.12  # seconds between two ticks
 SHORTEST = 0.05  # and between two that were nudged: a dragged slider sends sixty values a second
-REST, LONGEST = 0.4, 1.0  # seconds without a movement after which sliders follow while a command runs, and the longest wait
+REST, LONGEST = 0.4, 2.0  # seconds without a movement after which sliders follow while a command runs, and the longest wait
 WATCH = 5.0
 NEW_RUN = ("model", "model_name", "corpus", "corpus_path", "device", "precision")
 SHORT = ("Evaluate", "Sample", "SetGate")  # what a gate waits for: another click on the map is answered after it
@@ -148,7 +148,7 @@ class Pump:
         self._errands.unwritten = self._errands.unwritten or "prompt" in touched
 
     def _catch_up(self) -> None:
-        """Let the block sliders stand where they are to; while a command runs, when the hand rests or a second is over."""
+        """Let the block sliders stand where they are to; while a command runs, when the hand rests or two seconds are over."""
         clock = self._clock()
         rests = clock - self._moved >= REST or clock - self._caught_up >= LONGEST
         if self._following and (rests or self.session.state.status != "busy"):
@@ -236,7 +236,14 @@ class Pump:
             reasons |= dict.fromkeys(NEW_RUN, "Stop what is being done first: another model or text needs a run of its own.")
         self.controls.hold(reasons)
         loading = "Loading what was asked for; this run stays until it is there." if self.session.is_changing else ""
-        self.screen.draw(view, now=time.time(), waiting=self._waiting, refusal="" if beside else sentence, note=loading)
+        self.screen.draw(
+            view,
+            now=time.time(),
+            waiting=self._waiting,
+            hand=self._clock() - self._moved < REST,
+            refusal="" if beside else sentence,
+            note=loading,
+        )
 
     def _watch(self, view: View) -> None:
         """Leave word every few seconds that somebody looks, and wake a worker where one should be at work and none is."""

@@ -131,8 +131,10 @@ class Drawn:
     """A part of the page: its widget, and how it shows a view. `draw` sets only what has changed since it was last called.
 
     `every` is the least number of seconds between two drawings while a command runs, for what need not be seen to move.
+    `answers` says that it shows what the controls would do, and follows a hand that moves one.
     """
 
     widget: ipywidgets.Widget
     draw: Callable[[View], None]
     every: float = 0.0
+    answers: bool = False

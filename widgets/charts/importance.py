@@ -23,7 +23,7 @@ INSET = 0.09  # of a cell, between its edge and the frame around it
 def build(theme: Theme, act: Act) -> Drawn:
     """The map, its legend, and the keyboard's way to do what a click does."""
     chart = _Importance(theme, act)
-    return Drawn(chart.widget, chart.draw)
+    return Drawn(chart.widget, chart.draw, answers=True)
 
 
 def shades(scores: Sequence[Sequence[float]], rows: int, across: int) -> tuple[np.ndarray, float, float]:

@@ -27,7 +27,7 @@ ROOM = 0.7  # of the width of the axis is for the points, so that the number bes
 def build(theme: Theme, act: Act) -> Drawn:
     """A row for each stage on a logarithmic axis; nothing in it can be pressed."""
     chart = _Perplexity(theme)
-    return Drawn(chart.widget, chart.draw)
+    return Drawn(chart.widget, chart.draw, answers=True)
 
 
 def span(values: list[float]) -> tuple[float, float, list[float]]:

@@ -19,7 +19,7 @@ PALE = 0.5  # how opaque a neurons' bar is beside its heads' bar
 def build(theme: Theme, act: Act) -> Drawn:
     """Grouped bars of what stands, hollow ones of the draft; nothing in it can be pressed."""
     chart = _Shares(theme)
-    return Drawn(chart.widget, chart.draw)
+    return Drawn(chart.widget, chart.draw, answers=True)
 
 
 class _Shares:

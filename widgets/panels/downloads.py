@@ -12,7 +12,7 @@ from widgets.theme import Theme
 from widgets.view import Act, Drawn, View
 
 TITLE = "Take it away"
-EVERY = 2.0  # seconds between two drawings while something is computed: nobody reads along while a slider moves
+EVERY = 4.0  # seconds between two drawings while something is computed: nobody reads along while a slider moves
 BUTTONS = {
     "events": ("Events (CSV)", "Everything that happened in this run, one event a row."),
     "recipe": ("Recipe (JSON)", "What the controls say, as python -m engine run takes it."),
