@@ -22,8 +22,8 @@ ROUNDS = 10  # of so many seconds at rest and as many with the slider moving
 SECONDS = 6.0
 PAUSE = 0.25
 # Moves the slider by one step of the keyboard again and again, all in the page: a question from outside would add its own way
-# there and back, and its own work. It waits each time until the line about what would go has changed. The page tells of the change:
-# looking at every frame would have the browser make frames, on the processor whose time is measured.
+# there and back, and its own work. It waits each time until the line about what would go has changed. The page tells of the
+# change: looking at every frame would have the browser make frames, on the processor whose time is measured.
 MOVE = """async ([label, seconds, pause]) => {
   const named = each => each.querySelector('.widget-label').innerText.trim() === label;
   const handle = [...document.querySelectorAll('.esp .widget-slider')].find(named).querySelector('.noUi-handle');
