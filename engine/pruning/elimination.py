@@ -12,6 +12,8 @@ and goes on with V = H⁻¹ and G = WᵀW of what is left. With a = V_:u V_uu⁻
     rise = tr(V_uu⁻¹ G_uu),   V ← V − a V_u: ,   G ← G − a G_u: − G_:u aᵀ + a G_uu aᵀ.
 """
 
+from collections.abc import Generator
+
 import torch
 from torch import Tensor
 
@@ -20,8 +22,21 @@ PENDING = 64  # channels that have gone and are taken out of the matrices togeth
 
 
 def errors(weight: Tensor, covariance: Tensor, units: int, ridge: float = RIDGE, pending: int = PENDING) -> Tensor:
+    """`eliminating`, run to its end."""
+    steps = eliminating(weight, covariance, units, ridge, pending)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def eliminating(
+    weight: Tensor, covariance: Tensor, units: int, ridge: float = RIDGE, pending: int = PENDING
+) -> Generator[int, None, Tensor]:
     """For each of the units, all as wide as one another, the error E that there is once it has gone: [units], in float64.
 
+    Yields how many have gone whenever some are taken out of the matrices, so that a caller can report or stop.
     `weight` is [out, channels], `covariance` [channels, channels]; both are read in float64. The smallest error is that of
     the first to go. Of equal ones the lower index goes first. Takes about 3 channels³ operations and five float64 matrices of
     channels². Where nothing varies, nothing is lost: all errors are 0.
@@ -35,10 +50,12 @@ def errors(weight: Tensor, covariance: Tensor, units: int, ridge: float = RIDGE,
     remaining = _Remaining(torch.cholesky_inverse(torch.linalg.cholesky(system)), weight.double(), units, pending)
     del system
     total = 0.0
-    for _ in range(units):
+    for gone in range(1, units + 1):
         place, rise = remaining.cheapest()
         total += max(rise, 0.0)  # rounding may make a rise of nothing negative
         found[remaining.remove(place)] = total
+        if not remaining.gone or gone == units:
+            yield gone
     return found
 
 

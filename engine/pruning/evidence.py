@@ -62,7 +62,10 @@ class Evidence:
             return self._scores[key]
         entry = CRITERIA.load(criterion)
         found = yield from self.statistics(blocks, entry.NEEDS)
-        scores = entry.score(self.model, self.anatomy, found, seed)
+        if "STEPS" in CRITERIA.entry(criterion).facts:
+            scores = yield from entry.scoring(self.model, self.anatomy, found, seed)
+        else:
+            scores = entry.score(self.model, self.anatomy, found, seed)
         if not all(math.isfinite(score) for of_layer in (*scores.heads, *scores.neurons) for score in of_layer):
             raise BadInput(f"criterion {criterion!r} finds scores that are no finite numbers; the model's weights are broken.")
         self._scores[key] = scores

@@ -12,6 +12,9 @@ and one function:
 
     score(model, anatomy, statistics, seed) -> engine.pruning.plan.Scores
 
+What computes for many seconds says STEPS = True as well, and has `scoring` beside `score`: a generator of `Progressed` with the
+same arguments and the same result. Between two of those a run can be stopped.
+
 `model` and its `Anatomy` may be dense, gated or cut; `statistics` is what `calibrate` gathered, or None where NEEDS is empty;
 `seed` matters only to what draws numbers. The scores are finite, one for each unit, the same for the same arguments. A head
 that shares its keys has a score of its own, though it goes with its group. Scores of different layers, and of heads and

@@ -5,17 +5,21 @@ seconds for each layer. Heads that share their keys and values go together and h
 "least-squares". Source: the optimal brain surgeon, Hassibi and Stork 1993, for whole structures as in ZipLM, Kurtic, Frantar
 and Alistarh 2023 (arXiv 2302.04089) and SlimGPT, Ling et al. 2024 (arXiv 2412.18110)."""
 
-from torch import Tensor, nn
+from collections.abc import Generator
+
+from torch import nn
 
 from engine.models.anatomy import Anatomy, matrix
-from engine.pruning.elimination import errors
+from engine.pruning.elimination import eliminating
 from engine.pruning.plan import Scores
-from engine.pruning.statistics import Inputs, Statistics
+from engine.pruning.statistics import Statistics
+from engine.record.lifecycle import Progressed
 
 LABEL = "OBS"
 COST = "one pass"
 NEEDS = ("covariance",)
 UNITS = ("heads", "neurons")
+STEPS = True
 
 
 def score(model: nn.Module, anatomy: Anatomy, statistics: Statistics, seed: int) -> Scores:
@@ -23,14 +27,34 @@ def score(model: nn.Module, anatomy: Anatomy, statistics: Statistics, seed: int)
 
     In units of squared output, and rising with every unit: the highest score of the units that go foretells the layer's error.
     """
+    steps = scoring(model, anatomy, statistics, seed)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def scoring(model: nn.Module, anatomy: Anatomy, statistics: Statistics, seed: int) -> Generator[Progressed, None, Scores]:
+    """`score`, in steps of which a layer of a thousand neurons has some sixteen."""
     statistics.require(NEEDS)
-    heads, neurons = [], []
-    for layer, attention, mlp in zip(anatomy.layers, statistics.attention, statistics.mlp, strict=True):
-        of_groups = _errors(model.get_submodule(layer.attention_output), attention, layer.groups)
-        heads.append(tuple(error for error, group in zip(of_groups.tolist(), layer.head_groups, strict=True) for _ in group))
-        neurons.append(tuple(_errors(model.get_submodule(layer.mlp_output), mlp, layer.neurons).tolist()))
-    return Scores(heads=tuple(heads), neurons=tuple(neurons))
-
-
-def _errors(module: nn.Module, inputs: Inputs, units: int) -> Tensor:
-    return errors(matrix(module).detach().cpu(), inputs.summed, units)  # [units]
+    spots = [
+        spot
+        for layer, attention, mlp in zip(anatomy.layers, statistics.attention, statistics.mlp, strict=True)
+        for spot in ((layer.attention_output, attention, layer.groups), (layer.mlp_output, mlp, layer.neurons))
+    ]
+    done, total, found = 0, sum(units for _, _, units in spots), []
+    for path, inputs, units in spots:
+        steps = eliminating(matrix(model.get_submodule(path)).detach().cpu(), inputs.summed, units)
+        while True:
+            try:
+                yield Progressed("elimination", done + next(steps), total, "units")
+            except StopIteration as end:
+                found.append(tuple(end.value.tolist()))  # [units]
+                break
+        done += units
+    heads = (
+        tuple(error for error, group in zip(of_groups, layer.head_groups, strict=True) for _ in group)
+        for layer, of_groups in zip(anatomy.layers, found[::2], strict=True)
+    )
+    return Scores(heads=tuple(heads), neurons=tuple(found[1::2]))

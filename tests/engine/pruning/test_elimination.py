@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from engine.pruning.elimination import RIDGE, errors
+from engine.pruning.elimination import RIDGE, eliminating, errors
 
 
 def problem(channels: int, out: int = 13, tokens: int = 200, seed: int = 0):
@@ -47,6 +47,17 @@ def test_the_order_and_the_errors_are_those_of_trying_everything(channels, units
     wanted, found = brute_force(weight, covariance, units), errors(weight, covariance, units, pending=pending)
     assert found.argsort().tolist() == wanted.argsort().tolist()
     torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-8)
+
+
+def test_it_can_be_stopped_between_two_units():
+    """Each time that some were taken out of the matrices, and at the end; what it returns are the errors."""
+    weight, covariance = problem(30)
+    steps, told = eliminating(weight, covariance, 30, pending=7), []
+    with pytest.raises(StopIteration) as end:
+        while True:
+            told.append(next(steps))
+    assert told == [7, 14, 21, 28, 30]
+    assert torch.equal(end.value.value, errors(weight, covariance, 30, pending=7))
 
 
 def test_of_two_that_say_the_same_one_is_free():

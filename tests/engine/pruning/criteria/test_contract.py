@@ -62,6 +62,20 @@ def test_every_unit_gets_a_finite_score(name, family):
             )  # not all: two ReLU neurons may both be silent, a group may share a score
 
 
+@pytest.mark.parametrize("name", [name for name in CRITERIA.names() if "STEPS" in CRITERIA.entry(name).facts])
+def test_what_takes_long_comes_in_steps(name):
+    """Its progress rises to the whole, and its end are the scores."""
+    model, criterion, told = small("gpt2"), CRITERIA.load(name), []
+    found = calibrate(model, text(), criterion.NEEDS)
+    steps = criterion.scoring(model, dissect(model), found, 0)
+    with pytest.raises(StopIteration) as end:
+        while True:
+            told.append(next(steps))
+    assert end.value.value == criterion.score(model, dissect(model), found, 0)
+    done = [step.done for step in told]
+    assert done == sorted(set(done)) and done[-1] == told[0].total and len(done) >= 2 * 3
+
+
 @pytest.mark.parametrize(("name", "family"), EVERY)
 def test_the_same_seed_gives_the_same_scores(name, family):
     """Whatever was drawn from torch's own generator in between."""
