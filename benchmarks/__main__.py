@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import inspect
 import json
 import os
 import platform
@@ -18,11 +19,12 @@ from benchmarks import Row
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+LONG = ("peers", "quality")  # take half an hour and more: run only when named
 PACKAGES = ("torch", "transformers", "voila", "ipywidgets", "bqplot", "ipykernel")
 
 
 def names() -> list[str]:
-    """Every benchmark there is: the files of this folder."""
+    """Every benchmark there is: the files of this folder whose names do not begin with an underscore."""
     return sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_"))
 
 
@@ -62,10 +64,11 @@ def table(rows: Iterable[Row]) -> str:
 
 def run(name: str) -> list[Row]:
     """Run one benchmark and write its result file."""
-    about = machine()
-    rows = list(importlib.import_module(f"benchmarks.{name}").measure())
+    about, module = machine(), importlib.import_module(f"benchmarks.{name}")
+    rows = list(module.measure())
     result = {
         "benchmark": name,
+        "about": inspect.getdoc(module),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": about,
         "rows": [asdict(row) | {"ratio": row.ratio, "met": row.is_met} for row in rows],
@@ -78,8 +81,8 @@ def run(name: str) -> list[Row]:
 def main(arguments: list[str]) -> int:
     """Run what is named, or all; the table goes to the standard output, the progress beside it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", nargs="*", help=f"one of {', '.join(names())}; all of them when none is named")
-    asked = parser.parse_args(arguments).name or names()
+    parser.add_argument("name", nargs="*", help=f"one of {', '.join(names())}; when none is named, all but {', '.join(LONG)}")
+    asked = parser.parse_args(arguments).name or [name for name in names() if name not in LONG]
     unknown = [name for name in asked if name not in names()]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(names())}")

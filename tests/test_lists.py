@@ -94,7 +94,7 @@ def test_what_is_imported_is_named() -> None:
     """The product imports only what pyproject.toml says it needs; tests and benchmarks may also use the extras for tests."""
     needed = {canonicalize_name(need.name) for need in NEEDED}
     assert imported("engine", "widgets") - needed == set()
-    besides = {canonicalize_name(need.name) for extra in ("test", "harness") for need in EXTRA[extra]}
+    besides = {canonicalize_name(need.name) for extra in ("test", "harness", "bench") for need in EXTRA[extra]}
     assert imported("tests", "benchmarks") - needed - besides == set()
 
 
