@@ -173,10 +173,13 @@ class Desk:
         """Remember the control with this stand, so that a further recovery has one that went through the same."""
         self.stand = checkpoints.add_control(self.checkpoints, self.stand, control)
 
-    def restore(self, name: str | None) -> None:
-        """Bring back the model as it stood at a checkpoint; None is the model as it was loaded."""
+    def restore(self, name: str | None, anew: bool = False) -> None:
+        """Bring back the model as it stood at a checkpoint; None is the model as it was loaded.
+
+        `anew` reads weights also where they should be those that are there: training has left others.
+        """
         stand = checkpoints.read(self.checkpoints, name)
-        if stand.weights == self.stand.weights:
+        if stand.weights == self.stand.weights and not anew:
             weights = {}
         elif stand.weights is None:
             weights = checkpoints.parameters_of(self.dense())

@@ -100,13 +100,29 @@ def to_prune(anatomy: Anatomy, needs: Iterable[str], compensation: str, calibrat
 
 
 def to_tune(anatomy: Anatomy, tuning: Tuning, letters: int) -> int:
-    """What training takes: a copy of the weights to go back to, gradients, two moments, the graph of a batch, the control.
+    """What training takes: gradients and two moments of what trains, the graph of a piece of a batch, the control, a teacher.
 
-    `letters` is how many the training text has, all of which is made into tokens.
+    `letters` is how many the training text has, all of which is made into tokens. Not counted in is that the cut model is smaller
+    and that a teacher may be the student itself.
     """
-    copies = 4 if tuning.control else 3  # and the gradients, which are there once the graph has gone
-    worst = max(graph(anatomy, tuning.batch_size * tuning.sequence_length), weights(anatomy))
-    return COMPUTING + copies * weights(anatomy) + worst + TOKEN * letters // LETTERS
+    size, by_lora = weights(anatomy), "lora" in (tuning.method, tuning.student if tuning.method == "distil" else "")
+    trained = min(size, adapters(anatomy, tuning.rank)) if by_lora else size
+    best = trained if tuning.patience or tuning.guard else 0
+    copies = (size if tuning.control else 0) + (size if tuning.method == "distil" else 0)
+    piece = -(-tuning.batch_size // tuning.accumulation) * tuning.sequence_length
+    worst = max(graph(anatomy, piece), trained)  # the gradients are there once the graph has gone
+    # At the end all weights are copied for the checkpoint, when moments, gradients and graph are gone.
+    return COMPUTING + copies + best + max(2 * trained + worst, size) + TOKEN * letters // LETTERS
+
+
+def adapters(anatomy: Anatomy, rank: int) -> int:
+    """The bytes of two matrices of that rank beside every projection of a model, about: the width of the residual stream is taken
+    for that of a layer's heads."""
+    numbers = 0
+    for layer in anatomy.layers:
+        width = layer.heads * layer.head_width
+        numbers += rank * (8 * width + (1 + len(layer.mlp_inputs)) * (width + layer.neurons))
+    return FLOAT * numbers
 
 
 def graph(anatomy: Anatomy, tokens: int) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import torch
-from torch import LongTensor, nn
+from torch import nn
 
 from engine.desk import Desk
 from engine.evaluation import latency
@@ -27,14 +27,15 @@ from engine.record.errors import BadInput, blaming
 from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Calibration, Measuring, Recipe
 from engine.record.resident import resident
+from engine.recovering import Recovery
 from engine.recovery import checkpoints
-from engine.recovery.loop import Diverged, arithmetic, train
+from engine.recovery.loop import arithmetic
+from engine.recovery.stepper import Diverged
 from engine.report import about, compared, cut_as, loaded_as, pick_device, residuals, write_scores
 from engine.text.corpora import read_corpus
 from engine.text.sample import sample
 from engine.text.texts import Texts
 
-VALIDATION_TOKENS = 4096  # of the calibration split, which training does not read
 Events = Generator[tell.Event, None, None]
 
 
@@ -92,8 +93,8 @@ class Workbench:
 
     def after_stop(self, command: ask.Command) -> Events:
         """What is left to say once `handle` was closed: a Tune that was stopped keeps its steps, which are saved and measured."""
-        if isinstance(command, ask.Tune) and self._steps:
-            yield from self._trained(self._steps, "tune, stopped")
+        if isinstance(command, ask.Tune) and self._recovery is not None and self._recovery.steps:
+            yield from self._trained("tune, stopped")
             yield from self._evaluate(self.desk.model, "tuned", command.evaluation)
             yield self._sample(self.desk.model, "tuned", command.prompt, command.seed)
 
@@ -113,7 +114,7 @@ class Workbench:
         self.measured: dict[str, tell.Evaluated] = {}
         self._told: tuple | None = None  # the scores that were told last
         self._promised: float | None = None  # how much the loss should rise, by the suggestion that was followed
-        self._steps = 0  # of a recovery that is under way
+        self._recovery: Recovery | None = None  # the last one, or the one that is under way
 
     def _load(self, command: ask.Load) -> Events:
         yield Progressed("reading the model", 0, 2, "parts")
@@ -207,29 +208,21 @@ class Workbench:
         return tell.TextSampled(stage, prompt, seed, pieces, surprises, read)
 
     def _tune(self, command: ask.Tune) -> Events:
-        desk, tuning = self.desk, command.tuning
-        blocks = desk.texts.blocks("train", tuning.sequence_length, None, "tuning")
-        before = checkpoints.parameters_of(desk.model)
-        self._steps = 0
-        try:
-            yield from self._train(desk.model, blocks, command, "tuned")
-        except BadInput:
-            checkpoints.put_parameters(desk.model, before)
-            self._steps = 0
-            raise
-        yield from self._trained(tuning.steps, "tune")
+        desk, before = self.desk, self.desk.stand
+        self._recovery = Recovery(desk, command)
+        yield from self._recovery.recover()
+        yield from self._trained("tune")
         yield from self._evaluate(desk.model, "tuned", command.evaluation)
         yield self._sample(desk.model, "tuned", command.prompt, command.seed)
-        if tuning.control and desk.stand.trained - tuning.steps != desk.stand.control:
+        if command.tuning.control and before.trained != before.control:
             yield Degraded("a control", "none", "an earlier recovery ran without one, so no unpruned model had the same training")
-        elif tuning.control:
-            yield from self._control(command, blocks)
+        elif command.tuning.control:
+            yield from self._control(command)
 
-    def _control(self, command: ask.Tune, blocks: LongTensor) -> Events:
+    def _control(self, command: ask.Tune) -> Events:
         """Train the unpruned model just the same. The recovery is done by now: a control that diverges takes nothing from it."""
-        control = self.desk.control()
         try:
-            yield from self._train(control, blocks, command, "control")
+            control = yield from self._recovery.control()
         except Diverged as error:
             yield Degraded("a control", "none", str(error))
             return
@@ -237,17 +230,8 @@ class Workbench:
         yield from self._evaluate(control, "control", command.evaluation)
         yield self._sample(control, "control", command.prompt, command.seed)
 
-    def _train(self, model: nn.Module, blocks: LongTensor, command: ask.Tune, arm: str) -> Events:
-        tuning, precision = command.tuning, self.desk.precision
-        held_out = self.desk.texts.blocks("calibration", tuning.sequence_length, VALIDATION_TOKENS, "tuning")
-        yield tell.TuningStarted(arm, tuning.method, tuning.steps, str(precision).removeprefix("torch."))
-        for event in train(model, blocks, held_out, tuning, arm=arm, seed=command.seed, precision=precision):
-            if arm == "tuned":
-                self._steps = event.step
-            yield event
-
-    def _trained(self, steps: int, reason: str) -> Events:
-        self._steps = 0
+    def _trained(self, reason: str) -> Events:
+        steps, self._recovery.steps = self._recovery.steps, 0
         self._measure_anew("baseline", "pruned")
         yield from self.desk.keep_trained(steps, reason)
 

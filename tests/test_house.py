@@ -20,7 +20,7 @@ LEVELS = (
     ("engine.sweep",),
     ("engine.report",),
     ("engine.desk",),
-    ("engine.planning", "engine.fit"),
+    ("engine.planning", "engine.recovering", "engine.fit"),
     ("engine.workbench", "engine.exports"),
     ("engine.session",),
     ("engine.worker",),

@@ -113,7 +113,7 @@ def test_the_chart_of_the_readme_is_built_and_drawn(tmp_path):
 def test_every_file_of_the_tree_is_there_and_every_module_is_in_the_tree():
     """The tree names each Python module of the engine and the page that is no registry entry, and nothing that is gone."""
     tree = re.search(r"## The tree\n\n```\n(.*?)```", README, re.DOTALL)[1]
-    folders = ("criteria", "corpora", "families", "builtin", "evaluation", "charts", "panels")
+    folders = ("criteria", "corpora", "families", "methods", "builtin", "evaluation", "charts", "panels")
     modules = [path for part in ("engine", "widgets") for path in (ROOT / part).rglob("*.py")]
     present = {path.name for path in modules if path.parent.name not in folders}
     assert set(re.findall(r"[\w-]+\.py\b", tree)) - {"voila.py"} == present

@@ -5,7 +5,8 @@ gate on the attention weights would leave the value path open, and one on the pr
 first optimiser step.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -39,16 +40,11 @@ class Gates:
         if self._handles:
             raise BadInput("These gates are on the model already; make another Gates(model) for a second set.")
         self.anatomy = dissect(self.model)
-        for layer in self.anatomy.layers:
-            for path in (layer.attention_output, layer.mlp_output):
-                hook = self._hook(path)
-                self._handles.append(self.model.get_submodule(path).register_forward_pre_hook(hook))
+        self._hang()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        self._take_down()
         self._vectors.clear()
         self._closed = Plan()
 
@@ -84,6 +80,31 @@ class Gates:
             self._gate(layer.attention_output, layer.heads * layer.head_width, features)
             self._gate(layer.mlp_output, layer.neurons, neurons.get(index, []))
         self._closed = plan
+
+    def rehang(self) -> None:
+        """Gate what stands at the paths of the output projections now: after a module was put around one, or taken away again."""
+        self._take_down()
+        self._hang()
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Inside, every gate lets everything through; afterwards the same units are closed. Costs next to nothing."""
+        held = dict(self._vectors)
+        self._vectors.clear()
+        try:
+            yield
+        finally:
+            self._vectors.update(held)
+
+    def _hang(self) -> None:
+        for layer in self.anatomy.layers:
+            for path in (layer.attention_output, layer.mlp_output):
+                self._handles.append(self.model.get_submodule(path).register_forward_pre_hook(self._hook(path)))
+
+    def _take_down(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
 
     def _gate(self, path: str, width: int, closed: list[int]) -> None:
         if not closed:

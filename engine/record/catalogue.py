@@ -15,6 +15,7 @@ from engine.record.registry import Registry
 ENGINE = Path(__file__).resolve().parent.parent
 CRITERIA = Registry("criterion", "engine.pruning.criteria", ENGINE / "pruning" / "criteria")
 CORPORA = Registry("corpus", "engine.text.corpora", ENGINE / "text" / "corpora")
+METHODS = Registry("method", "engine.recovery.methods", ENGINE / "recovery" / "methods")
 FAMILIES = Registry("family", "engine.models.families", ENGINE / "models" / "families")
 BUILTIN = ENGINE / "models" / "builtin"
 

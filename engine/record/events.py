@@ -26,6 +26,7 @@ from engine.record.lifecycle import (
     WorkerStarted,
 )
 from engine.record.suggestions import Suggested, SuggestionMeasured
+from engine.record.training import StepTrained, TuningStarted, Validated, WentBack
 
 Counts = tuple[int, ...]  # one number for each layer
 Head = tuple[int, int]  # (layer, head)
@@ -199,37 +200,6 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class TuningStarted:
-    """Training began on one arm: "tuned" (the pruned model) or "control" (the unpruned one, trained just the same)."""
-
-    arm: str
-    method: str
-    steps: int
-    precision: str
-
-
-@dataclass(frozen=True)
-class StepTrained:
-    """One optimizer step: the mean loss per token of its batch (nats), before the step."""
-
-    arm: str
-    step: int
-    steps: int
-    loss: float
-    learning_rate: float
-
-
-@dataclass(frozen=True)
-class Validated:
-    """The mean loss per token (nats) on text that training does not read, after `step` steps."""
-
-    arm: str
-    step: int
-    loss: float
-    tokens: int
-
-
-@dataclass(frozen=True)
 class CheckpointSaved:
     """The model as it stands is on disk under `checkpoints/`; `parent` is where an undo goes (None: as it was loaded)."""
 
@@ -288,8 +258,9 @@ class ModelSaved:
 Event = (
     RunStarted | WorkerStarted | CommandStarted | CommandFinished | CommandRefused | CommandStopped | ModelLoaded | CorpusLoaded
     | UnitsScored | CriteriaCompared | Suggested | PlanMade | Previewed | GatesChanged | Compensated | Evaluated | TuningStarted
-    | SuggestionMeasured | StepTrained | Validated | CheckpointSaved | Undone | TextSampled | ModelCut | ModelSaved | Progressed
-    | MemorySampled | MemoryEstimated | Degraded | WorkerRestarted | RunPaused | RunResumed | RunFinished | RunStopped | RunFailed
+    | SuggestionMeasured | StepTrained | Validated | WentBack | CheckpointSaved | Undone | TextSampled | ModelCut | ModelSaved
+    | Progressed | MemorySampled | MemoryEstimated | Degraded | WorkerRestarted | RunPaused | RunResumed | RunFinished
+    | RunStopped | RunFailed
 )  # fmt: skip
 EVENTS: dict[str, type] = {each.__name__: each for each in Event.__args__}
 ENDS = (RunFinished, RunStopped, RunFailed)  # exactly one of these is the last event of a run

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from engine.record.catalogue import CORPORA, CRITERIA, check_model, is_path
+from engine.record.catalogue import CORPORA, CRITERIA, METHODS, check_model, is_path
 from engine.record.errors import BadInput, UnknownName, shorten
 from engine.record.knobs import knob
 from engine.record.schedules import shares
@@ -23,6 +23,10 @@ Allocation = Literal["schedule", "global", "suggest"]
 By = Literal["layer", "block"]
 Damage = Literal["predicted", "measured"]
 Compensation = Literal["none", "bias", "least-squares", "sequential"]
+Method = Literal[METHODS.names()]  # the files of the folder: a new one is a new choice of the form
+Decay = Literal["cosine", "linear", "constant"]
+Targets = Literal["all", "attention", "mlp"]
+Student = Literal["full", "lora"]
 
 
 class _Frozen(BaseModel):
@@ -106,15 +110,42 @@ class Schedule(_Frozen):
 class Tuning(_Frozen):
     """Training after pruning."""
 
-    method: Literal["full"] = knob("full", reason="full trains every weight that is left.")
+    method: Method = knob(
+        "full",
+        reason="full: every weight that is left, on the text. lora: small matrices beside the weights, added to them at the end. "
+        "distil: on the text and towards what the dense model predicts.",
+    )
     steps: int = knob(200, 0, 1_000_000, reason="Optimizer steps; 0 trains nothing.")
     learning_rate: float = knob(5e-4, 1e-7, 1, reason="The peak of the learning rate, after the warm-up.")
     batch_size: int = knob(8, 1, 4096, reason="Sequences in a step.")
+    accumulation: int = knob(1, 1, 4096, reason="In how many pieces a batch is read: less memory, the same step.")
     sequence_length: int = knob(128, 8, 65536, reason="Tokens in a sequence.")
     warmup: float = knob(0.1, 0, 1, reason="The share of the steps in which the learning rate rises from 0.")
+    decay: Decay = knob("cosine", reason="How the rate falls after the warm-up: to 0 by half a cosine or a line, or never.")
     weight_decay: float = knob(0.01, 0, 1, reason="AdamW's pull of every matrix towards zero.")
     clip: float = knob(1.0, 0.001, 1000, reason="The largest gradient norm; a larger one is scaled down to it.")
+    rank: int = knob(8, 1, 4096, reason="lora: the rank of what is added to a weight; the parameters that train grow with it.")
+    targets: Targets = knob("all", reason="lora: which projections are given something to add.")
+    temperature: float = knob(1.0, 0.1, 100, reason="distil: above 1, unlikely tokens count for more in what is compared.")
+    mix: float = knob(0.5, 0, 1, reason="distil: the dense model's share of the loss; the rest is the text's.")
+    student: Student = knob(
+        "full",
+        reason="distil: what trains, every weight or lora's matrices. Those let the dense model share the weights.",
+    )
+    patience: int = knob(
+        0, 0, 1000, reason="Stop after so many validations without a lower loss, and keep the best weights; 0: make all steps."
+    )
+    guard: float = knob(
+        0.0, 0, 1e9, reason="Stop where the validation perplexity rises above this, and go back to the best weights; 0: nowhere."
+    )
+    cut_first: bool = knob(False, reason="Train the smaller model, cut already: the same steps in less time and memory.")
     control: bool = knob(True, reason="Train the unpruned model just the same, for comparison.")
+
+    @model_validator(mode="after")
+    def _a_piece_has_a_sequence(self) -> "Tuning":
+        if self.accumulation > self.batch_size:
+            raise _impossible("accumulation", self.accumulation, f"is more than a batch of {self.batch_size} has sequences")
+        return self
 
 
 def _check_tokens(tokens: int, sequence_length: int) -> None:
@@ -171,7 +202,9 @@ class Recipe(_Frozen):
     prompt: str = knob("The history of", reason="What the model continues, before and after.")
     cut: bool = knob(True, reason="Remove the units for good at the end, and save the smaller model.")
     device: Literal["auto", "cpu", "cuda", "mps"] = knob("auto", reason="auto takes an accelerator where there is one.")
-    precision: Literal["auto", "float32", "bfloat16"] = knob("auto", reason="The arithmetic of training; weights stay float32.")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = knob(
+        "auto", reason="The arithmetic of training; weights stay float32."
+    )
     seed: int = knob(0, 0, 2**31 - 1, reason="Fixes every choice that chance has a part in.")
 
     @field_validator("model")

@@ -14,16 +14,21 @@ from engine.record.events import (
     SuggestionMeasured,
     TextSampled,
     TuningStarted,
+    WentBack,
 )
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The losses of one arm: (step, mean loss per token in nats), in training and on text that training does not read."""
+    """The losses of one arm: (step, mean loss per token in nats), in training and on text that training does not read.
+
+    `kept` is there where training ended with the weights of an earlier step.
+    """
 
     steps: int = 0
     training: tuple[tuple[int, float], ...] = ()
     validation: tuple[tuple[int, float], ...] = ()
+    kept: WentBack | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,9 @@ def after(standing: Standing, fact: Any) -> Standing:
             return replace(_keep(standing, "baseline", "pruned"), curves={fact.arm: Curve(fact.steps)})
         case TuningStarted():
             return replace(standing, curves={**standing.curves, fact.arm: Curve(fact.steps)})
+        case WentBack():
+            curve = replace(standing.curves.get(fact.arm, Curve()), kept=fact)
+            return replace(standing, curves={**standing.curves, fact.arm: curve})
         case ModelCut():
             return replace(standing, cut=fact)
         case ModelSaved():

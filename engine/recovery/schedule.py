@@ -9,13 +9,15 @@ import torch
 from torch import LongTensor
 
 
-def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
+def learning_rate(step: int, steps: int, peak: float, warmup: float, decay: str = "cosine") -> float:
     """The rate of the optimizer step `step` (0 … steps − 1): a linear rise to `peak` over the first `warmup` share of the
-    steps, then half a cosine that would reach 0 at `steps`. Loshchilov and Hutter 2017, arXiv 1608.03983, without restarts."""
+    steps, then by `decay` half a "cosine" or a line ("linear") that would reach 0 at `steps`, or "constant", the peak itself. The
+    cosine: Loshchilov and Hutter 2017, arXiv 1608.03983, without restarts."""
     rising = math.ceil(warmup * steps)
     if step < rising:
         return peak * (step + 1) / rising
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+    done = (step - rising) / max(1, steps - rising)  # 0 to 1
+    return peak * {"cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done, "constant": 1.0}[decay]
 
 
 def batch(blocks: LongTensor, step: int, size: int, seed: int) -> LongTensor:

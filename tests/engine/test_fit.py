@@ -55,6 +55,18 @@ def test_a_recovery_holds_its_copies(desk):
     assert both - alone == fit.weights(anatomy) == 4 * anatomy.parameters
     graph = fit.graph(anatomy, 8 * 128)
     assert fit.to_tune(anatomy, Tuning(batch_size=16), 0) - both == graph == fit.graph(anatomy, 16 * 128) // 2
+    assert fit.to_tune(anatomy, Tuning(batch_size=16, accumulation=2), 0) == both
+
+
+def test_what_a_method_adds_or_spares(desk):
+    """A distillation has a second model, lora's moments are those of little; to keep the best weights takes a copy."""
+    anatomy = desk.loaded.anatomy
+    full, lora, distil, best = (
+        fit.to_tune(anatomy, Tuning(**how), 0)
+        for how in ({}, {"method": "lora", "rank": 1}, {"method": "distil"}, {"patience": 2})
+    )
+    assert distil - full == best - full == fit.weights(anatomy) and lora < full
+    assert fit.adapters(anatomy, 2) == 2 * fit.adapters(anatomy, 1)
 
 
 @pytest.mark.parametrize("criterion", CRITERIA.names())

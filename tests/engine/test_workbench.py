@@ -21,7 +21,9 @@ from engine.record import events as tell
 from engine.record.errors import BadInput, UnknownName
 from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Recipe, Schedule
-from engine.recovery.loop import Diverged, train
+from engine.recovering import Recovery
+from engine.recovery.loop import train
+from engine.recovery.stepper import Diverged
 from engine.report import compared
 from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
@@ -446,6 +448,78 @@ def test_a_recovery_that_diverges_leaves_the_model_as_it_was(recipe, bench):
     assert all(torch.equal(weights[name], one) for name, one in bench.desk.model.named_parameters())
     assert (bench.desk.overlay.plan, bench.desk.stand) == (plan, stand)
     assert list(bench.after_stop(tune(recipe))) == []
+
+
+WAYS = {
+    "full": {},
+    "lora": {"method": "lora", "rank": 2},
+    "distil": {"method": "distil"},
+    "distil by lora": {"method": "distil", "student": "lora", "rank": 2},
+    "full, cut first": {"cut_first": True},
+    "lora, cut first": {"method": "lora", "rank": 2, "cut_first": True},
+    "distil, cut first": {"method": "distil", "cut_first": True},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_to_recover_can_be_cut_stopped_undone_and_has_its_control(recipe, bench, way):
+    """After it the model is a plain one with its gates closed; what is cut from it predicts the same. Stopped after two steps it
+    keeps them; an undo brings the pruned model back to the bit."""
+    do(bench, prune(recipe))
+    pruned, plan, command = seen(bench), bench.desk.overlay.plan, tune(recipe, **WAYS[way])
+    names = [name for name, _ in bench.desk.model.named_parameters()]
+    events = do(bench, command, ask.Cut(recipe.evaluation))
+    found = {event.stage: event.perplexity for event in events if isinstance(event, tell.Evaluated)}
+    assert found["cut"] == pytest.approx(found["tuned"], rel=1e-5) and "control" in found
+    assert bench.desk.overlay.plan == plan and not torch.equal(seen(bench), pruned)
+    assert [name for name, _ in bench.desk.model.named_parameters()] == names
+    do(bench, ask.Undo())
+    assert torch.equal(seen(bench), pruned)
+    stopping = bench.handle(command)
+    while not (isinstance(event := next(stopping), tell.StepTrained) and event.step == 2):
+        pass
+    stopping.close()
+    assert one(list(bench.after_stop(command)), tell.CheckpointSaved).reason == "tune, stopped"
+    assert bench.desk.stand.trained == 2 and not torch.equal(seen(bench), pruned)
+    do(bench, ask.Undo())
+    assert torch.equal(seen(bench), pruned) and all(one.requires_grad for one in bench.desk.model.parameters())
+
+
+def test_a_teacher_inside_of_the_student_is_the_one_beside_it(recipe, bench):
+    """The dense model with its own weights and the pruned one with gates and compensation off give the same losses."""
+    do(bench, prune(recipe))
+    losses = []
+    for apart in (False, True):
+        command = tune(recipe, method="distil", student="lora", **NO_CONTROL)
+        recovery = Recovery(bench.desk, command)
+        if apart:
+            recovery._weights = "others"  # as if the weights had been trained before
+        losses.append([event.loss for event in recovery.recover() if isinstance(event, tell.StepTrained)])
+        bench.desk.restore(bench.desk.stand.name, anew=True)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_a_recovery_that_ends_early_counts_the_steps_that_it_kept(recipe, bench):
+    """At a rate that spoils the model the weights are those of before, and the record says so."""
+    do(bench, prune(recipe))
+    before = seen(bench)
+    events = do(bench, tune(recipe, learning_rate=0.3, warmup=0.0, steps=40, patience=1))
+    told = [event for event in events if isinstance(event, tell.WentBack)]
+    assert [event.arm for event in told] == ["tuned", "control"] and told[0].made < 40
+    assert bench.desk.stand.trained == told[0].step
+    assert told[0].step or torch.equal(seen(bench), before)
+
+
+def test_a_saved_model_recovers_like_any_other(recipe, bench, tmp_path):
+    """What was cut before is loaded, trained with nothing closed, and cut again by nothing."""
+    do(bench, prune(recipe), ask.Cut(recipe.evaluation), ask.Save())
+    other = Workbench(None, recipe)
+    do(other, ask.Load(str(tmp_path / "model"), recipe.corpus, "cpu"))
+    for way in ("full", "lora", "distil"):
+        events = do(other, tune(recipe, **WAYS[way]))
+        losses = [event.loss for event in events if isinstance(event, tell.Validated) and event.arm == "tuned"]
+        assert losses[-1] < losses[0]
+    other.close()
 
 
 def test_a_recovery_on_too_long_sequences_is_refused_before_the_first_step(recipe, bench):

@@ -100,6 +100,21 @@ def test_inside_lifted_the_model_is_bare():
     assert torch.equal(logits(model), before)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_can_see_through_to_the_bare_model(family):
+    """To the bit, without a copy of the weights: gates let through, fitted weights are lent back, an added bias is nothing."""
+    model, statistics, overlay = laid(family)
+    bare = logits(model)
+    overlay.lay(PLAN, "least-squares", statistics)
+    over, weights = logits(model), [one.detach().clone() for one in model.parameters()]
+    through = overlay.seeing_through()
+    for _ in range(2):
+        with through():
+            assert torch.equal(logits(model), bare)
+        assert torch.equal(logits(model), over)
+    assert all(map(torch.equal, weights, model.parameters()))
+
+
 def test_settled_weights_are_the_models_own():
     """Coming off then opens the gates and puts back no weight."""
     model, statistics, overlay = laid("gpt2")

@@ -10,10 +10,12 @@ from torch.nn import functional
 from engine.models.anatomy import dissect
 from engine.pruning.gates import Gates
 from engine.record.errors import BadInput
-from engine.record.events import StepTrained, Validated
+from engine.record.events import StepTrained, Validated, WentBack
 from engine.record.recipe import Tuning
-from engine.recovery.loop import Diverged, arithmetic, loss_of, train
+from engine.recovery.loop import arithmetic, train
+from engine.recovery.loss import loss_of
 from engine.recovery.schedule import batch, learning_rate
+from engine.recovery.stepper import Diverged
 from tests.families import CLASSES, FAMILIES, VOCABULARY, gpt2, make
 
 TUNING = Tuning(steps=6, learning_rate=1e-2, batch_size=4, sequence_length=8, warmup=0.34, weight_decay=0.1, clip=0.5)
@@ -259,6 +261,50 @@ def test_the_loss_is_that_of_transformers():
     assert loss_of(model, tokens).item() == pytest.approx(model(tokens, labels=tokens).loss.item(), rel=1e-5)
     rows = [functional.cross_entropy(logits[row, :-1], tokens[row, 1:]).item() for row in range(len(tokens))]
     assert loss_of(model, tokens).item() == pytest.approx(sum(rows) / len(rows), rel=1e-5)
+
+
+def test_a_part_of_a_training_makes_its_own_steps():
+    """Batches, rates and dropout are those of the whole; only the optimizer begins anew."""
+    whole = steps_of(run(make("gpt2", dtype=torch.float32)))
+    parts = (
+        steps_of(run(make("gpt2", dtype=torch.float32), part=(0, 3))),
+        steps_of(run(make("gpt2", dtype=torch.float32), part=(3, 6))),
+    )
+    assert parts[0] == whole[:3]
+    assert [(one.step, one.steps, one.learning_rate) for one in parts[1]] == [
+        (one.step, one.steps, one.learning_rate) for one in whole[3:]
+    ]
+
+
+def test_training_stops_early_and_keeps_the_best_weights():
+    """At a rate that spoils the model: the weights end as they were at the lowest validation loss, and it says so."""
+    tuning = TUNING.model_copy(update={"learning_rate": 1.0, "steps": 30, "patience": 2, "warmup": 0.0})
+    model = make("gpt2", dtype=torch.float32)
+    events = run(model, tuning)
+    losses = {event.step: event.loss for event in events if isinstance(event, Validated)}
+    back = events[-1]
+    assert isinstance(back, WentBack) and back.step == min(losses, key=losses.get) < back.made == max(losses) < 30
+    assert "not lower in 2 validations" in back.why
+    with torch.no_grad():
+        assert loss_of(model, text(3, seed=1)).item() == pytest.approx(losses[back.step], rel=1e-5)
+
+
+def test_a_guard_rail_goes_back_to_the_best_weights():
+    """Once the perplexity was below it, the first validation above it ends the training."""
+    model = make("gpt2", dtype=torch.float32)
+    first = run(model, TUNING.model_copy(update={"steps": 0}))[0].loss
+    tuning = TUNING.model_copy(update={"learning_rate": 1.0, "steps": 30, "guard": 1.5 * math.exp(first), "warmup": 0.0})
+    before = [one.detach().clone() for one in model.parameters()]
+    events = run(model, tuning)
+    assert isinstance(events[-1], WentBack) and "above" in events[-1].why
+    if events[-1].step == 0:
+        assert all(map(torch.equal, before, model.parameters()))
+
+
+def test_without_patience_and_guard_nothing_is_kept_or_told():
+    """The last weights stand, however bad they are."""
+    tuning = TUNING.model_copy(update={"learning_rate": 1.0})
+    assert not any(isinstance(event, WentBack) for event in run(make("gpt2", dtype=torch.float32), tuning))
 
 
 def test_the_arithmetic_is_the_one_that_was_asked_for():

@@ -29,6 +29,19 @@ def test_the_rate_reaches_its_peak_once_and_never_passes_or_loses_it_all(steps, 
     assert rates[: top + 1] == sorted(rates[: top + 1]) and rates[top:] == sorted(rates[top:], reverse=True)
 
 
+@pytest.mark.parametrize("decay, ends", [("cosine", 0.0), ("linear", 0.0), ("constant", 2.0)])
+def test_every_decay_begins_at_the_peak_and_ends_where_it_says(decay, ends):
+    """After the same warm-up; a line is a line, and half a cosine is above it in its first half."""
+    rates = [learning_rate(step, 100, 2.0, 0.2, decay) for step in range(100)]
+    assert rates[:20] == [learning_rate(step, 100, 2.0, 0.2) for step in range(20)] and rates[20] == 2.0
+    assert learning_rate(100, 100, 2.0, 0.2, decay) == pytest.approx(ends)
+    line = [2.0 * (100 - step) / 80 for step in range(20, 100)]
+    if decay == "linear":
+        assert rates[20:] == pytest.approx(line)
+    if decay == "cosine":
+        assert all(rate >= straight for rate, straight in zip(rates[20:60], line[:40], strict=True))
+
+
 def read_in_order(count: int, size: int, steps: int, seed: int) -> list[list[int]]:
     """The numbers of the blocks of each step, by a loop that goes through epoch after epoch."""
     epochs, stream = 0, []

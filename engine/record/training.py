@@ -1,0 +1,44 @@
+"""What happens while a model trains, as frozen facts in plain numbers; knows nothing of what trains."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TuningStarted:
+    """Training began on one arm: "tuned" (the pruned model) or "control" (the unpruned one, trained just the same)."""
+
+    arm: str
+    method: str
+    steps: int
+    precision: str
+
+
+@dataclass(frozen=True)
+class StepTrained:
+    """One optimizer step: the mean loss per token of its batch (nats), before the step."""
+
+    arm: str
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Validated:
+    """The mean loss per token (nats) on text that training does not read, after `step` steps."""
+
+    arm: str
+    step: int
+    loss: float
+    tokens: int
+
+
+@dataclass(frozen=True)
+class WentBack:
+    """Training of an arm ended with the weights as they were after `step` steps, of `made` that were made, and why."""
+
+    arm: str
+    step: int
+    made: int
+    why: str

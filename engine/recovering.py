@@ -1,0 +1,112 @@
+"""What a Tune comes to, as events: a model made ready by its method, trained, and left with what it has learnt.
+
+`engine.recovery.methods` says what trains and what is lowered, `engine.recovery.loop` trains; this file knows where the models
+come from, the pruned one, the control and the teacher. Knows no screen, and writes no checkpoint.
+"""
+
+from collections.abc import Generator
+
+from torch import nn
+
+from engine.desk import Desk
+from engine.models.anatomy import dissect
+from engine.pruning.cut import cut
+from engine.pruning.plan import Plan
+from engine.pruning.unfold import unfold
+from engine.record.catalogue import METHODS
+from engine.record.commands import Tune
+from engine.record.errors import blaming
+from engine.record.events import Event, StepTrained, TuningStarted, Validated, WentBack
+from engine.recovery.loop import train
+from engine.recovery.loss import Teacher
+from engine.recovery.methods import Course, Pupil
+
+VALIDATION_TOKENS = 4096  # of the calibration split, which training does not read
+Events = Generator[Event, None, None]
+
+
+class Recovery:
+    """The recovery of the model on a desk, and then of its control. `steps` counts those whose weights the model now has."""
+
+    def __init__(self, desk: Desk, command: Tune):
+        self.desk, self.command = desk, command
+        self.steps = 0
+        self._weights = desk.stand.weights  # as they were before it
+        self._teacher: Teacher | None = None  # a copy of the dense model, once somebody needed one
+
+    def recover(self) -> Events:
+        """Train the model as it stands, gates closed. Whoever closes this keeps the steps so far; after an error the model is as
+        it was."""
+        desk, tuning = self.desk, self.command.tuning
+        plan = desk.overlay.plan
+        model = cut(desk.model, plan) if tuning.cut_first else desk.model
+        pupil = Pupil(model, desk.loaded.anatomy, self._taught, desk.overlay.rehang)
+        if tuning.cut_first:
+            pupil = Pupil(model, dissect(model), lambda frozen: self._copy(), _nothing)
+        course = None
+        try:
+            course = self._begin(pupil)
+            for event in self._train(model, course, "tuned"):
+                match event:
+                    case StepTrained() | Validated() | WentBack():
+                        self.steps = event.step
+                yield event
+        except BaseException as error:
+            if isinstance(error, GeneratorExit) and self.steps:
+                self._keep(course, model, plan)
+            elif course is not None:
+                course.drop()
+                if self.steps and course.in_place and not tuning.cut_first:
+                    desk.restore(desk.stand.name or None, anew=True)
+                self.steps = 0
+            raise
+        self._keep(course, model, plan)
+
+    def _keep(self, course: Course, model: nn.Module, plan: Plan) -> None:
+        course.keep()
+        if model is not self.desk.model:
+            unfold(self.desk.model, model, plan)
+
+    def control(self) -> Generator[Event, None, nn.Module]:
+        """Train the unpruned model just the same and return it: the same method, loss and teacher, and its own early stop."""
+        model, fresh = self.desk.control(), self.desk.stand.control_at is None
+        pupil = Pupil(
+            model,
+            dissect(model),
+            # A control that was not trained before is the dense model: frozen, it is its own teacher.
+            lambda frozen: Teacher(model) if frozen and fresh else self._copy(),
+            _nothing,
+        )
+        course = self._begin(pupil)
+        yield from self._train(model, course, "control")
+        course.keep()
+        return model
+
+    def _begin(self, pupil: Pupil) -> Course:
+        tuning = self.command.tuning
+        with blaming("tuning"):
+            return METHODS.load(tuning.method).begin(pupil, tuning, self.command.seed)
+
+    def _train(self, model: nn.Module, course: Course, arm: str) -> Events:
+        command, desk = self.command, self.desk
+        tuning, precision = command.tuning, desk.precision
+        blocks = desk.texts.blocks("train", tuning.sequence_length, None, "tuning")
+        held_out = desk.texts.blocks("calibration", tuning.sequence_length, VALIDATION_TOKENS, "tuning")
+        yield TuningStarted(arm, tuning.method, tuning.steps, str(precision).removeprefix("torch."))
+        how = {"arm": arm, "seed": command.seed, "precision": precision, "loss": course.loss}
+        yield from train(model, blocks, held_out, tuning, **how)
+
+    def _taught(self, frozen: bool) -> Teacher:
+        """The dense model for the model on the desk: the same weights, where they are those that were loaded and stay frozen."""
+        if frozen and self._weights is None:
+            return Teacher(self.desk.model, self.desk.overlay.seeing_through())
+        return self._copy()
+
+    def _copy(self) -> Teacher:
+        if self._teacher is None:
+            self._teacher = Teacher(self.desk.dense())
+        return self._teacher
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,53 @@
+"""Looks at the validation loss while a model trains: keeps the best weights, says when to stop; knows no optimizer and no event.
+
+Stopping early: Prechelt 1998, "Early stopping, but when?", by patience, the number of validations without a lower loss.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Watch:
+    """What `patience` and `guard` of a recipe ask for, over the parameters that train.
+
+    With either, a copy of those parameters is kept on the CPU as they were at the lowest validation loss so far. `guard` is a
+    perplexity: the rail is there once the model was at or below it. A model that was pruned far above it is let come down.
+    """
+
+    def __init__(self, trained: Sequence[nn.Parameter], patience: int, guard: float):
+        self._trained, self._patience, self._rail = trained, patience, math.log(guard) if guard else None
+        self._behind_rail = False
+        self._kept: list[Tensor] = []
+        self.best, self.lowest = 0, math.inf  # the step with the lowest loss, and that loss
+        self._idle = 0  # validations since then
+
+    @property
+    def looks(self) -> bool:
+        """Whether anything is asked for."""
+        return bool(self._patience) or self._rail is not None
+
+    def see(self, step: int, loss: float) -> str:
+        """Take in the loss per token (nats) after `step` steps; why to stop, in words, or "" to go on."""
+        if not self.looks:
+            return ""
+        if loss < self.lowest:
+            self.best, self.lowest, self._idle = step, loss, 0
+            self._kept = [one.detach().to("cpu", copy=True) for one in self._trained]
+        else:
+            self._idle += 1
+        if self._rail is not None:
+            if self._behind_rail and loss > self._rail:
+                return f"the validation perplexity rose to {math.exp(min(loss, 700)):,.4g}, above {math.exp(self._rail):,.4g}"
+            self._behind_rail = self._behind_rail or loss <= self._rail
+        if self._patience and self._idle >= self._patience:
+            return f"the validation loss was not lower in {self._idle} validations"
+        return ""
+
+    def go_back(self) -> None:
+        """Put the best weights back."""
+        with torch.no_grad():
+            for parameter, kept in zip(self._trained, self._kept, strict=True):
+                parameter.copy_(kept)
