@@ -63,6 +63,7 @@ class Pump:
         self._layers = NO_LAYERS
         self._sound: Recipe = session.recipe  # the last that nothing was wrong with
         self._moved = self._watched = self._caught_up = -1e9  # on the clock: a control was moved, word was left, sliders followed
+        self._arrived = -1e9  # and this run came onto the page
         self._following: list[str] = []  # sliders that are still to follow
         self._unloadable: Refusal | None = None  # why the model or the text that the controls name is not there
         self._waiting = False  # something was asked that no worker has begun
@@ -123,7 +124,7 @@ class Pump:
         if name != self._run:
             if self.session.is_opened:
                 self.controls.show(choices_of(self.session.recipe, layers))
-            self._run = name
+            self._run, self._arrived = name, self._clock()
             self._errands.begin_again()
             self.screen.forget()
             self._at_run(name)
@@ -217,6 +218,8 @@ class Pump:
         state = view.state
         if view.recipe is None or self._waiting or self.session.is_changing or not words.is_free(state) or state.model is None:
             return
+        if self._moved < self._arrived and not self.session.client.is_awake():
+            return  # no worker is started only to look at a run
         commands = self._errands.next(view, self._clock() - self._moved)
         if commands:
             self._post(*commands)

@@ -13,7 +13,7 @@ from engine.record import client as runs
 from engine.record import commands as ask
 from engine.record import events as tell
 from engine.record.folder import list_runs
-from engine.record.lock import take_lock
+from engine.record.lock import release_lock, take_lock
 from engine.record.recipe import Recipe, Schedule
 from tests.widgets.charts.states import previewed
 from tests.widgets.page import NOTHING, SCORES, Page, asked, gates, measured, opened, tell_run
@@ -368,6 +368,23 @@ def test_a_run_that_is_not_there_is_said_and_a_new_one_started() -> None:
     page.tick()
     assert "is not in" in page.status and "new run was started" in page.status
     assert len(list_runs()) == 1
+
+
+def test_a_run_that_is_only_looked_at_asks_for_nothing_until_a_control_is_moved(page: Page) -> None:
+    """No worker is started for scores that a recovery has made another model's."""
+    told = len(asked(page.session.client))
+    tuned = tell.CheckpointSaved("step-000001", None, "tune")
+    tell_run(page.session.client, tell.CommandStarted(told - 1, "Tune"), tuned, tell.CommandFinished(told - 1, "Tune"))
+    release_lock(page.session.client.folder)
+    again = Page(Address(run=page.session.client.name))
+    for _ in range(3):
+        again.tick(5.0)
+    assert again.view.state.scores_stale and len(asked(page.session.client)) == told
+    assert take_lock(page.session.client.folder)  # in a worker's place
+    again.move("neurons", 0.45)
+    again.tick()
+    again.tick()
+    assert len(asked(page.session.client)) == told + 1
 
 
 def test_another_run_can_be_opened_in_place(page: Page) -> None:

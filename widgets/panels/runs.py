@@ -72,5 +72,12 @@ class _Runs:
         self.go_on.tooltip = (
             f"Open {called(self.last.name)}." if self.last is not None else "There is no earlier run to go on with."
         )
-        offer = f"Last run: {escape(called(self.last.name))}." if self.last is not None else ""
-        self.here.value = f'<p class="esp-says">On this page: <b>{escape(called(view.folder.name))}</b>. {offer}</p>'
+        self.here.value = "".join(
+            _line(words, folder) for words, folder in (("This page", view.folder), ("Last run", self.last)) if folder is not None
+        )
+
+
+def _line(words: str, folder: Path) -> str:
+    """One line, whatever a name's width: a second one would push the cards below out of the window."""
+    name = escape(called(folder.name))
+    return f'<div class="esp-says esp-one-line" title="{name}">{words}: <b>{name}</b></div>'
