@@ -22,6 +22,7 @@ from engine.pruning.evidence import Evidence
 from engine.pruning.overlay import Overlay
 from engine.pruning.plan import Plan, Scores
 from engine.pruning.rounds import Round, planning
+from engine.pruning.silence import silence
 from engine.pruning.statistics import Statistics
 from engine.pruning.suggest import Proposal, suggesting_share
 from engine.record.commands import Preview, Prune, Suggest
@@ -30,7 +31,7 @@ from engine.record.events import CheckpointSaved, Event, GatesChanged, PlanMade,
 from engine.record.lifecycle import Progressed
 from engine.record.recipe import Calibration, Measuring
 from engine.recovery import checkpoints
-from engine.recovery.checkpoints import LOADED
+from engine.recovery.checkpoints import LOADED, Checkpoint
 from engine.report import compensated, counts, doubts, residuals, size_of
 from engine.text.texts import Texts
 
@@ -92,9 +93,21 @@ class Desk:
     def rounds(self, wish: Prune | Preview) -> Generator[Progressed | Round, None, None]:
         """The rounds in which a plan is reached, on the model without what lies over it, which is back at the end."""
         blocks = self._calibration(wish.calibration)
+        only, gone = (wish.only, Plan() if wish.revive else self.overlay.plan) if isinstance(wish, Prune) else (0, Plan())
+        gone = gone if only > 1 else Plan()
         # The planning is closed before what lay over the model comes back: it may have a plan of its own there.
-        with self.overlay.lifted(), closing(planning(self.evidence, self.overlay, blocks, wish)) as steps:
+        with self.overlay.lifted(), closing(planning(self.evidence, self.overlay, blocks, wish, only, gone)) as steps:
             yield from steps
+
+    def silence(self) -> None:
+        """Have the closed units write nothing also with their gates open, so that the bare model predicts what this one does.
+
+        Between rounds the bare model is what scores and compensation go by, and after a recovery it is not the one that the
+        others were trained beside. A unit that a later round opens begins by writing nothing. `restore` takes it back.
+        """
+        self.overlay.settle()
+        silence(self.model, self.loaded.anatomy, self.overlay.plan)
+        self.evidence = Evidence(self.model, self.loaded.anatomy, self._kept)
 
     def suggest(self, wish: Suggest) -> Generator[Progressed, None, Proposal]:
         """What should do the least damage for a share of the parameters of the model without what lies over it."""
@@ -126,19 +139,21 @@ class Desk:
         ridge: float = RIDGE,
         add_biases: bool = True,
         made: PlanMade | None = None,
+        silenced: bool = False,
     ) -> Iterator[Event]:
         """Lay a plan over the model, in place of what lies there, and checkpoint it.
 
         The event `made`, where the plan comes from scores, is told first, with what compensation is foretold to leave of the
         error and with the model's size. Whoever gives up before the last event, which tells the checkpoint, gets the model as it
-        was.
+        was. `silenced` says that the weights below are others than those of the checkpoint before.
         """
         before = self.stand
         with blaming("compensation"):
             records = yield from self.overlay.laying(plan, method, known, ridge, add_biases)
         changed = {"parent": before.name or None, "reason": reason, "plan": plan, "method": method, "calibration": calibration}
         changed |= {"ridge": ridge, "add_biases": add_biases}
-        self.stand = checkpoints.write(self.checkpoints, replace(before, **changed), self.overlay.take()[2], None)
+        weights = self._bare() if silenced else None
+        self.stand = checkpoints.write(self.checkpoints, replace(before, **changed), self.overlay.take()[2], weights)
         try:
             what = self.counts(plan)
             if made is not None:
@@ -161,6 +176,15 @@ class Desk:
         )
         self.stand = checkpoints.write(self.checkpoints, stand, {}, checkpoints.parameters_of(self.model))
         yield CheckpointSaved(self.stand.name, self.stand.parent, reason)
+
+    def before_rounds(self, stand: Checkpoint) -> Checkpoint:
+        """The stand from which the rounds began whose last pruning led to `stand`; that itself, where there were none."""
+        while ", round " in stand.reason:
+            first = stand.reason.startswith("prune, round 1 ")
+            stand = checkpoints.read(self.checkpoints, stand.parent)
+            if first:
+                break
+        return stand
 
     def control(self) -> nn.Module:
         """The unpruned model, trained as much as this one was before its last recovery."""
@@ -203,6 +227,12 @@ class Desk:
         """The fields that every event about a plan has, for the model as it stands, the biases that it was given counted in."""
         added = size_of(self.model)[0] - self.loaded.anatomy.parameters
         return counts(plan, self.loaded.anatomy, added)
+
+    def _bare(self) -> dict[str, torch.Tensor]:
+        """Copies of all parameters without what lies over the model."""
+        covered = {name: before for name, before in self.overlay.covered.items() if before is not None}
+        given = self.overlay.covered.keys() - covered  # biases that compensation brought
+        return {name: one for name, one in (checkpoints.parameters_of(self.model) | covered).items() if name not in given}
 
     def _calibration(self, calibration: Calibration) -> torch.LongTensor:
         return self.texts.blocks("calibration", calibration.sequence_length, calibration.tokens, "calibration")  # [n, length]

@@ -33,6 +33,9 @@ def planning(
 
     `tell` tells the scores of the model as it is; what the rounds of a Prune come to is told here, the last round's plan is not.
     """
+    further = isinstance(wish, Prune) and wish.only > 1  # the model was trained with the units of the round before gone
+    if further and not wish.revive:
+        desk.silence()
     with closing(desk.rounds(wish)) as steps:
         for step in steps:
             if isinstance(step, Progressed):
@@ -43,6 +46,8 @@ def planning(
                 yield from tell(wish.criterion, last.scores, wish.calibration, wish.seed)
             if isinstance(wish, Prune):
                 yield from _told(desk, folder, last, wish)
+    if further and wish.revive:  # not before: what they would write by the weights that they had is what they are scored by
+        desk.silence()
     return last, (yield from desk.known(wish.compensation, wish.calibration))
 
 
@@ -52,7 +57,7 @@ def _told(desk: Desk, folder: Path | None, found: Round, wish: Prune) -> Iterato
         yield UnitsScored(wish.criterion, found.scores.heads, wish.calibration.tokens, artifact, found.number)
     if found.proposal is not None:
         yield suggested(found.proposal, wish, desk.loaded.anatomy, found.number)
-    if found.number < wish.rounds:
+    if found.number < wish.rounds and not wish.only:
         yield planned(found, wish, desk.counts(found.plan))
 
 
@@ -60,6 +65,7 @@ def planned(found: Round, wish: Prune, what: Mapping[str, Any]) -> PlanMade:
     """The plan of a round as an event; `what` is its `counts`."""
     shares = {"head_shares": found.shares["heads"], "neuron_shares": found.shares["neurons"]}
     how = {"allocation": wish.allocation, "notes": found.notes, "round": found.number, "rounds": wish.rounds}
+    how |= {"laid": bool(wish.only)}
     return PlanMade(**what, **shares, criterion=wish.criterion, **how)
 
 

@@ -46,6 +46,10 @@ def _line(event: tell.Event) -> str | None:
             return (
                 f"{event.corpus}: {event.calibration_tokens:,} tokens to calibrate on, {event.evaluation_tokens:,} to evaluate on"
             )
+        case tell.RoundBegan():
+            return f"round {event.round} of {event.rounds}: {event.level:.1%} of the level"
+        case tell.WentBack():
+            return f"  {event.arm} ends as it was after {event.step} of {event.made} steps: {event.why}"
         case tell.PlanMade():
             gone = f"{sum(event.head_counts)} heads and {sum(event.neuron_counts):,} neurons"
             left = f"{event.parameters_after / event.parameters_before:.1%} of the parameters left"

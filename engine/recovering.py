@@ -5,6 +5,7 @@ come from, the pruned one, the control and the teacher. Knows no screen, and wri
 """
 
 from collections.abc import Generator
+from dataclasses import replace
 
 from torch import nn
 
@@ -46,10 +47,10 @@ class Recovery:
         course = None
         try:
             course = self._begin(pupil)
-            for event in self._train(model, course, "tuned"):
+            for event in self._train(model, course, "tuned", self.command.part[0]):
                 match event:
                     case StepTrained() | Validated() | WentBack():
-                        self.steps = event.step
+                        self.steps = event.step - self.command.steps(self.command.part[0])[0]
                 yield event
         except BaseException as error:
             if isinstance(error, GeneratorExit) and self.steps:
@@ -77,9 +78,11 @@ class Recovery:
             lambda frozen: Teacher(model) if frozen and fresh else self._copy(),
             _nothing,
         )
-        course = self._begin(pupil)
-        yield from self._train(model, course, "control")
-        course.keep()
+        for part in range(1, self.command.part[1] + 1):
+            course = self._begin(pupil)
+            yield from self._train(model, course, "control", part)
+            course.keep()
+            pupil = replace(pupil, teacher=lambda frozen: self._copy())
         return model
 
     def _begin(self, pupil: Pupil) -> Course:
@@ -87,13 +90,14 @@ class Recovery:
         with blaming("tuning"):
             return METHODS.load(tuning.method).begin(pupil, tuning, self.command.seed)
 
-    def _train(self, model: nn.Module, course: Course, arm: str) -> Events:
+    def _train(self, model: nn.Module, course: Course, arm: str, part: int) -> Events:
         command, desk = self.command, self.desk
         tuning, precision = command.tuning, desk.precision
         blocks = desk.texts.blocks("train", tuning.sequence_length, None, "tuning")
         held_out = desk.texts.blocks("calibration", tuning.sequence_length, VALIDATION_TOKENS, "tuning")
-        yield TuningStarted(arm, tuning.method, tuning.steps, str(precision).removeprefix("torch."))
-        how = {"arm": arm, "seed": command.seed, "precision": precision, "loss": course.loss}
+        steps = command.steps(part)
+        yield TuningStarted(arm, tuning.method, tuning.steps, str(precision).removeprefix("torch."), steps[0])
+        how = {"arm": arm, "seed": command.seed, "precision": precision, "loss": course.loss, "part": steps}
         yield from train(model, blocks, held_out, tuning, **how)
 
     def _taught(self, frozen: bool) -> Teacher:

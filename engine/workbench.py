@@ -27,6 +27,7 @@ from engine.record.errors import BadInput, blaming
 from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Calibration, Measuring, Recipe
 from engine.record.resident import resident
+from engine.record.schedules import reached
 from engine.recovering import Recovery
 from engine.recovery import checkpoints
 from engine.recovery.loop import arithmetic
@@ -167,12 +168,22 @@ class Workbench:
         yield tell.Previewed(**what, perplexity=found.perplexity, tokens=found.tokens, sequence_length=length, asked=asked)
 
     def _prune(self, command: ask.Prune) -> Events:
-        last, known = yield from planning(self.desk, self.folder, command, self._tell)
-        made = planned(last, command, self.desk.counts(last.plan))
-        how = {"ridge": command.ridge, "add_biases": command.add_biases, "made": made}
-        yield from self.desk.lay(last.plan, command.compensation, command.calibration, known, "prune", **how)
+        desk, only = self.desk, command.only
+        if only:
+            level = reached(command.ramp, only, command.rounds)
+            yield tell.RoundBegan(only, command.rounds, level, desk.stand.trained - desk.stand.control)
+        try:
+            last, known = yield from planning(desk, self.folder, command, self._tell)
+            made = planned(last, command, desk.counts(last.plan))
+            how = {"ridge": command.ridge, "add_biases": command.add_biases, "made": made, "silenced": only > 1}
+            reason = f"prune, round {only} of {command.rounds}" if only else "prune"
+            yield from desk.lay(last.plan, command.compensation, command.calibration, known, reason, **how)
+        except BaseException:  # GeneratorExit too
+            if only > 1:
+                desk.restore(desk.stand.name or None, anew=True)
+            raise
         self._measure_anew("baseline")
-        self._promised = last.promised
+        self._promised = None if only > 1 else last.promised
 
     def _set_gate(self, command: ask.SetGate) -> Events:
         overlay, unit = self.desk.overlay, (command.layer, command.head)
@@ -211,9 +222,13 @@ class Workbench:
         desk, before = self.desk, self.desk.stand
         self._recovery = Recovery(desk, command)
         yield from self._recovery.recover()
-        yield from self._trained("tune")
+        part, parts = command.part
+        yield from self._trained("tune" if parts == 1 else f"tune, round {part} of {parts}")
         yield from self._evaluate(desk.model, "tuned", command.evaluation)
         yield self._sample(desk.model, "tuned", command.prompt, command.seed)
+        if part < parts:
+            return
+        before = desk.before_rounds(before)
         if command.tuning.control and before.trained != before.control:
             yield Degraded("a control", "none", "an earlier recovery ran without one, so no unpruned model had the same training")
         elif command.tuning.control:

@@ -15,8 +15,7 @@ def pressed(button: str, view: View) -> tuple[ask.Command, ...]:
     recipe = view.recipe
     match button:
         case "Prune":
-            evaluate, sample = ask.Evaluate("pruned", recipe.evaluation), ask.Sample("pruned", recipe.prompt, seed=recipe.seed)
-            return ask.prune_of(recipe), evaluate, sample
+            return ask.pruning_of(recipe)
         case "Recover":
             return (ask.Tune(recipe.tuning, recipe.evaluation, recipe.prompt, recipe.seed),)
         case name if name == SMALLER:

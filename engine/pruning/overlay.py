@@ -34,6 +34,11 @@ class Overlay:
         """The units whose gates are closed."""
         return self._gates.closed
 
+    @property
+    def covered(self) -> Mapping[str, Tensor | None]:
+        """What compensation overwrote, by parameter name; None for a bias that was not there."""
+        return self._originals
+
     def lay(
         self,
         plan: Plan,

@@ -2,8 +2,8 @@
 
 A round scores the units, allocates the level that is reached by then, and makes a plan. Before the next one that plan is laid
 over the model and compensated, so that units are scored in the company that they will have: two that say the same are both
-dispensable at first, and neither once the other is gone. What has gone stays gone. The level rises by the same step in every
-round, and the last reaches what was asked for.
+dispensable at first, and neither once the other is gone. What has gone stays gone. The level rises along a ramp, and the last
+round reaches what was asked for.
 """
 
 from collections.abc import Generator
@@ -29,6 +29,7 @@ from engine.pruning.plan import Plan, Scores
 from engine.pruning.suggest import Proposal, Wish, compensation_goes_by, suggesting
 from engine.record.errors import blaming
 from engine.record.lifecycle import Progressed
+from engine.record.schedules import reached
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,21 @@ class Round:
     promised: float | None = None
 
 
-def planning(evidence: Evidence, overlay: Overlay, blocks: LongTensor, wish: Wish) -> Generator[Progressed | Round, None, None]:
-    """Yield a `Round` for each of the rounds that `wish` asks for; the last one's plan is what is to go.
+def planning(
+    evidence: Evidence, overlay: Overlay, blocks: LongTensor, wish: Wish, only: int = 0, gone: Plan | None = None
+) -> Generator[Progressed | Round, None, None]:
+    """Yield a `Round` for each of the rounds that `wish` asks for, or for that one `only`; the last one's plan is what is to go.
+
+    `gone` are units that have to go in every round.
 
     `evidence` is of the bare model, from which the caller has taken whatever lay over it; between rounds a plan lies there, and
     after the last one that of the round before. Raises `BadInput`, blaming the field, for what does not fit the model.
     """
     anatomy, schedules = evidence.anatomy, {kind: getattr(wish, kind) for kind in KINDS}
     asked = shares_of(schedules, len(anatomy.layers), wish.protect)
-    plan, now, budget, promised = Plan(), evidence, None, None
-    for number in range(1, wish.rounds + 1):
-        if number > 1:
+    plan, now, budget, promised = gone or Plan(), evidence, None, None
+    for number in (only,) if only else range(1, wish.rounds + 1):
+        if number > 1 and not only:
             known = yield from compensation_goes_by(evidence, blocks, wish.compensation)
             with blaming("compensation"):
                 yield from overlay.laying(plan, wish.compensation, known, wish.ridge, wish.add_biases)
@@ -65,14 +70,14 @@ def planning(evidence: Evidence, overlay: Overlay, blocks: LongTensor, wish: Wis
             scores = yield from now.scores(wish.criterion, blocks, wish.seed)
         parts = tuple(one for one in parts_of(scores, anatomy, schedules, wish.protect, plan) if any(asked[one.kind]))
         budget = price_of(parts, by_schedule(parts, asked)) if budget is None else budget
-        reached, proposal = number / wish.rounds, None
-        shares = {kind: tuple(reached * share for share in of_kind) for kind, of_kind in asked.items()}
+        part, proposal = reached(wish.ramp, number, wish.rounds), None
+        shares = {kind: tuple(part * share for share in of_kind) for kind, of_kind in asked.items()}
         counts = by_schedule(parts, shares)
         said = notes(parts, counts, shares) if wish.allocation == "schedule" else ()
         if wish.allocation == "global":
-            counts = by_ranking(parts, reached * budget)
+            counts = by_ranking(parts, part * budget)
         elif wish.allocation == "suggest":
-            proposal = yield from suggesting(now, evidence, overlay, blocks, wish, parts, reached * budget)
+            proposal = yield from suggesting(now, evidence, overlay, blocks, wish, parts, part * budget)
             counts, promised = proposal.counts, (promised or 0.0) + proposal.damage
         if wish.allocation != "schedule":
             shares = shares_at(parts, counts, len(anatomy.layers))

@@ -1,7 +1,7 @@
 """What can be asked of a run, as frozen requests in the imperative; knows nothing of how any of them is done."""
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from engine.record.line import encode
@@ -11,6 +11,7 @@ from engine.record.recipe import (
     Compensation,
     Measuring,
     Protection,
+    Ramp,
     Recipe,
     Schedule,
     Suggestion,
@@ -66,11 +67,16 @@ class Preview:
     suggestion: Suggestion = Suggestion()
     protect: Protection = Protection()
     rounds: int = 1
+    ramp: Ramp = "linear"
 
 
 @dataclass(frozen=True)
 class Prune:
-    """Close the gates of the lowest-scoring units and compensate for them."""
+    """Close the gates of the lowest-scoring units and compensate for them.
+
+    `only` is one of the `rounds`, for a recovery between them: it goes on from the model as the round before left it. What went
+    stays gone, or with `revive` may open again. 0 does all rounds at once.
+    """
 
     criterion: str
     heads: Schedule
@@ -84,6 +90,9 @@ class Prune:
     suggestion: Suggestion = Suggestion()
     protect: Protection = Protection()
     rounds: int = 1
+    ramp: Ramp = "linear"
+    revive: bool = False
+    only: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,12 +135,21 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Tune:
-    """Train the model as it stands, its gates held closed, and the control beside it."""
+    """Train the model as it stands, its gates held closed, and the control beside it.
+
+    Of the steps `part` makes its own: (2, 5) is the second fifth. The control comes with the last part and goes through all.
+    """
 
     tuning: Tuning = Tuning()
     evaluation: Measuring = Measuring()
     prompt: str = "The history of"
     seed: int = 0
+    part: tuple[int, int] = (1, 1)
+
+    def steps(self, part: int) -> tuple[int, int]:
+        """The first step of a part and the one after its last."""
+        total, parts = self.tuning.steps, self.part[1]
+        return total * (part - 1) // parts, total * part // parts
 
 
 @dataclass(frozen=True)
@@ -200,8 +218,26 @@ HOLDS = (Pause, Resume, Step, Stop)  # answered at once by whoever drives the en
 
 
 def prune_of(recipe: Recipe) -> Prune:
-    """The pruning that a recipe asks for."""
-    return Prune(**{field.name: getattr(recipe, field.name) for field in fields(Prune)})
+    """The pruning that a recipe asks for, all rounds at once."""
+    return Prune(**{field.name: getattr(recipe, field.name) for field in fields(Prune) if field.name != "only"})
+
+
+def pruning_of(recipe: Recipe) -> tuple[Command, ...]:
+    """The commands by which a recipe prunes, and measures that; with a recovery after each round, where it asks for that."""
+    measured = (Evaluate("pruned", recipe.evaluation), Sample("pruned", recipe.prompt, seed=recipe.seed))
+    if not is_gradual(recipe):
+        return (prune_of(recipe), *measured)
+    asked: list[Command] = []
+    for number in range(1, recipe.rounds + 1):
+        part = (number, recipe.rounds)
+        asked += [replace(prune_of(recipe), only=number), *measured]
+        asked += [Tune(recipe.tuning, recipe.evaluation, recipe.prompt, recipe.seed, part)]
+    return tuple(asked)
+
+
+def is_gradual(recipe: Recipe) -> bool:
+    """Whether a recipe recovers between rounds."""
+    return recipe.recover == "rounds" and recipe.rounds > 1 and recipe.tuning.steps > 0
 
 
 def preview_of(recipe: Recipe) -> Preview:
@@ -217,11 +253,9 @@ def commands_of(recipe: Recipe) -> tuple[Command, ...]:
         Evaluate("baseline", measuring),
         Sample("baseline", recipe.prompt, seed=seed),
         Score(recipe.criterion, calibration, seed),
-        prune_of(recipe),
-        Evaluate("pruned", measuring),
-        Sample("pruned", recipe.prompt, seed=seed),
+        *pruning_of(recipe),
     ]
-    if recipe.tuning.steps:
+    if recipe.tuning.steps and not is_gradual(recipe):
         asked += [Tune(recipe.tuning, measuring, recipe.prompt, seed)]
     if recipe.cut:
         asked += [Cut(measuring), Save()]

@@ -26,7 +26,7 @@ from engine.record.lifecycle import (
     WorkerStarted,
 )
 from engine.record.suggestions import Suggested, SuggestionMeasured
-from engine.record.training import StepTrained, TuningStarted, Validated, WentBack
+from engine.record.training import RoundBegan, StepTrained, TuningStarted, Validated, WentBack
 
 Counts = tuple[int, ...]  # one number for each layer
 Head = tuple[int, int]  # (layer, head)
@@ -130,7 +130,8 @@ class PlanMade:
     `residuals` where nothing is compensated.
 
     The shares are those that were asked for, or, where units compete, those that came of it; `notes` says what whole groups and
-    limits made of them. Of several rounds the last is the one that is done, the others are on the way to it.
+    limits made of them. Of several rounds the last is the one that is done, the others are on the way to it, unless they were
+    `laid`: with a recovery between rounds each is.
     """
 
     heads: tuple[Head, ...]
@@ -146,6 +147,7 @@ class PlanMade:
     notes: tuple[str, ...] = ()
     round: int = 1
     rounds: int = 1
+    laid: bool = False
 
 
 @dataclass(frozen=True)
@@ -258,9 +260,9 @@ class ModelSaved:
 Event = (
     RunStarted | WorkerStarted | CommandStarted | CommandFinished | CommandRefused | CommandStopped | ModelLoaded | CorpusLoaded
     | UnitsScored | CriteriaCompared | Suggested | PlanMade | Previewed | GatesChanged | Compensated | Evaluated | TuningStarted
-    | SuggestionMeasured | StepTrained | Validated | WentBack | CheckpointSaved | Undone | TextSampled | ModelCut | ModelSaved
-    | Progressed | MemorySampled | MemoryEstimated | Degraded | WorkerRestarted | RunPaused | RunResumed | RunFinished
-    | RunStopped | RunFailed
+    | SuggestionMeasured | RoundBegan | StepTrained | Validated | WentBack | CheckpointSaved | Undone | TextSampled | ModelCut
+    | ModelSaved | Progressed | MemorySampled | MemoryEstimated | Degraded | WorkerRestarted | RunPaused | RunResumed
+    | RunFinished | RunStopped | RunFailed
 )  # fmt: skip
 EVENTS: dict[str, type] = {each.__name__: each for each in Event.__args__}
 ENDS = (RunFinished, RunStopped, RunFailed)  # exactly one of these is the last event of a run

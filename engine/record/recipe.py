@@ -27,6 +27,8 @@ Method = Literal[METHODS.names()]  # the files of the folder: a new one is a new
 Decay = Literal["cosine", "linear", "constant"]
 Targets = Literal["all", "attention", "mlp"]
 Student = Literal["full", "lora"]
+Ramp = Literal["linear", "cubic"]
+Recover = Literal["end", "rounds"]
 
 
 class _Frozen(BaseModel):
@@ -35,6 +37,8 @@ class _Frozen(BaseModel):
 
 def _impossible(field: str, value: object, why: str) -> PydanticCustomError:
     """What a validator raises where `field` has a value that other fields forbid; `explain` makes the sentence of it."""
+    if isinstance(value, str):  # pydantic raises over half a surrogate pair, even where its message does not show it
+        value = value.encode("utf-8", "backslashreplace").decode()
     return PydanticCustomError("impossible", "{why}", {"field": field, "value": value, "why": why})
 
 
@@ -196,6 +200,13 @@ class Recipe(_Frozen):
     ridge: float = knob(1e-3, 0, 1e6, reason="Holds a fit back: at 0 it is free, at 1,000,000 only the bias is fitted.")
     add_biases: bool = knob(True, reason="Give output projections that have no bias one; plain transformers cannot load it.")
     rounds: int = knob(1, 1, 64, reason="In how many steps the level is reached; what is left is scored anew before each.")
+    ramp: Ramp = knob(
+        "linear", reason="How the level rises over the rounds: in equal steps, or much at first, little at the end."
+    )
+    recover: Recover = knob("end", reason="Train once, after the last round, or after every round an equal part of the steps.")
+    revive: bool = knob(
+        False, reason="With recovery in rounds: what went opens again where the criterion now says so, writing nothing at first."
+    )
     tuning: Tuning = knob(make=Tuning, reason="Training after pruning.")
     calibration: Calibration = knob(make=Calibration, reason="The text that criteria and compensation read.")
     evaluation: Measuring = knob(make=Measuring, reason="The text that perplexity is measured on.")
@@ -206,6 +217,12 @@ class Recipe(_Frozen):
         "auto", reason="The arithmetic of training; weights stay float32."
     )
     seed: int = knob(0, 0, 2**31 - 1, reason="Fixes every choice that chance has a part in.")
+
+    @model_validator(mode="after")
+    def _every_round_has_a_step(self) -> "Recipe":
+        if self.recover == "rounds" and 0 < self.tuning.steps < self.rounds:
+            raise _impossible("rounds", self.rounds, f"is more rounds of recovery than there are steps, {self.tuning.steps}")
+        return self
 
     @field_validator("model")
     @classmethod

@@ -83,6 +83,13 @@ def fill(profile: Sequence[float], level: float, cap: float) -> tuple[float, ...
         clipped.update(over)
 
 
+def reached(ramp: str, number: int, rounds: int) -> float:
+    """The part of the level that is reached once round `number` (1 … `rounds`) is done: in equal steps ("linear"), or "cubic",
+    1 − (1 − number / rounds)³, much at first and little at the end. Zhu and Gupta 2017, arXiv 1710.01878, from a level of 0."""
+    left = 1 - number / rounds
+    return 1 - left**3 if ramp == "cubic" else 1 - left
+
+
 def block_shares(layer_shares: Sequence[float]) -> tuple[float | None, float | None, float | None]:
     """The mean share of the front, middle and back block; None for a block without layers."""
     of_layer = block_of_layers(len(layer_shares))

@@ -11,6 +11,7 @@ from engine.record.events import (
     ModelCut,
     ModelSaved,
     PlanMade,
+    RoundBegan,
     SuggestionMeasured,
     TextSampled,
     TuningStarted,
@@ -42,6 +43,7 @@ class Standing:
     perplexity: Mapping[str, Evaluated] = field(default_factory=dict)
     samples: Mapping[str, TextSampled] = field(default_factory=dict)
     curves: Mapping[str, Curve] = field(default_factory=dict)
+    rounds: tuple[RoundBegan, ...] = ()  # of a pruning with a recovery after each
     cut: ModelCut | None = None
     saved: ModelSaved | None = None
 
@@ -50,8 +52,9 @@ def after(standing: Standing, fact: Any) -> Standing:
     """What stands after one more event; the same where the event says nothing of the model."""
     match fact:
         case PlanMade():
+            rounds = standing.rounds if fact.laid else ()
             # A new plan starts from the model before it: what was measured since then no longer holds.
-            return replace(_keep(standing, "baseline"), plan=fact, compensated=None, promise=None)
+            return replace(_keep(standing, "baseline"), plan=fact, compensated=None, promise=None, rounds=rounds)
         case GatesChanged(reason="by hand"):
             return replace(_keep(standing, "baseline"), gates=fact)
         case GatesChanged():
@@ -64,6 +67,14 @@ def after(standing: Standing, fact: Any) -> Standing:
             return replace(standing, perplexity={**standing.perplexity, fact.stage: fact})
         case TextSampled():
             return replace(standing, samples={**standing.samples, fact.stage: fact})
+        case RoundBegan(round=1):
+            return replace(standing, rounds=(fact,))
+        case RoundBegan():
+            return replace(standing, rounds=(*standing.rounds, fact))
+        case TuningStarted() if fact.first:  # a further part of the same training: its curve goes on
+            kept = _keep(standing, "baseline", "pruned") if fact.arm == "tuned" else standing
+            curve = replace(standing.curves.get(fact.arm, Curve()), steps=fact.steps, kept=None)
+            return replace(kept, curves={**standing.curves, fact.arm: curve})
         case TuningStarted(arm="tuned"):  # a control of an earlier recovery is none of this one
             return replace(_keep(standing, "baseline", "pruned"), curves={fact.arm: Curve(fact.steps)})
         case TuningStarted():

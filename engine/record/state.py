@@ -218,7 +218,7 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
 
 def _measured(state: RunState, fact: Any) -> RunState:
     match fact:
-        case PlanMade() if fact.round < fact.rounds:
+        case PlanMade() if fact.round < fact.rounds and not fact.laid:
             return state  # on the way to the plan that is laid
         case PlanMade() | GatesChanged(reason="by hand"):
             state = _shelve(state)

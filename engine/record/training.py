@@ -4,13 +4,28 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class RoundBegan:
+    """One of several rounds with a recovery after each began, `step` steps into that: it prunes to `level` of what is asked for
+    (0 to 1)."""
+
+    round: int
+    rounds: int
+    level: float
+    step: int
+
+
+@dataclass(frozen=True)
 class TuningStarted:
-    """Training began on one arm: "tuned" (the pruned model) or "control" (the unpruned one, trained just the same)."""
+    """Training began on one arm: "tuned" (the pruned model) or "control" (the unpruned one, trained just the same).
+
+    Of the `steps` those before `first` were made in earlier parts.
+    """
 
     arm: str
     method: str
     steps: int
     precision: str
+    first: int = 0
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,8 @@ def prune(recipe: Recipe, **changes) -> ask.Prune:
 
 def preview(recipe: Recipe, **changes) -> ask.Preview:
     """The Preview of the same."""
-    return ask.Preview(**(vars(prune(recipe)) | {"evaluation": recipe.evaluation} | changes))
+    shared = {name: value for name, value in vars(prune(recipe)).items() if name not in ("revive", "only")}
+    return ask.Preview(**(shared | {"evaluation": recipe.evaluation} | changes))
 
 
 def tune(recipe: Recipe, **changes) -> ask.Tune:

@@ -50,7 +50,7 @@ def test_every_choice_of_a_recipe_reaches_a_command():
     )
     carried = [getattr(command, field.name) for command in ask.commands_of(recipe) for field in fields(command)]
     for name in Recipe.model_fields:
-        if name != "cut":  # what `commands_of` itself decides on
+        if name not in ("cut", "recover"):  # what `commands_of` itself decides on
             assert getattr(recipe, name) in carried, name
 
 
@@ -59,7 +59,8 @@ def test_pruning_and_its_preview_take_the_recipe_whole(make):
     """Every field of the command is the recipe's field of that name, so that what is previewed is what would be done."""
     recipe = Recipe(criterion="random", heads={"level": 0.11}, compensation="bias", calibration={"tokens": 4444}, seed=7)
     command = make(recipe)
-    assert all(getattr(command, field.name) == getattr(recipe, field.name) for field in fields(command))
+    named = [field.name for field in fields(command) if field.name != "only"]  # which round, where rounds are done one by one
+    assert all(getattr(command, name) == getattr(recipe, name) for name in named)
 
 
 @pytest.mark.parametrize("name", ask.COMMANDS)

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from engine.record.errors import BadInput
-from engine.record.schedules import block_of_layers, block_shares, count, fill, lowest, parameters_saved, shares
+from engine.record.schedules import block_of_layers, block_shares, count, fill, lowest, parameters_saved, reached, shares
 
 SHAPES = ("uniform", "linear", "exponential")
 SPLITS = {1: "M", 2: "FB", 3: "FMB", 4: "FMMB", 5: "FFMBB", 6: "FFMMBB", 7: "FFMMMBB", 8: "FFFMMBBB", 12: "FFFFMMMMBBBB"}
@@ -158,3 +158,13 @@ def test_a_floor_stays():
     """Whatever the share; a layer that is smaller than the floor loses nothing."""
     assert [count(1.0, 12, floor) for floor in (0, 1, 12, 13)] == [12, 11, 0, 0]
     assert count(0.5, 12, 1) == 6
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 7, 64])
+def test_every_ramp_ends_at_the_level_and_never_falls(rounds):
+    """The cubic one is Zhu and Gupta's: ahead of the line on the way, and ever slower."""
+    line, cubic = ([reached(ramp, number, rounds) for number in range(1, rounds + 1)] for ramp in ("linear", "cubic"))
+    assert line[-1] == cubic[-1] == 1.0 and line == pytest.approx([number / rounds for number in range(1, rounds + 1)])
+    steps = [after - before for before, after in zip([0.0, *cubic], cubic, strict=False)]
+    assert steps == sorted(steps, reverse=True) and all(fast >= slow for fast, slow in zip(cubic, line, strict=True))
+    assert cubic[0] == pytest.approx(1 - ((rounds - 1) / rounds) ** 3)
