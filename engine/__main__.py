@@ -68,14 +68,18 @@ def list_models(given: argparse.Namespace) -> int:
 def run_recipe(given: argparse.Namespace) -> int:
     """Carry a recipe out in this process."""
     recipe = read_recipe(given.recipe, given.set)
-    from engine.session import run  # brings in torch, which a bad recipe need not wait for
+    from engine.recovery.ranks import ranks  # these bring in torch, which a bad recipe need not wait for
+    from engine.session import run
+
+    first = ranks().number == 0  # of several processes one speaks
 
     folder = given.folder or home() / name_for(recipe)
     events = run(recipe, folder)
     progress, last = Progress(sys.stderr), None
     try:
         for last in events:
-            progress.show(last)
+            if first:
+                progress.show(last)
     except KeyboardInterrupt:
         last = None
     except Exception:
@@ -85,7 +89,8 @@ def run_recipe(given: argparse.Namespace) -> int:
         progress.close()
         events.close()
     if isinstance(last, RunFinished):
-        print(folder)
+        if first:
+            print(folder)
         return 0
     if isinstance(last, RunFailed):
         return fail(last.reason, 2 if last.field else 1)

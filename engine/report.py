@@ -21,13 +21,14 @@ from engine.record.costs import Latency, Memory
 from engine.record.errors import BadInput
 from engine.record.events import Compensated, CriteriaCompared, Evaluated, ModelCut, ModelLoaded, RankCorrelation, Residual
 from engine.record.lifecycle import Degraded
+from engine.recovery.ranks import own_device
 
 
 def pick_device(asked: str) -> str:
     """The device that a recipe's word stands for; raises `BadInput` for an accelerator that is not there."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if asked == "auto":
-        return next(name for name, available in there.items() if available)
+        return own_device()
     if not there[asked]:
         found = ", ".join(name for name, available in there.items() if available)
         raise BadInput(f"device {asked!r} is not on this machine; use auto or one of: {found}.")

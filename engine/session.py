@@ -28,6 +28,7 @@ from engine.record.lifecycle import (
 )
 from engine.record.line import Stamped, Unreadable
 from engine.record.recipe import Recipe
+from engine.recovery.ranks import ranks
 from engine.workbench import Workbench
 
 NAP = 0.02  # seconds between two looks at an empty inbox: a held run answers within this
@@ -162,6 +163,8 @@ def run(recipe: Recipe, folder: Path | str | None = None) -> Iterator[Event]:
     The last event is `RunFinished`, `RunStopped` or `RunFailed`; a recipe that turns out impossible (no such file, no causal
     language model) ends with the latter. Raises `BadInput` at once for a folder that holds a run already.
     """
+    if ranks().number:  # of several processes the first writes everything down; the others are needed for training alone
+        recipe, folder = recipe.model_copy(update={"cut": False}), None
     commands = (*ask.commands_of(recipe), ask.Finish())
     if folder is None:
         nowhere_to_save = tuple(command for command in commands if not isinstance(command, ask.Save))

@@ -15,6 +15,7 @@ from engine.evaluation.perplexity import evaluate
 from engine.record.events import StepTrained, Validated, WentBack
 from engine.record.recipe import Tuning
 from engine.recovery.loss import loss_of
+from engine.recovery.ranks import DONE, GO, STOPPED
 from engine.recovery.schedule import batch
 from engine.recovery.stepper import Diverged, Stepper
 from engine.recovery.watch import Watch
@@ -49,14 +50,19 @@ def train(
     found = _validated(model, held_out, arm, first)
     watch.see(first, found.loss)
     yield found
-    while step < end and not why:
-        measured, rate = stepper.step(batch(blocks, step, tuning.batch_size, seed), step)  # of [batch, length] tokens
-        step += 1
-        yield StepTrained(arm, step, tuning.steps, measured, rate)
-        if step % every == 0 or step == end:
-            found = _validated(model, held_out, arm, step)
-            why = watch.see(step, found.loss)
-            yield found
+    try:
+        while stepper.ranks.hear(GO if step < end and not why else DONE, stepper.device) == GO:
+            measured, rate = stepper.step(batch(blocks, step, tuning.batch_size, seed), step)  # of [batch, length] tokens
+            step += 1
+            yield StepTrained(arm, step, tuning.steps, measured, rate)
+            if step % every == 0 or step == end:
+                found = _validated(model, held_out, arm, step)
+                why = watch.see(step, found.loss)
+                yield found
+    except GeneratorExit:
+        if not stepper.ranks.number:
+            stepper.ranks.hear(STOPPED, stepper.device)
+        raise
     if watch.looks and watch.best != step:
         watch.go_back()
         yield WentBack(arm, watch.best, step, why or "the validation loss was lowest there")

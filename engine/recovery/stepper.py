@@ -15,7 +15,10 @@ from torch import LongTensor, Tensor, nn
 
 from engine.record.errors import BadInput
 from engine.record.recipe import Tuning
+from engine.recovery.ranks import Ranks, ranks
 from engine.recovery.schedule import learning_rate
+
+FUSED = ("cpu", "cuda", "mps")  # where torch has all of a step in one kernel
 
 
 class Diverged(BadInput):
@@ -32,12 +35,15 @@ class Stepper:
     def __init__(self, model: nn.Module, loss: Callable[[LongTensor], Tensor], tuning: Tuning, seed: int, precision: torch.dtype):
         self.model, self.loss, self.tuning, self.seed, self.precision = model, loss, tuning, seed, precision
         self.device = next(model.parameters()).device
+        self.ranks = ranks()
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.piece = -(-tuning.batch_size // tuning.accumulation)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == torch.float16)
         matrices = {"params": [one for one in self.trained if one.ndim > 1], "weight_decay": tuning.weight_decay}
         vectors = {"params": [one for one in self.trained if one.ndim < 2], "weight_decay": 0.0}
-        self.optimizer = torch.optim.AdamW([matrices, vectors], lr=tuning.learning_rate, betas=(0.9, 0.95), fused=True)
+        self.optimizer = torch.optim.AdamW(
+            [matrices, vectors], lr=tuning.learning_rate, betas=(0.9, 0.95), fused=self.device.type in FUSED
+        )
 
     def step(self, tokens: LongTensor, step: int) -> tuple[float, float]:
         """Take the step of that number on `tokens` `[batch, length]`; its loss, before the step, and its learning rate.
@@ -45,7 +51,7 @@ class Stepper:
         Dropout is a function of the seed and the number. Raises `Diverged` when the loss or the gradient's norm is not finite;
         the weights are then those before the step. Under float16 a gradient that is too large for it only lowers the scale.
         """
-        with _training(self.model, self.seed, step, self.device):
+        with _training(self.model, self.seed, step, self.device, self.ranks):
             measured = self._gradients(tokens)
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.trained, self.tuning.clip).item()
@@ -63,25 +69,29 @@ class Stepper:
 
     def _gradients(self, tokens: LongTensor) -> float:
         """Leave the gradient of the mean loss in the parameters; returns that loss. Pieces are as long as one another, or the
-        last is shorter, and count by their sequences."""
+        last is shorter, and count by their sequences; so do the shares of several processes."""
         total = 0.0
-        for part in tokens.split(self.piece):
+        for part in self.ranks.share(tokens).split(self.piece):
             part = part.to(self.device)  # [piece, length]
             with torch.autocast(self.device.type, self.precision, enabled=self.precision in (torch.bfloat16, torch.float16)):
                 loss = self.loss(part)
             share = len(part) / len(tokens)
             self.scaler.scale(loss * share if share < 1 else loss).backward()
             total += loss.item() * share
+        if self.ranks.count > 1:
+            together = torch.tensor(total, dtype=torch.float64, device=self.device)
+            self.ranks.add_up([one.grad for one in self.trained if one.grad is not None] + [together])
+            total = together.item()
         return total
 
 
 @contextmanager
-def _training(model: nn.Module, seed: int, step: int, device: torch.device) -> Iterator[None]:
-    """Training mode and a random state that depends on seed and step alone, for the time of one step; then as before."""
+def _training(model: nn.Module, seed: int, step: int, device: torch.device, ranks: Ranks) -> Iterator[None]:
+    """Training mode and a random state that depends on seed, step and process alone, for the time of one step; then as before."""
     before = model.training
     accelerators = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(accelerators):
-        torch.manual_seed(seed * 1_000_003 + step)
+        torch.manual_seed(seed * 1_000_003 + step + (ranks.number << 50))
         model.train()
         try:
             yield
