@@ -21,7 +21,8 @@ class Browser:
     def __init__(self):
         # The names have an output of their own, which is never emptied: a second view of the page runs it again.
         self._names, self._scripts = ipywidgets.Output(), ipywidgets.Output()
-        self._run((HERE / "names.js").read_text(encoding="utf-8"), self._names)
+        scripts = [(HERE / f"{name}.js").read_text(encoding="utf-8") for name in ("names", "readouts")]
+        self._run("\n".join(scripts), self._names)
         self.widget = ipywidgets.Box([self._names, self._scripts])
         self.widget.add_class("esp-browser")
 

@@ -38,6 +38,20 @@ def test_a_run_that_is_not_there_is_said_and_a_new_one_begins(board: Dashboard) 
     board.says(READY)
 
 
+@pytest.mark.parametrize("written", ["1.5", "-2", "nan", "half", "1e9"])
+def test_a_number_that_no_slider_takes_is_refused_beside_it(board: Dashboard, written: str) -> None:
+    """The field, the value and what is allowed; the slider stays where it was, and the next movement takes the sentence away."""
+    board.move("Heads", 0.3)
+    readout = board.slider("Heads").locator(".widget-readout")
+    readout.fill(written)
+    readout.press("Enter")
+    assert refused_beside(board, board.slider("Heads"), f"Heads {written} is not allowed: write a number from 0 to 1; it stays 0.30.")
+    assert board.value("Heads") == 0.3
+    board.move("Heads", 0.4)
+    board.until(lambda: board.page.get_by_role("alert").count() == 0, "the sentence to go")
+    board.until(lambda: board.counts()[0] > 0, "the counts")
+
+
 @pytest.mark.parametrize(
     ("prompt", "words"),
     [("   ", "is empty"), ("a" * 100_000, "100,000 characters; at most 2,000"), ("bell \x07 rings", "control character U+0007")],
