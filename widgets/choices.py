@@ -142,17 +142,6 @@ def criterion_help(name: str) -> str:
     return f"Cost: {entry.facts['COST']}.{only} {entry.help}"
 
 
-def unscored(recipe: Recipe) -> str:
-    """Why the criterion cannot choose all that is to go, in one sentence; empty where it can."""
-    units = CRITERIA.entry(recipe.criterion).facts["UNITS"]
-    for kind in KINDS:
-        schedule = getattr(recipe, kind)
-        if kind not in units and any(schedule.layers or schedule.blocks or (schedule.level,)):
-            others = " and ".join(units)
-            return f"{recipe.criterion} scores {others} only; set {kind.capitalize()} to 0 or choose another criterion."
-    return ""
-
-
 def recipe_as_asked(recipe: Recipe, commands: Iterable[Command]) -> Recipe:
     """The recipe as later commands have changed it, so that a page that comes late shows what was asked for last."""
     changed: dict[str, Any] = {}

@@ -16,7 +16,7 @@ Counts = tuple[int, ...]  # one number for each layer
 
 def competes(recipe: Recipe) -> bool:
     """Whether units compete for what goes, so that only the engine can say how many go from which layer."""
-    return recipe.allocation != "schedule" and any(_takes(each) for each in (recipe.heads, recipe.neurons))
+    return recipe.allocation != "schedule" and any(each.takes_any for each in (recipe.heads, recipe.neurons))
 
 
 def asked_shares(recipe: Recipe, kind: str, layers: int) -> tuple[float, ...]:
@@ -68,7 +68,3 @@ def _removable(heads: int, groups: int) -> int:
 
 def _size(heads: int, groups: int) -> int:
     return max(1, heads // groups) if groups else 1
-
-
-def _takes(schedule: Schedule) -> bool:
-    return any(schedule.layers or schedule.blocks or (schedule.level,))

@@ -19,7 +19,7 @@ from engine.record.events import CommandFinished, CommandRefused, CommandStarted
 from engine.record.fields import explain
 from engine.record.recipe import Recipe
 from widgets import words
-from widgets.choices import BLOCK_SLIDERS, Choices, choices_of, moved, recipe_of, unscored, without_effect
+from widgets.choices import BLOCK_SLIDERS, Choices, choices_of, moved, recipe_of, without_effect
 from widgets.controls import Controls
 from widgets.errands import BACKGROUND, Errands, pressed
 from widgets.requests import Download, NewRun, OpenRun, Press, Request
@@ -171,11 +171,9 @@ class Pump:
         if wrong is not None:
             return None, wrong
         try:
-            recipe = recipe_of(choices, self.session.recipe)
+            return recipe_of(choices, self.session.recipe), None
         except ValidationError as error:
             return None, explain(error)
-        reason = unscored(recipe)
-        return (None, ("criterion", reason)) if reason else (recipe, None)
 
     def _look(self) -> tuple[View, Refusal | None]:
         """The view as it is now, and what is wrong with the controls, if anything is."""

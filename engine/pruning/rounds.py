@@ -26,7 +26,7 @@ from engine.pruning.allocate import (
 from engine.pruning.evidence import Evidence
 from engine.pruning.overlay import Overlay
 from engine.pruning.plan import Plan, Scores
-from engine.pruning.suggest import Proposal, Wish, compensation_goes_by, suggesting
+from engine.pruning.suggest import Proposal, Wish, check_criterion, compensation_goes_by, suggesting
 from engine.record.errors import blaming
 from engine.record.lifecycle import Progressed
 from engine.record.schedules import reached
@@ -57,6 +57,7 @@ def planning(
     `evidence` is of the bare model, from which the caller has taken whatever lay over it; between rounds a plan lies there, and
     after the last one that of the round before. Raises `BadInput`, blaming the field, for what does not fit the model.
     """
+    check_criterion(wish)
     anatomy, schedules = evidence.anatomy, {kind: getattr(wish, kind) for kind in KINDS}
     asked = shares_of(schedules, len(anatomy.layers), wish.protect)
     plan, now, budget, promised = gone or Plan(), evidence, None, None

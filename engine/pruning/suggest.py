@@ -16,9 +16,9 @@ from engine.pruning.overlay import Overlay
 from engine.pruning.plan import Plan
 from engine.pruning.sensitivity import sensing
 from engine.record.commands import Preview, Prune, Suggest
-from engine.record.errors import BadInput, blaming
+from engine.record.errors import BadInput, blaming, shorten
 from engine.record.lifecycle import Progressed
-from engine.record.recipe import Recipe
+from engine.record.recipe import Recipe, unscored
 
 Wish = Recipe | Prune | Preview | Suggest
 
@@ -52,6 +52,7 @@ def suggesting_share(
     evidence: Evidence, overlay: Overlay, blocks: LongTensor, wish: Suggest
 ) -> Generator[Progressed, None, Proposal]:
     """The same for a share of the bare model's parameters; raises `BadInput` where so many cannot go."""
+    check_criterion(wish)
     anatomy, schedules = evidence.anatomy, {kind: getattr(wish, kind) for kind in KINDS}
     if not 0 <= wish.share <= 1:
         raise BadInput(f"share {wish.share} is not possible; it takes a number from 0 to 1, of all parameters of the model.")
@@ -65,6 +66,14 @@ def suggesting_share(
             "model; ask for less, or loosen caps, floors and protected layers."
         )
     return (yield from suggesting(evidence, evidence, overlay, blocks, wish, parts, budget))
+
+
+def check_criterion(wish: Wish) -> None:
+    """Raise `BadInput`, blaming the criterion, where it does not score all that is to go: before it has scored anything."""
+    with blaming("criterion"):
+        why = unscored(wish.criterion, wish.heads, wish.neurons)
+        if why:
+            raise BadInput(f"criterion {shorten(wish.criterion)} {why}.")
 
 
 def compensation_goes_by(bare: Evidence, blocks: LongTensor, method: str) -> Generator:

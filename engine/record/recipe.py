@@ -104,6 +104,11 @@ class Schedule(_Frozen):
             raise _impossible(given[0], list(custom), f"goes over the cap of {self.cap}")
         return self
 
+    @property
+    def takes_any(self) -> bool:
+        """Whether any unit is to go at all."""
+        return any(self.layers or self.blocks or (self.level,))
+
     def shares(self, layers: int, protect: Protection | None = None) -> tuple[float, ...]:
         """The share that goes from each of `layers` layers; raises `BadInput` for custom shares of another number, and where
         so many layers are protected that the others cannot make up the level."""
@@ -234,6 +239,13 @@ class Recipe(_Frozen):
     def _a_criterion(cls, name: str) -> str:
         return CRITERIA.entry(name).name
 
+    @model_validator(mode="after")
+    def _a_criterion_for_all_that_goes(self) -> "Recipe":
+        why = unscored(self.criterion, self.heads, self.neurons)
+        if why:
+            raise _impossible("criterion", self.criterion, why)
+        return self
+
     @field_validator("corpus", mode="before")
     @classmethod
     def _a_corpus(cls, spec: Any) -> str | dict[str, str]:
@@ -243,6 +255,18 @@ class Recipe(_Frozen):
     @classmethod
     def _a_prompt(cls, prompt: str) -> str:
         return check_prompt(prompt)
+
+
+def unscored(criterion: str, heads: Schedule, neurons: Schedule) -> str:
+    """Why a criterion cannot choose all that is to go, as the end of a sentence that begins with it; empty where it can.
+
+    Known before anything is scored. Raises `UnknownName` for an unknown criterion.
+    """
+    scores = CRITERIA.entry(criterion).facts["UNITS"]
+    for kind, schedule in (("heads", heads), ("neurons", neurons)):
+        if kind not in scores and schedule.takes_any:
+            return f"scores {' and '.join(scores)} only; let none of the {kind} go (level 0) or choose another criterion"
+    return ""
 
 
 def check_corpus(spec: Any) -> str | dict[str, str]:

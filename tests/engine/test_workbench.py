@@ -375,19 +375,22 @@ def test_scores_are_those_of_the_model_without_what_lies_over_it(recipe, bench):
 
 
 @pytest.mark.parametrize(
-    "command, field", [("criterion", "criterion"), ("layers", "neurons.layers"), ("long", "calibration.sequence_length")]
+    "command, field",
+    [("criterion", "criterion"), ("heads only", "criterion"), ("layers", "neurons.layers"), ("long", "calibration.sequence_length")],
 )
 def test_a_pruning_that_is_impossible_changes_nothing(recipe, bench, command, field):
     """One sentence, the field, and the model as it was."""
     changes = {
         "criterion": {"criterion": "activaton"},
+        "heads only": {"criterion": "ablation"},
         "layers": {"neurons": Schedule(shape="custom", layers=(0.1, 0.2))},
         "long": {"calibration": recipe.calibration.model_copy(update={"sequence_length": 65})},
     }
     before = seen(bench)
     for asked in (prune(recipe, **changes[command]), preview(recipe, **changes[command])):
         with pytest.raises(BadInput) as caught:
-            do(bench, asked)
+            for event in bench.handle(asked):
+                assert not isinstance(event, Progressed), "something was read before it was refused"
         assert caught.value.field == field
         assert isinstance(caught.value, UnknownName) == (command == "criterion")
     assert torch.equal(seen(bench), before) and bench.desk.stand.name == ""

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from engine.record.fields import explain, leaves
 from engine.record.knobs import knobs_of
 from engine.record.recipe import Compensation, Recipe, Schedule, Tuning
-from widgets.choices import MAIN, MORE, choices_of, criterion_help, moved, recipe_of, unscored
+from widgets.choices import MAIN, MORE, choices_of, criterion_help, moved, recipe_of
 from widgets.controls import MEANINGS, Controls
 from widgets.form import Form, label_of
 
@@ -137,13 +137,9 @@ def test_a_number_is_read_as_it_is_written_or_left_to_be_refused(
 
 
 def test_a_criterion_says_what_it_costs_and_what_it_does_not_score() -> None:
-    """In the list of what the controls mean; one that scores heads alone is refused while neurons are to go."""
+    """In the list of what the controls mean."""
     assert criterion_help("taylor").startswith("Cost: pass + backward. ")
     assert "Scores heads only." in criterion_help("ablation")
-    assert unscored(Recipe(criterion="ablation")) == "ablation scores heads only; set Neurons to 0 or choose another criterion."
-    custom = Schedule(level=0.0, shape="custom", blocks=(0.0, 0.0, 0.5))
-    assert unscored(Recipe(criterion="ablation", neurons=custom))
-    assert unscored(Recipe(criterion="ablation", neurons=Schedule(level=0.0))) == "" == unscored(Recipe())
 
 
 @pytest.mark.parametrize(

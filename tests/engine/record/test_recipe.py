@@ -32,6 +32,8 @@ REFUSED = {
     '{"model": "gtp2"}': ("model", "model 'gtp2' is not known. Did you mean 'gpt2'?"),
     '{"model": ""}': ("model", "model '' is not known."),
     '{"criterion": "activaton"}': ("criterion", "Did you mean 'activation'? Known: ablation, activation, energy, entropy,"),
+    '{"criterion": "ablation"}': ("criterion", "criterion 'ablation' scores heads only; let none of the neurons go (level 0)"),
+    '{"criterion": "ablation", "neurons": {"level": 0, "shape": "custom", "blocks": [0, 0, 0.5]}}': ("criterion", "heads only"),
     '{"corpus": "wikipedia-sampel"}': ("corpus", "Did you mean 'wikipedia-sample'?"),
     '{"corpus": "file:"}': ("corpus", "corpus 'file:' is not known."),
     '{"corpus": "file"}': ("corpus", "corpus 'file' is not known."),
