@@ -7,7 +7,7 @@ another process, can bring back any stand.
 import math
 import tempfile
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -192,6 +192,20 @@ class Desk:
         if self.stand.control_at is not None:
             checkpoints.put_parameters(model, checkpoints.tensors_of(self.checkpoints, self.stand.control_at, "control"))
         return model
+
+    @contextmanager
+    def unpruned(self) -> Iterator[nn.Module]:
+        """Inside, the model as it was loaded: this one, bare, as long as its weights are those, and else another copy."""
+        if self.stand.weights is not None:
+            yield self.dense()
+            return
+        with self.overlay.lifted():
+            yield self.model
+
+    def protocol(self, measuring: Measuring) -> tuple[str, int, int]:
+        """How `evaluate` measures: the text, the tokens that are predicted, and the length of a sequence."""
+        blocks = self.texts.blocks("evaluation", measuring.sequence_length, measuring.tokens, "evaluation")
+        return self.texts.splits.name, blocks.numel() - len(blocks), measuring.sequence_length
 
     def keep_control(self, control: nn.Module) -> None:
         """Remember the control with this stand, so that a further recovery has one that went through the same."""

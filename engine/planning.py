@@ -21,7 +21,7 @@ from engine.record.commands import Preview, Prune, Suggest
 from engine.record.events import Evaluated, Event, PlanMade, Suggested, SuggestionMeasured, UnitsScored
 from engine.record.lifecycle import Progressed
 from engine.record.recipe import Calibration
-from engine.report import protocol, write_scores
+from engine.report import write_scores
 
 Tell = Callable[[str, Scores, Calibration, int], Iterator[Event]]
 
@@ -65,7 +65,7 @@ def planned(found: Round, wish: Prune, what: Mapping[str, Any]) -> PlanMade:
     """The plan of a round as an event; `what` is its `counts`."""
     shares = {"head_shares": found.shares["heads"], "neuron_shares": found.shares["neurons"]}
     how = {"allocation": wish.allocation, "notes": found.notes, "round": found.number, "rounds": wish.rounds}
-    how |= {"laid": bool(wish.only)}
+    how |= {"laid": bool(wish.only), "promised": None if wish.only > 1 else found.promised}
     return PlanMade(**what, **shares, criterion=wish.criterion, **how)
 
 
@@ -79,5 +79,5 @@ def suggested(proposal: Proposal, wish: Prune | Suggest, anatomy: Anatomy, numbe
 
 def kept_promise(promised: float | None, before: Evaluated | None, after: Evaluated) -> Iterator[SuggestionMeasured]:
     """What a suggestion that was followed has come to; nothing where none was, or without a baseline of the same protocol."""
-    if promised is not None and before is not None and protocol(before) == protocol(after):
+    if promised is not None and before is not None and before.protocol == after.protocol:
         yield SuggestionMeasured(promised, after.nll / after.tokens - before.nll / before.tokens)

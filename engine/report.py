@@ -16,10 +16,11 @@ from engine.models.stored import SIDECAR, file_size, read_stored
 from engine.pruning.agreement import agreements
 from engine.pruning.compensate import TOKENS_PER_CHANNEL, Compensation
 from engine.pruning.plan import Plan, Scores, parameters_removed
+from engine.record.agreement import RankCorrelation
 from engine.record.catalogue import version
 from engine.record.costs import Latency, Memory
 from engine.record.errors import BadInput
-from engine.record.events import Compensated, CriteriaCompared, Evaluated, ModelCut, ModelLoaded, RankCorrelation, Residual
+from engine.record.events import Compensated, CriteriaCompared, Evaluated, ModelCut, ModelLoaded, Residual
 from engine.record.lifecycle import Degraded
 from engine.recovery.ranks import own_device
 
@@ -52,6 +53,7 @@ def loaded_as(loaded: Loaded, device: str, precision: torch.dtype) -> ModelLoade
         precision=str(precision).removeprefix("torch."),
         groups=tuple(layer.groups for layer in layers),
         group_parameters=tuple(layer.group_parameters for layer in layers),
+        keeps_heads=tuple(layer.keeps_heads for layer in layers),
     )
 
 

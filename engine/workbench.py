@@ -16,8 +16,9 @@ from torch import nn
 from engine.desk import Desk
 from engine.evaluation import latency
 from engine.fit import estimate, foretell, to_load
+from engine.measured import Measured
 from engine.models.load import finding, read
-from engine.planning import kept_promise, planned, planning, suggested
+from engine.planning import planned, planning, suggested
 from engine.pruning.checkpoint import save
 from engine.pruning.cut import cut
 from engine.pruning.plan import Plan, Scores
@@ -25,9 +26,10 @@ from engine.record import commands as ask
 from engine.record import events as tell
 from engine.record.errors import BadInput, blaming
 from engine.record.lifecycle import Degraded, Progressed
-from engine.record.recipe import Calibration, Measuring, Recipe
+from engine.record.recipe import Calibration, Recipe
 from engine.record.resident import resident
 from engine.record.schedules import reached
+from engine.record.standing import Standing
 from engine.recovering import Recovery
 from engine.recovery import checkpoints
 from engine.recovery.loop import arithmetic
@@ -48,6 +50,7 @@ class Workbench:
         self.recipe = recipe or Recipe()
         self._base = resident()  # what is held without any model
         self.desk: Desk | None = None
+        self.measured: Measured | None = None  # of what is on the desk
         self._smaller: tuple[nn.Module, tell.ModelCut] | None = None
         self._forget()
 
@@ -74,7 +77,7 @@ class Workbench:
             case ask.SetGate():
                 yield from self._set_gate(command)
             case ask.Evaluate():
-                yield from self._evaluate(self.desk.model, command.stage, command.evaluation)
+                yield from self.measured.evaluate(self.desk.model, command.stage, command.evaluation)
             case ask.Sample():
                 yield self._sample(self.desk.model, command.stage, command.prompt, command.seed, command.tokens)
             case ask.Tune():
@@ -96,14 +99,16 @@ class Workbench:
         """What is left to say once `handle` was closed: a Tune that was stopped keeps its steps, which are saved and measured."""
         if isinstance(command, ask.Tune) and self._recovery is not None and self._recovery.steps:
             yield from self._trained("tune, stopped")
-            yield from self._evaluate(self.desk.model, "tuned", command.evaluation)
+            yield from self.measured.evaluate(self.desk.model, "tuned", command.evaluation)
             yield self._sample(self.desk.model, "tuned", command.prompt, command.seed)
 
-    def catch_up(self, command: ask.Load, checkpoint: str | None) -> None:
-        """Stand where an earlier process stood: the same model and text, at a checkpoint. Says nothing; all has been said."""
+    def catch_up(self, command: ask.Load, checkpoint: str | None, standing: Standing) -> None:
+        """Stand where an earlier process stood: the same model and text, at a checkpoint, with what was measured of it. Says
+        nothing; all has been said."""
         for _ in self._load(command):
             pass
         self.desk.restore(checkpoint)
+        self.measured.recall(standing)
 
     def close(self) -> None:
         """Take gates and hooks off the model and let everything go; harmless a second time."""
@@ -112,9 +117,7 @@ class Workbench:
         self.desk = self._smaller = None
 
     def _forget(self) -> None:
-        self.measured: dict[str, tell.Evaluated] = {}
         self._told: tuple | None = None  # the scores that were told last
-        self._promised: float | None = None  # how much the loss should rise, by the suggestion that was followed
         self._recovery: Recovery | None = None  # the last one, or the one that is under way
 
     def _load(self, command: ask.Load) -> Events:
@@ -137,6 +140,7 @@ class Workbench:
         self.close()
         self._forget()
         self.desk = Desk(loaded, texts, device, precision, self.folder)
+        self.measured = Measured(self.desk)
         yield tell.CorpusLoaded(splits.name, **documents, **tokens, train_tokens=None, licence=splits.licence)
 
     def _score(self, criterion: str, calibration: Calibration, seed: int) -> Events:
@@ -183,7 +187,7 @@ class Workbench:
                 desk.restore(desk.stand.name or None, anew=True)
             raise
         self._measure_anew("baseline")
-        self._promised = None if only > 1 else last.promised
+        self.measured.promised = None if only > 1 else last.promised
 
     def _set_gate(self, command: ask.SetGate) -> Events:
         overlay, unit = self.desk.overlay, (command.layer, command.head)
@@ -199,17 +203,8 @@ class Workbench:
 
     def _measure_anew(self, *stages: str) -> None:
         """The model has changed: what was measured at other stages than these is another model's."""
-        self.measured = {stage: found for stage, found in self.measured.items() if stage in stages}
-        self._smaller = self._promised = None
-
-    def _evaluate(self, model: nn.Module, stage: str, measuring: Measuring) -> Events:
-        found = yield from self.desk.evaluate(model, measuring)
-        dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
-        protocol = (self.desk.texts.splits.name, measuring.sequence_length, dtype)
-        self.measured[stage] = tell.Evaluated(stage, found.perplexity, found.nll, found.tokens, *protocol)
-        yield self.measured[stage]
-        if stage == "pruned":
-            yield from kept_promise(self._promised, self.measured.get("baseline"), self.measured[stage])
+        self.measured.keep(*stages)
+        self._smaller = None
 
     def _sample(self, model: nn.Module, stage: str, prompt: str, seed: int, new: int = 40) -> tell.TextSampled:
         with blaming("prompt"):
@@ -220,11 +215,12 @@ class Workbench:
 
     def _tune(self, command: ask.Tune) -> Events:
         desk, before = self.desk, self.desk.stand
+        yield from self.measured.renew(command.evaluation)  # now: once it is trained the pruned model is gone
         self._recovery = Recovery(desk, command)
         yield from self._recovery.recover()
         part, parts = command.part
         yield from self._trained("tune" if parts == 1 else f"tune, round {part} of {parts}")
-        yield from self._evaluate(desk.model, "tuned", command.evaluation)
+        yield from self.measured.evaluate(desk.model, "tuned", command.evaluation)
         yield self._sample(desk.model, "tuned", command.prompt, command.seed)
         if part < parts:
             return
@@ -242,7 +238,7 @@ class Workbench:
             yield Degraded("a control", "none", str(error))
             return
         self.desk.keep_control(control)
-        yield from self._evaluate(control, "control", command.evaluation)
+        yield from self.measured.evaluate(control, "control", command.evaluation)
         yield self._sample(control, "control", command.prompt, command.seed)
 
     def _trained(self, reason: str) -> Events:
@@ -264,7 +260,7 @@ class Workbench:
             difference = (model(input_ids=tokens).logits - smaller(input_ids=tokens).logits).abs().max().item()
         self._smaller = smaller, cut_as(dense, smaller, costs, difference)
         yield self._smaller[1]
-        yield from self._evaluate(smaller, "cut", measuring)
+        yield from self.measured.evaluate(smaller, "cut", measuring)
 
     def _save(self) -> Events:
         if self._smaller is None:
@@ -273,7 +269,7 @@ class Workbench:
             raise BadInput("This run has no folder to save the smaller model in; give it one.")
         desk, (smaller, costs) = self.desk, self._smaller
         history = checkpoints.line_of(desk.checkpoints, desk.stand)
-        told = about(desk.loaded, self.recipe.model_dump(mode="json"), history, self.measured, costs)
+        told = about(desk.loaded, self.recipe.model_dump(mode="json"), history, self.measured.found, costs)
         save(smaller, self.folder / "model", tokenizer=desk.loaded.tokenizer, about=told)
         yield tell.ModelSaved("model", sum(path.stat().st_size for path in (self.folder / "model").iterdir()))
 

@@ -178,7 +178,7 @@ def _catch_up(folder: Path, bench, state: RunState, events: list[Stamped]) -> No
                 loaded = line
     if loaded is not None:
         asked = {stamped.seq: stamped.fact for stamped in Tail(folder / "commands.jsonl").read()}
-        bench.catch_up(asked[loaded], state.checkpoint)
+        bench.catch_up(asked[loaded], state.checkpoint, state.before or state.standing)
 
 
 class _Log:

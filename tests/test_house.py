@@ -21,6 +21,7 @@ LEVELS = (
     ("engine.report",),
     ("engine.desk",),
     ("engine.planning", "engine.recovering", "engine.fit"),
+    ("engine.measured",),
     ("engine.workbench", "engine.exports"),
     ("engine.session",),
     ("engine.worker",),

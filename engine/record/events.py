@@ -6,6 +6,7 @@ nothing but what it was asked.
 
 from dataclasses import dataclass
 
+from engine.record.agreement import CriteriaCompared
 from engine.record.costs import Latency, Memory
 from engine.record.lifecycle import (
     CommandFinished,
@@ -37,8 +38,8 @@ class ModelLoaded:
     """A model is there: what it is and, for each layer, how many units it has and what each of them weighs in parameters.
 
     `groups` counts the key-value groups, each of `heads / groups` heads that go together; `group_parameters` is what goes with
-    a whole group, `head_parameters` what goes with one head by itself. They are empty for a model whose heads share nothing
-    in a line that was written before groups were told, and are then filled in: every head is a group of its own.
+    a whole group, `head_parameters` what goes with one head by itself. `keeps_heads` says of which layers no head can go, since
+    all of them share the only key. Lines that were written before these were told have them filled in from the others.
     """
 
     model: str
@@ -54,11 +55,15 @@ class ModelLoaded:
     precision: str
     groups: Counts = ()
     group_parameters: Counts = ()
+    keeps_heads: tuple[bool, ...] = ()
 
     def __post_init__(self):
         if not self.groups:
             object.__setattr__(self, "groups", self.heads)
             object.__setattr__(self, "group_parameters", self.head_parameters)
+        if not self.keeps_heads:
+            kept = tuple(groups == 1 < heads for heads, groups in zip(self.heads, self.groups, strict=False))
+            object.__setattr__(self, "keeps_heads", kept)
 
 
 @dataclass(frozen=True)
@@ -104,34 +109,14 @@ class Residual:
 
 
 @dataclass(frozen=True)
-class RankCorrelation:
-    """How alike two criteria rank the "heads" or the "neurons": Spearman's correlation, −1 to 1, the mean over the `layers` in
-    which there is one; None where there is none in any."""
-
-    one: str
-    other: str
-    kind: str
-    correlation: float | None
-    layers: int
-
-
-@dataclass(frozen=True)
-class CriteriaCompared:
-    """Several criteria have scored the units, and every two of them were compared."""
-
-    criteria: tuple[str, ...]
-    correlations: tuple[RankCorrelation, ...]
-    tokens: int
-
-
-@dataclass(frozen=True)
 class PlanMade:
     """Which units go, what the model would weigh without them, and what compensation is foretold to leave of the error; no
     `residuals` where nothing is compensated.
 
     The shares are those that were asked for, or, where units compete, those that came of it; `notes` says what whole groups and
     limits made of them. Of several rounds the last is the one that is done, the others are on the way to it, unless they were
-    `laid`: with a recovery between rounds each is.
+    `laid`: with a recovery between rounds each is. `promised` is by how much the loss should rise, in nats per token, where a
+    suggestion was followed.
     """
 
     heads: tuple[Head, ...]
@@ -148,6 +133,7 @@ class PlanMade:
     round: int = 1
     rounds: int = 1
     laid: bool = False
+    promised: float | None = None
 
 
 @dataclass(frozen=True)
@@ -199,6 +185,11 @@ class Evaluated:
     corpus: str
     sequence_length: int
     dtype: str
+
+    @property
+    def protocol(self) -> tuple[str, int, int, str]:
+        """How it was measured; only what was measured alike can be compared."""
+        return self.corpus, self.tokens, self.sequence_length, self.dtype
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def after(standing: Standing, fact: Any) -> Standing:
             # A new plan starts from the model before it: what was measured since then no longer holds.
             return replace(_keep(standing, "baseline"), plan=fact, compensated=None, promise=None, rounds=rounds)
         case GatesChanged(reason="by hand"):
-            return replace(_keep(standing, "baseline"), gates=fact)
+            return replace(_keep(standing, "baseline"), gates=fact, promise=None)
         case GatesChanged():
             return replace(standing, gates=fact)
         case Compensated():
@@ -64,7 +64,7 @@ def after(standing: Standing, fact: Any) -> Standing:
         case SuggestionMeasured():
             return replace(standing, promise=fact)
         case Evaluated():
-            return replace(standing, perplexity={**standing.perplexity, fact.stage: fact})
+            return replace(standing, perplexity=beside(standing.perplexity, fact))
         case TextSampled():
             return replace(standing, samples={**standing.samples, fact.stage: fact})
         case RoundBegan(round=1):
@@ -87,6 +87,17 @@ def after(standing: Standing, fact: Any) -> Standing:
         case ModelSaved():
             return replace(standing, saved=fact)
     return standing
+
+
+def beside(found: Mapping[str, Evaluated], fact: Evaluated) -> dict[str, Evaluated]:
+    """A perplexity with those of other stages that were measured as it was; the others can be compared with it no more."""
+    return {stage: one for stage, one in found.items() if one.protocol == fact.protocol} | {fact.stage: fact}
+
+
+def recalled(shelved: Standing, now: Standing) -> Standing:
+    """What stood at a checkpoint, beside the baseline that stands now: it may have been measured in another way since."""
+    baseline = now.perplexity.get("baseline")
+    return replace(shelved, perplexity=beside(shelved.perplexity, baseline)) if baseline is not None else shelved
 
 
 def _keep(standing: Standing, *stages: str) -> Standing:

@@ -42,10 +42,10 @@ from engine.record.events import (
 )
 from engine.record.line import Stamped
 from engine.record.room import Room
-from engine.record.standing import Curve, Standing, after
+from engine.record.standing import Curve, Standing, after, recalled
 
 OF_THE_MODEL = (
-    *("model", "scores", "scored", "preview", "standing", "checkpoint"),
+    *("model", "scores", "scored", "compared", "preview", "suggested", "standing", "checkpoint"),
     *("parents", "shelved", "weights", "step", "arm"),
 )
 
@@ -211,7 +211,7 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
             state = replace(state, parents=parents, weights={**state.weights, fact.checkpoint: weights}, before=None)
             return _moved(state, fact.checkpoint)
         case Undone():
-            standing = state.shelved.get(fact.checkpoint, Standing())
+            standing = recalled(state.shelved.get(fact.checkpoint, Standing()), state.standing)
             return _moved(replace(state, standing=standing, step=None, arm=""), fact.checkpoint)
     return _measured(state, fact)
 
@@ -230,9 +230,10 @@ def _measured(state: RunState, fact: Any) -> RunState:
 
 
 def _moved(state: RunState, checkpoint: str | None) -> RunState:
-    """The model stands at another checkpoint; a preview holds for as long as its weights are the same."""
+    """The model stands at another checkpoint; what was found out about its units holds while its weights are the same."""
     same = state.weights.get(checkpoint) == state.weights.get(state.checkpoint)
-    return replace(state, checkpoint=checkpoint, preview=state.preview if same else None)
+    found = {} if same else dict.fromkeys(("preview", "suggested", "compared"))
+    return replace(state, checkpoint=checkpoint, **found)
 
 
 def _shelve(state: RunState) -> RunState:

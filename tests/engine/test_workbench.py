@@ -21,6 +21,7 @@ from engine.record import events as tell
 from engine.record.errors import BadInput, UnknownName
 from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Recipe, Schedule
+from engine.record.standing import Standing
 from engine.recovering import Recovery
 from engine.recovery.loop import train
 from engine.recovery.stepper import Diverged
@@ -292,17 +293,17 @@ def test_another_process_goes_on_where_this_one_stood(recipe, bench, tmp_path):
     """From the folder alone: the same logits, the same undo, the same calibration for a gate by hand."""
     do(bench, prune(recipe), tune(recipe), prune(recipe, criterion="random"))
     other = Workbench(tmp_path, recipe)
-    other.catch_up(ask.commands_of(recipe)[0], bench.desk.stand.name)
+    other.catch_up(ask.commands_of(recipe)[0], bench.desk.stand.name, Standing())
     for command in (ask.SetGate(0, 0, open=(0, 0) in bench.desk.overlay.plan.heads), ask.Undo(), ask.Undo(), ask.Undo()):
         assert torch.equal(seen(other), seen(bench)) and other.desk.stand == bench.desk.stand
         do(bench, command)
         other.desk.restore(bench.desk.stand.name or None) if isinstance(command, ask.SetGate) else do(other, command)
-    other.catch_up(ask.commands_of(recipe)[0], None)
+    other.catch_up(ask.commands_of(recipe)[0], None, Standing())
     do(other, prune(recipe))
     stand = other.desk.stand.name
     do(other, ask.SetGate(0, 0, open=(0, 0) in other.desk.overlay.plan.heads))
     wanted = seen(other)
-    other.catch_up(ask.commands_of(recipe)[0], stand)
+    other.catch_up(ask.commands_of(recipe)[0], stand, Standing())
     do(other, ask.SetGate(0, 0, open=(0, 0) in other.desk.overlay.plan.heads))
     assert torch.equal(seen(other), wanted)
     other.close()
@@ -376,7 +377,12 @@ def test_scores_are_those_of_the_model_without_what_lies_over_it(recipe, bench):
 
 @pytest.mark.parametrize(
     "command, field",
-    [("criterion", "criterion"), ("heads only", "criterion"), ("layers", "neurons.layers"), ("long", "calibration.sequence_length")],
+    [
+        ("criterion", "criterion"),
+        ("heads only", "criterion"),
+        ("layers", "neurons.layers"),
+        ("long", "calibration.sequence_length"),
+    ],
 )
 def test_a_pruning_that_is_impossible_changes_nothing(recipe, bench, command, field):
     """One sentence, the field, and the model as it was."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from engine.record.agreement import RankCorrelation
 from engine.record.events import (
     EVENTS,
     CheckpointSaved,
@@ -19,7 +20,6 @@ from engine.record.events import (
     ModelSaved,
     PlanMade,
     Previewed,
-    RankCorrelation,
     StepTrained,
     Suggested,
     SuggestionMeasured,
