@@ -15,7 +15,7 @@ from transformers.pytorch_utils import Conv1D
 
 from engine.models.anatomy import Anatomy, Layer, dissect, family_of, head_features, matrix, output_features
 from engine.models.families import Family
-from engine.models.reading import MISFITS
+from engine.models.reading import MISFITS, told
 from engine.record.errors import BadInput, shorten
 
 # By path of a projection which output and which input features stay; None: all of them.
@@ -63,7 +63,7 @@ def hollow(model_class: type[nn.Module], config: PreTrainedConfig) -> nn.Module:
         with torch.device("meta"):
             return model_class(config)
     except MISFITS as error:
-        raise BadInput(f"The config makes no {model_class.__name__}: {shorten(str(error), 160)}.") from error
+        raise BadInput(f"The config makes no {model_class.__name__}: {told(error)}.") from error
 
 
 def skeleton(model_class: type[nn.Module], config: PreTrainedConfig, kept: Kept) -> nn.Module:

@@ -53,7 +53,7 @@ def read_json(path: Path) -> dict:
     except FileNotFoundError:
         raise BadInput(f"There is no {path.name} in {shorten(str(path.parent))}, so it holds no model.") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{path.name} in {shorten(str(path.parent))} cannot be read as JSON: {_first(error)}.") from error
+        raise BadInput(f"{path.name} in {shorten(str(path.parent))} cannot be read as JSON: {told(error)}.") from error
     if not isinstance(value, dict):
         raise BadInput(f"{path.name} in {shorten(str(path.parent))} holds {shorten(value)} instead of a JSON object.")
     return value
@@ -83,7 +83,7 @@ def config_from(facts: dict, path: Path) -> tuple[type[transformers.PreTrainedMo
         with quiet():
             config = model_class.config_class.from_dict(facts)
     except MISFITS as error:
-        raise BadInput(f"{path.name} in {where} is no config of a {model_type}: {_first(error)}.") from error
+        raise BadInput(f"{path.name} in {where} is no config of a {model_type}: {told(error)}.") from error
     for name in COUNTS:
         if getattr(config, name) < 1:
             raise BadInput(f"{path.name} in {where} has {name} {getattr(config, name)}; it takes 1 or more.")
@@ -98,7 +98,7 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         with quiet():
             return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # what the reader in Rust raises is a plain Exception
-        raise BadInput(f"The tokenizer in {shorten(str(folder))} cannot be read: {_first(error)}.") from error
+        raise BadInput(f"The tokenizer in {shorten(str(folder))} cannot be read: {told(error)}.") from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -109,8 +109,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise BadInput(f"There is no {path.name} in {shorten(str(path.parent))}; the model is incomplete.") from None
     except (OSError, SafetensorError, *MISFITS) as error:
-        raise BadInput(f"{path.name} in {shorten(str(path.parent))} is no whole safetensors file: {_first(error)}.") from error
+        raise BadInput(f"{path.name} in {shorten(str(path.parent))} is no whole safetensors file: {told(error)}.") from error
 
 
-def _first(error: Exception) -> str:
+def told(error: Exception) -> str:
+    """What another library said of a file, in one line."""
+    if isinstance(error, KeyError):  # which says no more than the name that it looked for
+        return f"there is no {shorten(str(error.args[0]), 100)}"
     return shorten(" ".join(str(error).split()), 160)

@@ -24,7 +24,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from engine.models.anatomy import Anatomy, dissect
 from engine.models.narrow import Kept, fill, skeleton
-from engine.models.reading import MISFITS, config_from, quiet, read_config, read_json, read_tensors, read_tokenizer
+from engine.models.reading import MISFITS, config_from, quiet, read_config, read_json, read_tensors, read_tokenizer, told
 from engine.record.errors import BadInput, shorten
 from engine.record.events import ModelCut
 
@@ -101,6 +101,8 @@ def read_stored(folder: str | Path) -> Stored:
         raise BadInput(
             f"{shorten(str(folder))} has format {version}, and this Espalier reads up to {FORMAT}; install a newer one."
         )
+    if isinstance(version, int) and version < 1:
+        raise BadInput(f"{SIDECAR} in {shorten(str(folder))} has format {version}; there are the formats 1 to {FORMAT}.")
     try:
         return Stored.model_validate_json(json.dumps(_of_format_2(facts)))
     except ValidationError as error:
@@ -120,7 +122,7 @@ def load_pruned(folder: str | Path) -> tuple[nn.Module, PreTrainedTokenizerBase 
     stored = read_stored(folder)
     model_class, config = read_config(folder)
     if config.model_type != stored.family:
-        raise BadInput(f"{SIDECAR} speaks of a {shorten(stored.family)}, and config.json of a {config.model_type}.")
+        raise BadInput(f"{SIDECAR} speaks of the model type {shorten(stored.family)}, and config.json of {config.model_type!r}.")
     if stored.dense_config is not None:
         model_class, config = config_from(stored.dense_config, folder / SIDECAR)
     if config.num_hidden_layers != len(stored.layers):
@@ -141,6 +143,9 @@ def load_pruned(folder: str | Path) -> tuple[nn.Module, PreTrainedTokenizerBase 
         if first not in tensors or second in tensors:
             raise BadInput(f"{SIDECAR} ties {shorten(second)} to {shorten(first)}, which does not fit the names in {WEIGHTS}.")
         tensors[second] = tensors[first]
+    for name in stored.added_biases:
+        if name not in tensors:
+            raise BadInput(f"{SIDECAR} speaks of an added bias {shorten(name)}, and {WEIGHTS} has none of that name.")
     fill(model, tensors)
     if stored.sha256 is not None and digest(folder / WEIGHTS) != stored.sha256:  # last: what does not fit is told in more words
         raise BadInput(
@@ -187,10 +192,10 @@ def digest(path: Path) -> str:
 
 
 def _check_groups(stored: Stored, anatomy: Anatomy) -> None:
-    for told, layer in zip(stored.layers, anatomy.layers, strict=True):
-        found = groups_kept(tuple(told.heads), layer.heads, layer.groups) if layer.heads else []
-        if told.groups is not None and told.groups != found:
-            groups = shorten(told.groups)
+    for one, layer in zip(stored.layers, anatomy.layers, strict=True):
+        found = groups_kept(tuple(one.heads), layer.heads, layer.groups) if layer.heads else []
+        if one.groups is not None and one.groups != found:
+            groups = shorten(one.groups)
             raise BadInput(f"{SIDECAR} keeps the key-value groups {groups} of layer {layer.index}, and its heads are of {found}.")
 
 
@@ -200,7 +205,7 @@ def _generation(folder: Path) -> GenerationConfig:
         with quiet():
             return GenerationConfig.from_dict(facts)
     except MISFITS as error:
-        raise BadInput(f"{GENERATION} in {shorten(str(folder))} cannot be used: {shorten(str(error), 160)}.") from error
+        raise BadInput(f"{GENERATION} in {shorten(str(folder))} cannot be used: {told(error)}.") from error
 
 
 def _of_format_2(facts: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from engine.models.narrow import fill, hollow, kept_of, skeleton
 from engine.models.reading import quiet
 from engine.models.stored import FORMAT, GENERATION, SIDECAR, WEIGHTS, Stored, digest, groups_kept, load_pruned, weights_of
 from engine.pruning.card import card
+from engine.pruning.gates import has_closed
 from engine.record.errors import BadInput, shorten
 
 __all__ = ["load_pruned", "save"]
@@ -39,8 +40,8 @@ def save(
     The folder is written beside its place and renamed, so that it is there whole or not at all; a saved model that stood
     there before is replaced. `about` is what is known of the model: any of `base`, `espalier`, `recipe`, `history`, `protocol`
     and `results`, as `engine.models.stored.Stored` has them; it goes into `pruning.json` and into the model card. Raises
-    `BadInput` for an `about` that is no such thing, a folder that holds something else, and a model that could not be loaded
-    again.
+    `BadInput` for an `about` that is no such thing, a folder that holds something else, a model with closed gates, which are no
+    weights and would be lost, and a model that could not be loaded again.
     """
     folder = Path(folder).resolve()
     if folder.exists() and not (folder.is_dir() and ((folder / SIDECAR).is_file() or not any(folder.iterdir()))):
@@ -82,6 +83,11 @@ def _swap(beside: Path, folder: Path) -> None:
 
 def describe(model: nn.Module, tokenizer: bool, about: Mapping[str, object]) -> tuple[Stored, dict[str, Tensor]]:
     """What the files of a model will hold: the record, still without the digest of the weights, and the weights."""
+    if has_closed(model):
+        raise BadInput(
+            "This model has units closed by gates, which are no weights: saved like this it would come back without them; save "
+            "what cut(model, plan) returns, with the plan of those units."
+        )
     family, _ = family_of(model)
     kept = kept_of(model)
     with quiet():

@@ -5,7 +5,7 @@ gate on the attention weights would leave the value path open, and one on the pr
 first optimiser step.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -99,7 +99,7 @@ class Gates:
     def _hang(self) -> None:
         for layer in self.anatomy.layers:
             for path in (layer.attention_output, layer.mlp_output):
-                self._handles.append(self.model.get_submodule(path).register_forward_pre_hook(self._hook(path)))
+                self._handles.append(self.model.get_submodule(path).register_forward_pre_hook(_Hook(path, self._vectors)))
 
     def _take_down(self) -> None:
         for handle in self._handles:
@@ -115,19 +115,30 @@ class Gates:
         vector[closed] = 0
         self._vectors[path] = vector
 
-    def _hook(self, path: str) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor] | None]:
-        vectors = self._vectors
 
-        def multiply(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor] | None:
-            vector = vectors.get(path)
-            if vector is None:
-                return None
-            (features,) = inputs
-            if vector.dtype != features.dtype or vector.device != features.device:  # the model was moved, or autocast is on
-                vector = vectors[path] = vector.to(features)
-            return (features * vector,)  # [..., features]
+def has_closed(model: nn.Module) -> bool:
+    """Whether any unit of a model is closed by gates, whoever put them there."""
+    hooks = (hook for module in model.modules() for hook in module._forward_pre_hooks.values())
+    return any(isinstance(hook, _Hook) and hook.path in hook.vectors for hook in hooks)
 
-        return multiply
+
+class _Hook:
+    """The gates at one projection, which all gates of a set share by its path."""
+
+    def __init__(self, path: str, vectors: dict[str, Tensor]):
+        self.path, self.vectors = path, vectors
+
+    def __call__(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor] | None:
+        vector = self.vectors.get(self.path)
+        if vector is None:
+            return None
+        (features,) = inputs
+        if vector.dtype != features.dtype or vector.device != features.device:  # the model was moved, or autocast is on
+            vector = self.vectors[self.path] = vector.to(features)
+        return (features * vector,)  # [..., features]
+
+    def __deepcopy__(self, _: dict) -> "_Hook":
+        return self  # a copy of the model is behind the same gates
 
 
 def _by_layer(units: Iterable[Unit]) -> dict[int, list[int]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from copy import deepcopy
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from engine.models.anatomy import dissect
 from engine.models.narrow import kept_of
 from engine.pruning.checkpoint import load_pruned, save
 from engine.pruning.cut import cut
+from engine.pruning.export import export
 from engine.pruning.gates import Gates
 from engine.pruning.kept import present
 from engine.pruning.plan import Plan
@@ -184,6 +186,22 @@ def test_an_about_that_says_nothing_that_can_be_kept_is_refused(about, said, tmp
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("write", [save, export])
+def test_closed_gates_are_not_lost_in_a_file_but_refused(name, write, tmp_path):
+    """They are no weights: the sentence names what makes them so. Open ones, and a model cut meanwhile, hinder nothing."""
+    model, plan = make(name), Plan(neurons={(0, 1)})
+    with Gates(model) as gates:
+        gates.set(plan)
+        with pytest.raises(BadInput, match=r"save what cut\(model, plan\) returns"):
+            write(deepcopy(model), tmp_path / "model")
+        assert not (tmp_path / "model").exists()
+        write(cut(model, plan), tmp_path / "model")
+        gates.open(neurons=plan.neurons)
+        write(model, tmp_path / "open")
+    assert kept_of(load_pruned(tmp_path / "model")[0]).neurons[0] == (0, *range(2, 20))
+
+
 def test_a_model_that_somebody_else_narrowed_is_not_saved(tmp_path):
     """Nothing tells which of its units are left."""
     model = make("opt")
@@ -237,6 +255,9 @@ def test_a_newer_format_is_refused(saved):
         ({"layers": [{"heads": ["0"], "neurons": [0]}] * 2}, "integer"),
         ({"layers": 3}, "array"),
         ({"family": "opt"}, "'opt'"),
+        ({"format": 0}, "has format 0; there are the formats 1 to 2"),
+        ({"format": -7}, "has format -7"),
+        ({"added_biases": ["nowhere.bias"]}, "added bias 'nowhere.bias', and model.safetensors has none"),
         ({"format": "1"}, "format"),
         ({"shared": {}}, r"lm_head\.weight is missing"),
         ({"shared": {"lm_head.weight": "nothing"}}, "nothing"),
@@ -273,6 +294,7 @@ def test_weights_that_do_not_fit_are_refused(saved):
         ({"model_type": None}, "supported"),
         ({"n_head": 5}, "config"),
         ({"n_head": "three"}, "no config of a gpt2"),
+        ({"activation_function": "gelo"}, "makes no GPT2LMHeadModel: there is no 'gelo'"),
         ({"n_layer": 3}, "2 layers, and the config of 3"),
         ({"quantization_config": {"quant_method": "gptq"}}, "quantised"),
     ],
