@@ -19,8 +19,18 @@ from transformers import (
 from engine.models.anatomy import dissect, head_features, matrix
 from engine.pruning.cut import cut
 from engine.pruning.plan import Plan
+from engine.record.catalogue import FAMILIES as REGISTRY
 from engine.record.errors import BadInput
 from tests.families import CLASSES, CONFIGS, CONTEXT, FAMILIES, NAMES, VOCABULARY, gpt2, like_llama, make, tokens
+
+
+def test_every_family_of_the_folder_has_a_plain_model_in_the_tests():
+    """What must hold for all of them is tried with a new one too; without a config in `tests.families` this fails."""
+    assert (
+        {name.replace("-", "_") for name in REGISTRY.names()}
+        == set(FAMILIES)
+        == {CONFIGS[name]().model_type for name in FAMILIES}
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

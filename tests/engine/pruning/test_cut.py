@@ -140,6 +140,18 @@ def test_two_cuts_are_one_cut_along_the_union(name):
     assert kept_of(once).heads == ((1,), (0, 2))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_any_model_can_be_cut_again_until_nothing_is_left(name):
+    """A group and a neuron of every layer, then all the rest: as if cut at once, whatever the architecture's options."""
+    model = make(name)
+    anatomy = dissect(model)
+    every = every_head(anatomy), {(layer.index, neuron) for layer in anatomy.layers for neuron in range(layer.neurons)}
+    first = cut(model, Plan(groups(anatomy, *((layer.index, 0) for layer in anatomy.layers)), {(0, 1)}))
+    twice, once = cut(first, present(kept_of(first), Plan(*every))), cut(model, Plan(*every))
+    assert torch.equal(logits(twice), logits(once)) and kept_of(twice) == kept_of(once)
+    assert not any(layer.neurons for layer in dissect(twice).layers)
+
+
 GROUPED = ["llama-grouped", "qwen2-grouped", "qwen3-grouped", "gemma-wide-heads", "llama-nine-heads-three-groups"]
 
 
