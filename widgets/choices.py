@@ -121,18 +121,17 @@ def moved(choices: Choices, control: str, layers: int) -> Choices:
     return replace(choices, blocks=_blocks_shown(choices, asked, layers, shown))
 
 
-def without_effect(choices: Choices, layers: int) -> dict[str, str]:
-    """The controls that change nothing as the others stand, and why; for a model of `layers` layers."""
-    found = {}
-    if choices.shape == "uniform":
-        found["steepness"] = "Shape is uniform, so every layer loses the same share; choose linear or exponential to use this."
-    if choices.shape == "custom":
-        found["steepness"] = "Shape is custom, so Front, Middle and Back say it all; choose linear or exponential to use this."
-    there = set(block_of_layers(layers))
-    for number, block in enumerate(BLOCK_SLIDERS):
-        if number not in there:
-            found[block] = f"This model has no layer in its {block} block."
-    return found
+def adopted(choices: Choices, shares: Mapping[str, tuple[float, ...]]) -> Choices:
+    """The controls after they were given a share for each layer and kind; where nothing is to go the level is 0."""
+    choices = replace(choices, given=None, more=choices.more | {"allocation": "schedule"})
+    for kind, of_layers in shares.items():
+        choices = replace(choices, more=choices.more | {f"{kind}.layers": of_layers if any(of_layers) else None})
+        choices = _by_layer(choices, kind) if any(of_layers) else replace(choices, **{kind: 0.0})
+    takes = [kind for kind in KINDS if any(shares[kind])]
+    if not takes:
+        return replace(choices, shape="uniform")
+    blocks = _blocks(shares[takes[-1]], choices.blocks)
+    return replace(choices, shape="custom", blocks=blocks, apply_to="both" if len(takes) == 2 else takes[0])
 
 
 def criterion_help(name: str) -> str:

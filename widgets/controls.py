@@ -17,46 +17,12 @@ from engine.record.fields import model_field
 from engine.record.schedules import BLOCKS, SHAPES
 from widgets.choices import KINDS, MORE, OWN_FILE, Choices, criterion_help
 from widgets.form import Form
+from widgets.meanings import HELP, LABELS, MEANINGS, glossary
 
 OTHER = "another…"
-LABELS = {
-    "model": "Model", "model_name": "Name", "corpus": "Text", "corpus_path": "Path", "criterion": "Criterion",
-    "heads": "Heads", "neurons": "Neurons", "shape": "Shape", "steepness": "Steepness", "apply_to": "Apply to",
-    "front": "Front", "middle": "Middle", "back": "Back", "steps": "Recovery steps", "prompt": "Prompt",
-}  # fmt: skip
-HELP = {
-    "model": "The language model to prune. The first ones come with Espalier and need no network.",
-    "model_name": "A model's id on the hub, such as distilgpt2, or a folder on this machine.",
-    "corpus": "What is read: one part to train on, one to find the units that matter, one to measure perplexity on.",
-    "corpus_path": "A text file, a folder of them or a Wikipedia dump on this machine; or the id of a dataset of the hub.",
-    "criterion": model_field("criterion").reason,
-    "heads": f"Attention heads. {model_field('heads.level').reason}",
-    "neurons": f"Neurons of the MLPs. {model_field('neurons.level').reason}",
-    "shape": model_field("neurons.shape").reason,
-    "steepness": model_field("neurons.steepness").reason,
-    "apply_to": "What the shape and the three sliders below act on; the others are pruned alike in every layer.",
-    **{block: f"The share of units that goes from the {block} third of the layers." for block in BLOCKS},
-    "steps": f"Training after pruning. {model_field('tuning.steps').reason}",
-    "prompt": model_field("prompt").reason,
-}
-SHAPE_HELP = {
-    "uniform": "Every layer loses the same share.",
-    "linear": "The share grows evenly from the front block to the back one, to Steepness times as much.",
-    "exponential": "The same, but each block loses the same multiple of the one before it.",
-    "custom": "As Front, Middle and Back say.",
-}
 # The recipe's field that a refusal names → the control to put the sentence beside.
 FIELDS = {"tuning": "steps", "blocks": "front", "prompt": "prompt", "heads": "heads", "neurons": "neurons",
           "criterion": "criterion", "model": "model_name", "corpus": "corpus_path"}  # fmt: skip
-
-MEANINGS = {
-    "compensation": {
-        "none": "What is left stays as it is.",
-        "bias": "The mean of what the units wrote is added to the bias of the output projection.",
-        "least-squares": "Each output projection is fitted anew, so that what is left writes almost what all wrote.",
-        "sequential": "The same, layer by layer from the front, on what the pruned model sees there. It takes longer.",
-    }
-}
 
 # A text of the menu that needs more, as it begins in a recipe → what to write into the field below it.
 TAKING = {f"{name}:": entry.facts["ASKS"] for name, entry in CORPORA.entries.items() if "TAKES" in entry.facts}
@@ -82,7 +48,7 @@ class Controls:
             widget.observe(lambda _, name=name: self._note(name), names="value")
         self.more = Form("More choices", MORE, MEANINGS, self._note)
         self.show(choices)
-        self.widget = ipywidgets.VBox([*self._each.values(), self._error, self.more.toggle, _help()])
+        self.widget = ipywidgets.VBox([*self._each.values(), self._error, self.more.toggle, ipywidgets.HTML(glossary())])
         for last in self.widget.children[-2:]:
             last.layout.order = "99"
         self.widget.add_class("esp-controls")
@@ -187,8 +153,9 @@ class Controls:
         self.more.hold(reasons)
         for name, widget in self._each.items():
             reason = reasons.get(name, "")
-            if widget.disabled != bool(reason) or widget.tooltip != (reason or HELP[name]):
-                widget.disabled, widget.tooltip = bool(reason), reason or HELP[name]
+            tip = reason or (criterion_help(widget.value) if name == "criterion" else HELP[name])
+            if widget.disabled != bool(reason) or widget.tooltip != tip:
+                widget.disabled, widget.tooltip = bool(reason), tip
 
     def _is_as_set(self, name: str) -> bool:
         """Whether a slider stands where it was set, to a step: then what was set is what counts, with all its digits."""
@@ -235,7 +202,10 @@ def _build(choices: Choices) -> dict[str, ipywidgets.DOMWidget]:
         "model_name": text("model_name"),
         "corpus": menu("corpus", _corpora(choices)),
         "corpus_path": text("corpus_path"),
-        "criterion": menu("criterion", [(name, name) for name in CRITERIA.names()]),
+        "criterion": menu(
+            "criterion",
+            [(f"{name} ({entry.facts['COST'].replace('nothing', 'free')})", name) for name, entry in CRITERIA.entries.items()],
+        ),
         "heads": slider("heads"),
         "neurons": slider("neurons"),
         "shape": menu("shape", [(name, name) for name in SHAPES]),
@@ -285,14 +255,3 @@ def _corpora(choices: Choices) -> list[tuple[str, str]]:
     given = [("three paths, as the recipe has them", "as given")] if isinstance(choices.corpus, dict) else []
     taking = [("own file" if kind == OWN_FILE else CORPORA.entry(kind[:-1]).facts["LABEL"], kind) for kind in TAKING]
     return [*found, *taking, *given]
-
-
-def _help() -> ipywidgets.HTML:
-    """A fold with every help text, for those who cannot hover."""
-    items = [f"<dt>{html.escape(LABELS[name])}</dt><dd>{html.escape(HELP[name])}</dd>" for name in LABELS]
-    criteria = [f"<dt>{html.escape(name)}</dt><dd>{html.escape(criterion_help(name))}</dd>" for name in CRITERIA.names()]
-    shapes = [f"<dt>{name}</dt><dd>{text}</dd>" for name, text in SHAPE_HELP.items()]
-    return ipywidgets.HTML(
-        '<details class="esp-fold"><summary>What the controls mean</summary>'
-        f"<dl>{''.join(items)}</dl><h4>Criteria</h4><dl>{''.join(criteria)}</dl><h4>Shapes</h4><dl>{''.join(shapes)}</dl></details>"
-    )

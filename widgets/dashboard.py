@@ -22,6 +22,7 @@ from widgets.theme import theme_named
 from widgets.transport import Transport
 
 LEFT = ("runs", "memory")  # under the controls
+BELOW = ("model", "downloads", "suggestion")  # what is looked for first; whatever else there is comes after it
 ABOVE = ("importance", "shares", "perplexity", "loss", "text")  # the main loop, on one screen
 SENTENCE = "Prune the attention heads and MLP neurons of a language model, see what that does to its language, train it back."
 
@@ -59,7 +60,7 @@ class Dashboard:
             [
                 ipywidgets.HTML(f"<style>{theme.css()}</style>{_header(address)}"),
                 _grid(main, "esp-main"),
-                _grid(list(cards.values()), "esp-below"),
+                _grid([*(cards.pop(name) for name in BELOW), *cards.values()], "esp-below"),
                 ipywidgets.HTML(_footer()),
                 browser.widget,
             ]

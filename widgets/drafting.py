@@ -32,7 +32,7 @@ def asked_shares(recipe: Recipe, kind: str, layers: int) -> tuple[float, ...]:
 
 def head_counts(recipe: Recipe, model: ModelLoaded, shares: Sequence[float]) -> Counts:
     """So many heads go from each layer: whole key-value groups, to the nearest number of them, as far as cap and floor allow."""
-    groups = [_removable(heads, groups) for heads, groups in zip(model.heads, model.groups, strict=True)]
+    groups = [0 if keeps else groups for keeps, groups in zip(model.keeps_heads, model.groups, strict=True)]
     sizes = [_size(heads, groups) for heads, groups in zip(model.heads, model.groups, strict=True)]
     gone = _counts(recipe, recipe.heads, shares, groups, sizes)
     return tuple(groups * size for groups, size in zip(gone, sizes, strict=True))
@@ -60,10 +60,6 @@ def _counts(recipe: Recipe, schedule: Schedule, shares: Sequence[float], units: 
         most = count(schedule.cap, there, math.ceil(schedule.floor / size)) if layer in free else 0
         found.append(min(most, count(share, there)))
     return tuple(found)
-
-
-def _removable(heads: int, groups: int) -> int:
-    return 0 if groups == 1 < heads else groups  # a layer whose heads all share one key keeps it
 
 
 def _size(heads: int, groups: int) -> int:

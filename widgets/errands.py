@@ -2,6 +2,7 @@
 
 from engine.record import commands as ask
 from engine.record.events import GatesChanged
+from engine.record.state import RunState
 from widgets import words
 from widgets.transport import SMALLER
 from widgets.view import View
@@ -21,6 +22,11 @@ def pressed(button: str, view: View) -> tuple[ask.Command, ...]:
         case name if name == SMALLER:
             return (ask.Cut(recipe.evaluation if recipe else ask.Measuring()), ask.Save())
     return (getattr(ask, button)(),)
+
+
+def _is_bare_undo(state: RunState) -> bool:
+    """Whether an undo led to a model that is pruned and not trained."""
+    return state.standing.gates.reason == "undo" and words.is_pruned(state) and state.weights.get(state.checkpoint) is None
 
 
 class Errands:
@@ -50,7 +56,9 @@ class Errands:
             self.unwritten, self._rewritten = False, (state.checkpoint, recipe.prompt)
             return (ask.Sample(stage, recipe.prompt, seed=recipe.seed),)
         gates = state.standing.gates
-        if gates is not None and gates.reason == "by hand" and "pruned" not in state.standing.perplexity:
+        # After an undo what stood there may have been measured on another text than the baseline is now.
+        unknown = gates is not None and (gates.reason == "by hand" or _is_bare_undo(state))
+        if unknown and "pruned" not in state.standing.perplexity:
             if gates is self._measured:
                 return ()
             self._measured = gates

@@ -19,10 +19,11 @@ from engine.record.events import CommandFinished, CommandRefused, CommandStarted
 from engine.record.fields import explain
 from engine.record.recipe import Recipe
 from widgets import words
-from widgets.choices import BLOCK_SLIDERS, Choices, choices_of, moved, recipe_of, without_effect
+from widgets.choices import BLOCK_SLIDERS, Choices, adopted, choices_of, moved, recipe_of
 from widgets.controls import Controls
+from widgets.effects import without_effect
 from widgets.errands import BACKGROUND, Errands, pressed
-from widgets.requests import Download, NewRun, OpenRun, Press, Request
+from widgets.requests import Adopt, Download, NewRun, OpenRun, Press, Request
 from widgets.screen import Screen
 from widgets.session import LOADING, Refusal, Session, loaded_by
 from widgets.theme import Theme
@@ -204,6 +205,8 @@ class Pump:
                     self.session.begin(view.recipe or self.session.recipe)
                 case Download(what=what):
                     self._deliver(what, view)
+                case Adopt(heads=heads, neurons=neurons):
+                    self.controls.show(adopted(self.controls.read(), {"heads": heads, "neurons": neurons}))
                 case ask.SetGate() if not words.is_free(view.state) and view.state.doing not in SHORT:
                     raise BadInput("A head can be opened or closed when nothing else is being done; wait, or press Stop.")
                 case command:

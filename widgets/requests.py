@@ -24,10 +24,18 @@ class Download:
 
 
 @dataclass(frozen=True)
+class Adopt:
+    """Let the controls say these shares, one for each layer."""
+
+    heads: tuple[float, ...]
+    neurons: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Press:
     """A button was pressed; what that asks of the run depends on what the controls say at that moment."""
 
     button: str
 
 
-Request = OpenRun | NewRun | Download | Press
+Request = OpenRun | NewRun | Download | Adopt | Press

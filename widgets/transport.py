@@ -34,16 +34,9 @@ def refusals(view: View, waiting: bool = False) -> dict[str, str]:
     """Why each button can do nothing now; an empty sentence for one that can."""
     state, recipe = view.state, view.recipe
     busy = state.status in ("busy", "paused") and not words.is_free(state)
-    in_hand = state.doing or state.interrupted or ""
+    change, mend, pruned = words.not_free(state, waiting), words.not_sayable(view), words.is_pruned(state)
     if state.is_over:
-        return dict.fromkeys(BUTTONS, "This run is over.")
-    change = ""
-    if state.model is None:
-        change = "The model is not loaded yet."
-    elif not words.is_free(state) or waiting:
-        change = f"Wait until this is done: {words.DOING.get(in_hand, 'starting').lower()}; or stop it."
-    pruned = words.is_pruned(state)
-    mend = "" if recipe is not None else "First put the value right that is marked beside the controls."
+        return dict.fromkeys(BUTTONS, change)
     stands = "The controls ask for nothing but what stands already; move Heads or Neurons first."
     steps = recipe is not None and recipe.tuning.steps == 0
     idle = "Nothing is being done."

@@ -2,7 +2,7 @@
 
 import time
 
-from engine.record.events import Evaluated, ModelLoaded
+from engine.record.events import Evaluated, ModelLoaded, Previewed
 from engine.record.state import RunState
 from widgets.view import Draft, View
 
@@ -10,6 +10,8 @@ DOING = {
     "Load": "Loading the model and the text",
     "Score": "Scoring heads and neurons",
     "Preview": "Previewing what pruning would cost",
+    "Agree": "Comparing the criteria",
+    "Suggest": "Looking for the shares that should cost least",
     "Prune": "Pruning",
     "SetGate": "Changing a gate",
     "Evaluate": "Measuring perplexity",
@@ -31,6 +33,22 @@ def is_free(state: RunState) -> bool:
     if state.status == "idle":
         return not state.interrupted
     return state.status == "busy" and state.doing in BACKGROUND
+
+
+def not_free(state: RunState, waiting: bool = False) -> str:
+    """Why nothing can be asked of the model now; empty where it can. `waiting` says that something was asked and not begun."""
+    if state.is_over:
+        return "This run is over."
+    if state.model is None:
+        return "The model is not loaded yet."
+    if not is_free(state) or waiting:
+        return f"Wait until this is done: {DOING.get(state.doing or state.interrupted or '', 'starting').lower()}; or stop it."
+    return ""
+
+
+def not_sayable(view: View) -> str:
+    """Why the controls say nothing that could be done; empty where they do."""
+    return "" if view.recipe is not None else "First put the value right that is marked beside the controls."
 
 
 def is_pruned(state: RunState) -> bool:
@@ -95,7 +113,8 @@ def draft_words(view: View) -> str:
     if view.preview is not None:
         return (
             words
-            + f"Perplexity would be {view.preview.perplexity:,.1f}{_against(view.state.standing.perplexity.get('baseline'))}."
+            + f"Perplexity would be {view.preview.perplexity:,.1f}"
+            + f"{_against(view.preview, view.state.standing.perplexity.get('baseline'))}."
         )
     if view.recipe is None:
         return words + "Perplexity waits for the marked value."
@@ -134,8 +153,11 @@ def _counted(draft: Draft, model: ModelLoaded) -> str:
     )
 
 
-def _against(baseline: Evaluated | None) -> str:
-    return f", baseline {baseline.perplexity:,.1f}" if baseline is not None else ""
+def _against(preview: Previewed, baseline: Evaluated | None) -> str:
+    if baseline is None:
+        return ""
+    alike = (preview.tokens, preview.sequence_length) == (baseline.tokens, baseline.sequence_length)
+    return f", baseline {baseline.perplexity:,.1f}" if alike else "; the baseline was measured on another amount of text"
 
 
 def _how_far(state: RunState, rate: float | None) -> str:

@@ -15,10 +15,11 @@ from engine.pruning.evidence import Evidence
 from engine.pruning.overlay import Overlay
 from engine.pruning.plan import Plan
 from engine.pruning.sensitivity import sensing
+from engine.record.catalogue import unscored
 from engine.record.commands import Preview, Prune, Suggest
 from engine.record.errors import BadInput, blaming, shorten
 from engine.record.lifecycle import Progressed
-from engine.record.recipe import Recipe, unscored
+from engine.record.recipe import Recipe
 
 Wish = Recipe | Prune | Preview | Suggest
 
@@ -71,7 +72,7 @@ def suggesting_share(
 def check_criterion(wish: Wish) -> None:
     """Raise `BadInput`, blaming the criterion, where it does not score all that is to go: before it has scored anything."""
     with blaming("criterion"):
-        why = unscored(wish.criterion, wish.heads, wish.neurons)
+        why = unscored(wish.criterion, [kind for kind in KINDS if getattr(wish, kind).takes_any])
         if why:
             raise BadInput(f"criterion {shorten(wish.criterion)} {why}.")
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -137,6 +137,16 @@ def check_model(name: str) -> str:
     if is_path(name) and (listed or "/" in name or Path(name).is_dir()):
         return name
     raise UnknownName("model", name, model_names())
+
+
+def unscored(criterion: str, kinds: Iterable[str]) -> str:
+    """Why a criterion cannot choose among these kinds of unit, "heads" and "neurons", as the end of a sentence that begins with
+    it; empty where it can. Raises `UnknownName` for an unknown criterion."""
+    scored = CRITERIA.entry(criterion).facts["UNITS"]
+    for kind in kinds:
+        if kind not in scored:
+            return f"scores {' and '.join(scored)} only; let none of the {kind} go (level 0) or choose another criterion"
+    return ""
 
 
 def packaged(name: str) -> Packaged | None:

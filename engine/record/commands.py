@@ -245,6 +245,11 @@ def preview_of(recipe: Recipe) -> Preview:
     return Preview(**{field.name: getattr(recipe, field.name) for field in fields(Preview)})
 
 
+def suggest_of(recipe: Recipe, share: float) -> Suggest:
+    """The suggestion of how to take a share of all parameters as a recipe would."""
+    return Suggest(share, **{each.name: getattr(recipe, each.name) for each in fields(Suggest) if each.name != "share"})
+
+
 def commands_of(recipe: Recipe) -> tuple[Command, ...]:
     """The commands that carry a recipe out from start to end, in order."""
     measuring, calibration, seed = recipe.evaluation, recipe.calibration, recipe.seed

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from engine.record.catalogue import CORPORA, CRITERIA, METHODS, check_model, is_path
+from engine.record.catalogue import CORPORA, CRITERIA, METHODS, check_model, is_path, unscored
 from engine.record.errors import BadInput, UnknownName, shorten
 from engine.record.knobs import knob
 from engine.record.schedules import shares
@@ -241,7 +241,7 @@ class Recipe(_Frozen):
 
     @model_validator(mode="after")
     def _a_criterion_for_all_that_goes(self) -> "Recipe":
-        why = unscored(self.criterion, self.heads, self.neurons)
+        why = unscored(self.criterion, [kind for kind in ("heads", "neurons") if getattr(self, kind).takes_any])
         if why:
             raise _impossible("criterion", self.criterion, why)
         return self
@@ -255,18 +255,6 @@ class Recipe(_Frozen):
     @classmethod
     def _a_prompt(cls, prompt: str) -> str:
         return check_prompt(prompt)
-
-
-def unscored(criterion: str, heads: Schedule, neurons: Schedule) -> str:
-    """Why a criterion cannot choose all that is to go, as the end of a sentence that begins with it; empty where it can.
-
-    Known before anything is scored. Raises `UnknownName` for an unknown criterion.
-    """
-    scores = CRITERIA.entry(criterion).facts["UNITS"]
-    for kind, schedule in (("heads", heads), ("neurons", neurons)):
-        if kind not in scores and schedule.takes_any:
-            return f"scores {' and '.join(scores)} only; let none of the {kind} go (level 0) or choose another criterion"
-    return ""
 
 
 def check_corpus(spec: Any) -> str | dict[str, str]:

@@ -8,7 +8,8 @@ from engine.record.lifecycle import MemoryEstimated, MemorySampled
 
 @dataclass(frozen=True)
 class Room:
-    """By command ("Load", "Score" …): the last estimate, and the most bytes that the worker was seen to hold during it."""
+    """By command ("Load", "Score" …), the newest last: the last estimate, and the most bytes that the worker was seen to hold
+    meanwhile."""
 
     estimates: Mapping[str, MemoryEstimated] = field(default_factory=dict)
     peaks: Mapping[str, int] = field(default_factory=dict)
@@ -16,7 +17,8 @@ class Room:
     def foretold(self, estimate: MemoryEstimated) -> "Room":
         """With one more estimate; what was measured of that command before belonged to another."""
         peaks = {command: peak for command, peak in self.peaks.items() if command != estimate.command}
-        return replace(self, estimates={**self.estimates, estimate.command: estimate}, peaks=peaks)
+        earlier = {command: one for command, one in self.estimates.items() if command != estimate.command}
+        return replace(self, estimates={**earlier, estimate.command: estimate}, peaks=peaks)
 
     def seen(self, command: str, samples: Iterable[MemorySampled]) -> "Room":
         """With what was sampled while that command was carried out ("": none was)."""

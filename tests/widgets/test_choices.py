@@ -9,7 +9,7 @@ from engine.record.commands import Load, Preview, Prune, Sample, Score, Tune
 from engine.record.fields import explain
 from engine.record.recipe import Recipe, Schedule, Tuning
 from engine.record.schedules import shares
-from widgets.choices import KINDS, Choices, choices_of, moved, recipe_as_asked, recipe_of, without_effect
+from widgets.choices import KINDS, Choices, adopted, choices_of, moved, recipe_as_asked, recipe_of
 
 UNIFORM = Recipe(heads=Schedule(level=0.3), neurons=Schedule(level=0.3))
 SHOWN = (
@@ -139,11 +139,18 @@ def test_later_commands_change_the_recipe_that_a_late_page_shows() -> None:
     assert (recipe.compensation, recipe.rounds, recipe.device, recipe.cut) == ("bias", 3, "cpu", False)
 
 
-def test_a_control_that_changes_nothing_says_why() -> None:
-    """Steepness where the shape is uniform or custom; the slider of a block that the model has no layer in; no other."""
-    choices = choices_of(Recipe(neurons=Schedule(level=0.3, shape="linear")), 6)
-    assert without_effect(choices, 6) == {}
-    for shape in ("uniform", "custom"):
-        found = without_effect(replace(choices, shape=shape), 6)
-        assert set(found) == {"steepness"} and shape in found["steepness"] and "linear" in found["steepness"]
-    assert set(without_effect(replace(choices, shape="exponential"), 1)) == {"front", "back"}
+def test_shares_that_were_suggested_are_taken_into_the_controls() -> None:
+    """Layer by layer, the levels their means; where nothing is to go there is nothing by layer; the recipe says just that."""
+    before = choices_of(Recipe(allocation="suggest", heads=Schedule(shape="custom", blocks=(0.1, 0.2, 0.3))), 3)
+    choices = adopted(before, {"heads": (0.0, 0.0, 0.0), "neurons": (0.1, 0.4, 0.25)})
+    assert (choices.heads, choices.neurons, choices.given) == (0.0, 0.25, None)
+    assert (choices.shape, choices.apply_to, choices.blocks) == ("custom", "neurons", (0.1, 0.4, 0.25))
+    recipe = recipe_of(choices, Recipe())
+    assert recipe.allocation == "schedule" and not recipe.heads.takes_any
+    assert recipe.neurons.shares(3) == (0.1, 0.4, 0.25)
+    both = adopted(choices, {"heads": (0.5, 0.0, 0.0), "neurons": (0.1, 0.4, 0.25)})
+    assert recipe_of(both, Recipe()).heads.shares(3) == (0.5, 0.0, 0.0)
+    shown = choices_of(recipe_of(both, Recipe()), 3)
+    assert (shown.shape, shown.apply_to, shown.blocks) == (both.shape, both.apply_to, both.blocks), "as after a reload"
+    none = adopted(both, {"heads": (0.0,) * 3, "neurons": (0.0,) * 3})
+    assert not any(getattr(recipe_of(none, Recipe()), kind).takes_any for kind in KINDS)

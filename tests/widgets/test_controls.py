@@ -2,8 +2,9 @@
 
 import pytest
 
+from engine.record.catalogue import CRITERIA
 from engine.record.recipe import Recipe, Schedule
-from widgets.choices import choices_of
+from widgets.choices import choices_of, criterion_help
 from widgets.controls import HELP, LABELS, OTHER, Controls
 
 WORDS = ("Model", "Text", "Criterion", "Heads", "Neurons", "Shape", "Steepness", "Apply to", "Front", "Middle", "Back",
@@ -133,3 +134,19 @@ def test_what_a_browser_rounds_to_a_step_is_no_movement(controls: Controls, touc
     controls._each["front"].value = 0.15
     assert controls.drain() == ["front"]
     assert controls.read().blocks == (0.15, 0.34, 0.544)
+
+
+def test_the_menu_of_criteria_says_what_each_costs_and_its_tooltip_what_it_goes_by() -> None:
+    """The chosen one's, as it is chosen; the other controls keep their help."""
+    controls = Controls(choices_of(Recipe(), 3), lambda: None)
+    menu = controls._each["criterion"]
+    assert dict(menu.options) == {
+        f"{name} ({'free' if entry.facts['COST'] == 'nothing' else entry.facts['COST']})": name
+        for name, entry in CRITERIA.entries.items()
+    }
+    for name in ("taylor", "ablation"):
+        menu.value = name
+        controls.hold({})
+        assert menu.tooltip == criterion_help(name) and controls._each["heads"].tooltip == HELP["heads"]
+    controls.hold({"criterion": "Wait."})
+    assert menu.tooltip == "Wait."

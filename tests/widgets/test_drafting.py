@@ -8,7 +8,8 @@ from transformers import AutoModelForCausalLM
 
 from engine.models.anatomy import dissect
 from engine.pruning.allocate import by_schedule, parts_of, plan_of, shares_of
-from engine.pruning.plan import Scores
+from engine.pruning.cut import cut
+from engine.pruning.plan import Plan, Scores
 from engine.record import events as tell
 from engine.record.commands import fingerprint, preview_of
 from engine.record.recipe import Protection, Recipe, Schedule
@@ -37,16 +38,23 @@ BUDGETED = Recipe(heads=Schedule(level=0.5), neurons=Schedule(level=0.5), alloca
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=range(len(RECIPES)))
 @pytest.mark.parametrize("config", MODELS.values(), ids=MODELS)
-def test_the_page_counts_what_the_engine_takes(config: object, recipe: Recipe) -> None:
-    """The same heads by name, and as many neurons of each layer."""
+@pytest.mark.parametrize("first", [False, True], ids=["dense", "cut"])
+def test_the_page_counts_what_the_engine_takes(config: object, recipe: Recipe, first: bool) -> None:
+    """The same heads by name, and as many neurons of each layer; also of a model that has one key-value group left by a cut,
+    which may go, unlike one that the model was built with."""
     torch.manual_seed(0)
-    anatomy = dissect(AutoModelForCausalLM.from_config(config))
+    model = AutoModelForCausalLM.from_config(config)
+    whole = dissect(model)
+    gone = {(layer.index, head) for layer in whole.layers for group in layer.removable_groups[1:] for head in group}
+    anatomy = dissect(cut(model, Plan(gone, {(0, 3)}))) if first else whole
     heads = tuple(tuple(torch.rand(layer.heads).tolist()) for layer in anatomy.layers)
     neurons = tuple(tuple(torch.rand(layer.neurons).tolist()) for layer in anatomy.layers)
     schedules = {"heads": recipe.heads, "neurons": recipe.neurons}
     parts = parts_of(Scores(heads, neurons), anatomy, schedules, recipe.protect)
     plan = plan_of(parts, by_schedule(parts, shares_of(schedules, 4, recipe.protect)))
-    told = {name: tuple(getattr(layer, name) for layer in anatomy.layers) for name in ("heads", "neurons", "groups")}
+    told = {
+        name: tuple(getattr(layer, name) for layer in anatomy.layers) for name in ("heads", "neurons", "groups", "keeps_heads")
+    }
     model = replace(LOADED, head_parameters=(1,) * 4, neuron_parameters=(1,) * 4, group_parameters=(1,) * 4, **told)
 
     of_heads, of_neurons = (drafting.asked_shares(recipe, kind, 4) for kind in schedules)

@@ -35,6 +35,19 @@ def test_a_text_of_the_prompt_that_stands_is_left_alone() -> None:
     assert not any(isinstance(each, ask.Sample) for each in Errands().next(view(Recipe().prompt), 9.0))
 
 
+def test_what_an_undo_leaves_unmeasured_is_measured_again() -> None:
+    """It stood beside a baseline on another text. A recovered model's pruned one is no more, and a bare one has none."""
+    back = (*PRUNED[:2], tell.CheckpointSaved("step-2", "step-1", "prune"), tell.Undone("step-1"), gates(reason="undo"))
+    here = view(Recipe().prompt, *back)
+    assert "pruned" not in here.state.standing.perplexity
+    errands = Errands()
+    assert errands.next(here, 9.0)[0] == ask.Evaluate("pruned", Recipe().evaluation)
+    assert not any(isinstance(each, ask.Evaluate) for each in errands.next(here, 9.0))
+    trained = replace(here, state=replace(here.state, weights={"step-1": "step-1"}))
+    for other in (trained, view(Recipe().prompt, tell.Undone(None), gates((), reason="undo"))):
+        assert not any(isinstance(each, ask.Evaluate) for each in Errands().next(other, 9.0))
+
+
 def test_a_preview_is_asked_for_once_until_something_else_was() -> None:
     """A refusal of it is not answered by asking again."""
     errands, here = Errands(), view(Recipe().prompt)

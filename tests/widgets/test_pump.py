@@ -18,7 +18,7 @@ from engine.record.recipe import Recipe, Schedule
 from tests.widgets.charts.states import previewed
 from tests.widgets.page import NOTHING, SCORES, Page, asked, gates, measured, opened, tell_run
 from widgets.address import Address
-from widgets.requests import Download, NewRun, OpenRun
+from widgets.requests import Adopt, Download, NewRun, OpenRun
 from widgets.view import Drawn, View
 
 
@@ -519,6 +519,19 @@ def test_what_the_fold_says_is_previewed_and_pruned(page: Page) -> None:
     prune = next(each for each in asked(page.session.client) if isinstance(each, ask.Prune))
     assert (prune.compensation, prune.ridge, prune.rounds, prune.seed, prune.allocation) == ("bias", 5.0, 2, 3, "global")
     assert (prune.calibration.tokens, prune.protect.first) == (2048, 1)
+
+
+def test_suggested_shares_are_taken_into_the_controls_and_previewed(page: Page) -> None:
+    """Into the fold that nobody has opened, and above it; what is pruned is just them."""
+    page.tick()
+    before = len(asked(page.session.client))
+    page.pump.act(Adopt((0.0,) * 6, (0.5, 0.25, 0.0, 0.0, 0.0, 0.75)))
+    page.tick()
+    page.tick()
+    (preview,) = asked(page.session.client, before)
+    assert isinstance(preview, ask.Preview) and preview.neurons.shares(6) == (0.5, 0.25, 0.0, 0.0, 0.0, 0.75)
+    assert not preview.heads.takes_any and (page.shown("heads"), page.shown("neurons")) == (0.0, 0.25)
+    assert page.view.draft.neuron_counts == (50, 25, 0, 0, 0, 75)
 
 
 def test_another_device_takes_a_run_of_its_own(page: Page) -> None:

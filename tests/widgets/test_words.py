@@ -60,6 +60,9 @@ def test_a_draft_says_what_goes_what_that_saves_and_what_it_costs() -> None:
     assert "save 12,600 parameters (1.3%)" in said
     assert "being measured" in said
     found = previewed(draft, 50.0, recipe)
+    other = words.draft_words(View(replace(state, preview=found), draft, LIGHT, recipe))
+    assert "would be 50.0; the baseline was measured on another amount of text." in other
+    found = replace(found, tokens=1000)
     assert "would be 50.0, baseline 40.0." in words.draft_words(View(replace(state, preview=found), draft, LIGHT, recipe))
     assert words.draft_words(View(state, None, LIGHT, recipe)) == ""
 

@@ -10,6 +10,7 @@ import numpy as np
 from bqplot import ColorScale, GridHeatMap, LinearScale, Lines, Tooltip
 
 from engine.record.commands import SetGate
+from engine.record.events import ModelLoaded
 from widgets.drawing import axis, every, figure, icon, legend, line, notice, put, say, short, strokes
 from widgets.theme import Theme
 from widgets.view import Act, Drawn, View
@@ -154,7 +155,7 @@ class _Importance:
         state = self.shown.state
         scored = "" if state.scores else " Not scored yet."
         would = f", {len(set(draft) - set(closed))}{' more' if closed else ''} would go" if draft else ""
-        return f"{len(closed)} of {sum(state.model.heads)} heads closed{would}.{scored}"
+        return f"{len(closed)} of {sum(state.model.heads)} heads closed{would}.{scored} {shared(state.model)}".rstrip()
 
     def _closed(self) -> tuple[tuple[int, int], ...]:
         gates = self.shown.state.standing.gates if self.shown else None
@@ -187,6 +188,19 @@ class _Importance:
         would = ", would go" if draft and (layer, head) in draft.heads else ""
         stands = "closed" if (layer, head) in self._closed() else "open"
         put(self.told, value=line(f"Layer {layer}, head {head} is {stands}{scored}{would}.", "says"))
+
+
+def shared(model: ModelLoaded) -> str:
+    """Which heads go together and which stay, in a sentence each; empty where every head has a key of its own."""
+    sizes = {heads // groups for heads, groups in zip(model.heads, model.groups, strict=True) if groups}
+    many = " or ".join(map(str, sorted(sizes)))
+    together = f"Heads that share a key go together, {many} at a time." if max(sizes, default=1) > 1 else ""
+    kept = [str(layer) for layer, keeps in enumerate(model.keeps_heads) if keeps]
+    if not kept:
+        return together
+    if len(kept) == len(model.heads):
+        return "No head can go: in every layer all heads share the only key."
+    return f"{together} No head of layer {', '.join(kept)} can go: all of them share the only key."
 
 
 def _frame(layer: int, head: int, inset: float) -> list[tuple[float, float]]:

@@ -1,6 +1,6 @@
 """Memory in use since the run began: by the process that computes, by the whole machine, and by the accelerator where there is
-one, each with its limit. Look whether the machine comes near its limit while a model trains: past it the run would be ended. The
-chart shows samples as they were taken and knows nothing of what used the memory."""
+one, each with its limit. Look whether the machine comes near its limit while a model trains: past it the run would be ended.
+Below stands what a command was expected to hold, told before it begins, and what it held. Samples are shown as they came."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,12 @@ import numpy as np
 from bqplot import LinearScale, Lines
 
 from engine.record.events import MemorySampled
+from engine.record.room import Room
+from engine.record.state import RunState
 from widgets.drawing import axis, columns, figure, legend, line, notice, percent, put, say, swatch, thin, ticks
 from widgets.theme import Theme
 from widgets.view import Act, Drawn, View
+from widgets.words import size
 
 TITLE = "Memory"
 GIB = 2**30
@@ -50,13 +53,14 @@ class _Memory:
         self.widget = ipywidgets.VBox([self.figure, self.legend, self.gauge])
         self.widget.add_class("esp-memory")
         self.shown: Samples | None = None
+        self.room: Room | None = None
 
     def draw(self, view: View) -> None:
         """Show the samples that the run has."""
-        samples = view.state.memory
-        if samples is self.shown:
+        samples, room = view.state.memory, view.state.room
+        if samples is self.shown and room is self.room:
             return
-        self.shown = samples
+        self.shown, self.room = samples, room
         start = samples[0][0] if samples else 0.0
         end = max(1.0, (samples[-1][0] - start) / 60) if samples else 1.0
         last = samples[-1][1] if samples else None
@@ -73,10 +77,13 @@ class _Memory:
         put(self.left, tick_values=np.array(ticks(0, top, 3)))
         there = [each for each in self.lines if last and getattr(last, each) is not None]
         put(self.legend, value=legend([*(self.entries[each] for each in there), *([self.limit] if last else [])]))
-        put(self.gauge, value=_gauge(last) if last else line("Memory has not been measured yet.", "says"))
+        gauge = _gauge(last) if last else line("Memory has not been measured yet.", "says")
+        process = line(f"The process has {last.process / GIB:.1f} GiB.", "says") if last else ""
+        put(self.gauge, value=gauge + (_expected(view.state) or process))
         say(self.words, *(() if last else ("No data yet", "Measured while a worker runs")))
 
 
+WHAT = {"Load": "Loading", "Score": "Scoring", "Preview": "Previewing", "Prune": "Pruning", "Tune": "Recovering"}
 NAMES = {"process": "process", "system": "machine", "accelerator": "accelerator"}
 TOTALS = {"system": "system_total", "accelerator": "accelerator_total"}
 
@@ -86,8 +93,21 @@ def _gauge(last: MemorySampled) -> str:
     bars = [("Machine", last.system, last.system_total)]
     if last.accelerator is not None and last.accelerator_total:
         bars.append(("Accelerator", last.accelerator, last.accelerator_total))
-    said = "".join(_bar(*bar) for bar in bars)
-    return said + line(f"The process has {last.process / GIB:.1f} GiB.", "says")
+    return "".join(_bar(*bar) for bar in bars)
+
+
+def _expected(state: RunState) -> str:
+    """What the command in hand, or the last one that was foretold, is expected to hold, and what it held; in a line of a narrow
+    card. A preview is no news: it takes what a pruning takes."""
+    found = {name: one for name, one in state.room.estimates.items() if name != "Preview" or name == state.doing}
+    if not found:
+        return ""
+    name, told = list(found.items())[-1]
+    what, held = WHAT.get(name, name), state.room.peaks.get(name)
+    if state.doing != name and held is not None:
+        return line(f"{what} held {size(held)}; expected: {size(told.total)}.", "says")
+    tight = "" if told.fits else f" <b>That is more than the {size(told.available)} that are there.</b>"
+    return line(f"{what} should hold {size(told.total)}.{tight}", "says")
 
 
 def _bar(name: str, used: int, total: int) -> str:

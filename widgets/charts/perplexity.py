@@ -110,18 +110,11 @@ class _Perplexity:
 
 
 def _protocol(found: Mapping[str, Evaluated]) -> str:
-    """Under which protocol each stage was measured: one sentence where it is the same for all."""
-    stages: dict[tuple, list[str]] = {}
-    for stage, each in found.items():
-        stages.setdefault((each.corpus, each.tokens, each.sequence_length, each.dtype), []).append(STAGES.get(stage, stage))
-    said = [
-        f"{escape(corpus)}, evaluation split, {tokens:,} tokens in blocks of {length:,}, {escape(dtype)}"
-        + (f" ({', '.join(which)})" if len(stages) > 1 else "")
-        for (corpus, tokens, length, dtype), which in stages.items()
-    ]
-    if len(said) < 2:
-        return f"{said[0]}." if said else ""
-    return f"<b>Not measured alike:</b> {'; '.join(said)}."
+    """Under which protocol the stages were measured, which is the same for all that a run's state has; empty where none was."""
+    if not found:
+        return ""
+    corpus, tokens, length, dtype = next(iter(found.values())).protocol
+    return f"{escape(corpus)}, evaluation split, {tokens:,} tokens in blocks of {length:,}, {escape(dtype)}."
 
 
 def _summary(found: Mapping[str, Evaluated], preview: Previewed | None) -> str:

@@ -3,6 +3,8 @@ colour of the layer's block. Hollow bars are what the controls would make of it.
 or only with how much. Below stands the error that compensation is foretold to leave in what a part of a layer writes, where it is
 largest, as a share of how much that varies. The chart counts units and knows nothing of which ones went."""
 
+from html import escape
+
 import ipywidgets
 import numpy as np
 from bqplot import Bars, LinearScale, OrdinalScale, Tooltip
@@ -85,7 +87,7 @@ class _Shares:
         if draft is not None:
             would = [_shares(draft.head_counts, model.heads), _shares(draft.neuron_counts, model.neurons)]
             put(self.hollow, stroke_width=1.2 if layers <= 16 else 0.6, x=np.arange(layers), y=np.array(would))
-        told = (_summary(stands, blocks), _foretold(view), _kept(view))
+        told = (_summary(stands, blocks), _noted(view), _foretold(view), _kept(view))
         put(self.says, value=line(" ".join(filter(None, told)), "says"))
 
 
@@ -115,6 +117,12 @@ def _foretold(view: View) -> str:
     worst = max(found, key=lambda each: each.relative)
     part = "attention" if worst.part == "attention" else "MLP"
     return f"Error foretold: at most {percent(worst.relative)} ({part}, layer {worst.layer})."
+
+
+def _noted(view: View) -> str:
+    """What whole groups and limits have made of the shares, while the plan that they were made for is what the controls ask."""
+    plan = view.state.standing.plan
+    return escape(" ".join(plan.notes)) if plan is not None and view.draft is None else ""
 
 
 def _kept(view: View) -> str:

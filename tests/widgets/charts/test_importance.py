@@ -1,5 +1,7 @@
 """The map of heads: what a shade, a cross and a frame say, and what a click and the keyboard do."""
 
+from dataclasses import replace
+
 import ipywidgets
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from engine.record.commands import SetGate
 from engine.record.events import UnitsScored
 from tests.widgets.charts.states import drafted, folded, gates, loaded, scored
 from tests.widgets.charts.test_charts import built, inside, words
-from widgets.charts.importance import shades
+from widgets.charts.importance import shades, shared
 from widgets.theme import LIGHT
 from widgets.view import View
 
@@ -135,3 +137,17 @@ def test_the_legend_says_in_words_what_a_shade_means(drawn):
     drawn.draw(View(folded(loaded(HEADS), flat), None, LIGHT))
     assert "score: pale ≤ 1.45, dark ≥ 9.55" in words(drawn)
     assert "scored by magnitude, low goes first" in words(drawn)
+
+
+def test_heads_that_share_a_key_are_told_of():
+    """How many go together, and in which layers none can go; nothing where every head has a key of its own."""
+    model = loaded((6,) * 3)
+    assert shared(model) == ""
+    assert shared(replace(model, groups=(3,) * 3)) == "Heads that share a key go together, 2 at a time."
+    some = replace(model, groups=(1, 6, 1), keeps_heads=(True, False, True))
+    assert shared(some).endswith("No head of layer 0, 2 can go: all of them share the only key.")
+    every = replace(model, groups=(1,) * 3, keeps_heads=(True,) * 3)
+    assert shared(every) == "No head can go: in every layer all heads share the only key."
+    drawn = built("importance")
+    drawn.draw(View(folded(every), None, LIGHT))
+    assert "0 of 18 heads closed. Not scored yet. No head can go" in words(drawn)

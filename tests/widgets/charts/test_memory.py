@@ -1,9 +1,12 @@
 """Memory over time: in GiB, under its limits, with a gauge in words."""
 
+from dataclasses import replace
+
 import bqplot
 import pytest
 
 from engine.record.events import MemorySampled
+from engine.record.lifecycle import CommandFinished, CommandStarted, MemoryEstimated
 from tests.widgets.charts.states import GIB, folded, remembered
 from tests.widgets.charts.test_charts import built, inside, words
 from widgets.theme import LIGHT
@@ -46,3 +49,20 @@ def test_hours_of_samples_stay_a_few_hundred_points():
     drawn = built("memory")
     drawn.draw(View(folded(*samples), None, LIGHT))
     assert lines(drawn)["process"].x.size <= 300 and lines(drawn)["process"].y.max() == 7
+
+
+def test_what_a_command_was_expected_to_hold_stands_beside_what_it_held():
+    """While it runs what is expected, with a warning where there is less; afterwards both; a preview is no news."""
+    drawn, tune = built("memory"), MemoryEstimated("Tune", 900_000_000, 400_000_000, 800_000_000)
+    prune = MemoryEstimated("Prune", 500_000_000, 400_000_000, 8_000_000_000)
+    begun = [CommandStarted(1, "Prune"), prune]
+    drawn.draw(View(folded(*begun), None, LIGHT))
+    assert "Pruning should hold 500.0 MB." in words(drawn)
+    done = [*begun, MemorySampled(1, 4 * GIB, 16 * GIB, None, None, peak=480_000_000), CommandFinished(1, "Prune")]
+    drawn.draw(View(folded(*done), None, LIGHT))
+    assert "Pruning held 480.0 MB; expected: 500.0 MB." in words(drawn)
+    look = [CommandStarted(2, "Preview"), replace(prune, command="Preview"), CommandFinished(2, "Preview")]
+    drawn.draw(View(folded(*done, *look), None, LIGHT))
+    assert "Pruning held" in words(drawn)
+    drawn.draw(View(folded(*done, *look, CommandStarted(3, "Tune"), tune), None, LIGHT))
+    assert "Recovering should hold 900.0 MB. <b>That is more than the 800.0 MB that are there.</b>" in words(drawn)

@@ -62,13 +62,13 @@ def test_a_preview_is_hollow_and_only_that_of_this_draft():
     assert hollow.x.size == 0
 
 
-def test_the_protocol_is_said_and_a_difference_in_it_is_pointed_out():
-    """Corpus, tokens, length and type are there; stages that were measured otherwise are named."""
+def test_the_protocol_is_said_and_one_alone():
+    """Corpus, tokens, length and type are there; what was measured otherwise before is not shown beside what was measured now."""
     drawn = built("perplexity")
     drawn.draw(View(folded(measured("baseline", 30.0), measured("pruned", 90.0)), None, LIGHT))
     assert "wikipedia-sample, evaluation split, 16,384 tokens in blocks of 256, float32." in words(drawn)
     drawn.draw(View(folded(measured("baseline", 30.0), measured("pruned", 90.0, tokens=512)), None, LIGHT))
-    assert "Not measured alike" in words(drawn) and "512 tokens in blocks of 256, float32 (pruned)" in words(drawn)
+    assert "512 tokens in blocks of 256, float32." in words(drawn) and "Baseline not measured, pruned 90" in words(drawn)
 
 
 def test_a_corpus_name_is_text_and_not_markup():

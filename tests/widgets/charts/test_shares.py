@@ -72,3 +72,16 @@ def test_what_compensation_leaves_and_what_a_suggestion_kept_is_said() -> None:
     assert "promised +0.100 nats of loss per token; +0.250 were measured" in said
     chart.draw(View(folded(loaded()), None, LIGHT))
     assert "foretold" not in chart.widget.children[-1].value and "promised" not in chart.widget.children[-1].value
+
+
+def test_what_whole_groups_made_of_a_plan_is_said_while_it_stands():
+    """Its notes, as text and not as markup; not while the controls ask for something else."""
+    heads = (4, 4, 0)
+    plan = PlanMade(
+        (), (0,) * 3, (128,) * 3, (0.3,) * 3, (0.25,) * 3, 100, 90, "random", notes=("In 3 layers <no> head can go.",)
+    )
+    drawn = built("shares")
+    drawn.draw(View(folded(loaded(heads), plan, gates(heads, ())), None, LIGHT))
+    assert "In 3 layers &lt;no&gt; head can go." in words(drawn)
+    drawn.draw(View(folded(loaded(heads), plan, gates(heads, ())), drafted(heads), LIGHT))
+    assert "head can go" not in words(drawn)
