@@ -123,7 +123,7 @@ def tree() -> set[str]:
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="only a clone knows which files are kept")
 def test_the_tree_has_a_line_for_every_file():
-    """Each that is kept, and nothing that is gone; tests are told by the file that they test, models and results by their folder."""
+    """Each that is kept, and nothing that is gone. A test is told by what it tests, models and results by their folder."""
     kept = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=True).stdout.splitlines()
     told_by_folder = ("tests/", "benchmarks/results/", "engine/models/builtin/gpt2-tiny/", "engine/models/builtin/opt-tiny/",
                       "engine/models/builtin/pythia-tiny/")  # fmt: skip

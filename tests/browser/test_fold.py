@@ -7,8 +7,8 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.driving import Dashboard
 from tests.browser.harness import Server, visit
+from tests.browser.looks import VIEWS, ask, overlapping
 from tests.browser.still import READY, still
-from tests.browser.test_layout import VIEWS, _overlap, ask
 from widgets.choices import MORE
 from widgets.form import label_of
 
@@ -53,7 +53,7 @@ def test_the_open_fold_is_in_order(board: Dashboard) -> None:
     board.page.wait_for_timeout(500)
     boxes = ask(board.page, "boxes")
     assert [box for box in boxes if box[3] > board.page.viewport_size["width"]] == []
-    assert [(a[0], b[0]) for i, a in enumerate(boxes) for b in boxes[i + 1 :] if _overlap(a, b)] == []
+    assert overlapping(boxes) == []
     assert ask(board.page, "cut") == [] == ask(board.page, "faint")
 
 

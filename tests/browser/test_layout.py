@@ -1,20 +1,15 @@
 """How the page stands in windows of two sizes and in both themes, with everything on it that a whole run brings."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from tests.browser.driving import Dashboard
 from tests.browser.harness import Server, Visit, visit
+from tests.browser.looks import VIEWS, ask, overlapping
 
 pytestmark = pytest.mark.browser
-VIEWS = {
-    "1440 light": (1440, 900, "light"), "1440 dark": (1440, 900, "dark"), "1024 light": (1024, 768, "light"),
-    "1024 dark": (1024, 768, "dark"),
-}  # fmt: skip
-QUESTIONS = Path(__file__).with_name("layout.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module", params=VIEWS)
@@ -38,7 +33,7 @@ def test_no_control_lies_over_another(seen: Visit) -> None:
     """The boxes of buttons, menus, fields, sliders, labels and headings are apart, but for those inside each other."""
     boxes = ask(seen.page, "boxes")
     assert len(boxes) > 50
-    assert [(a[0], b[0]) for i, a in enumerate(boxes) for b in boxes[i + 1 :] if _overlap(a, b)] == []
+    assert overlapping(boxes) == []
 
 
 def test_no_word_is_cut_off(seen: Visit) -> None:
@@ -76,18 +71,3 @@ def test_the_page_has_no_complaint_and_asks_no_other_machine(seen: Visit) -> Non
     """In every window and theme."""
     assert seen.strangers() == []
     assert seen.complaints == []
-
-
-def ask(page: Page, question: str) -> list:
-    """The answer of one of the functions in layout.js."""
-    return page.evaluate(f"{QUESTIONS}.{question}()")
-
-
-def _overlap(a: list, b: list) -> bool:
-    """Whether two boxes overlap by more than a pixel and neither lies within the other."""
-    wide, high = min(a[3], b[3]) - max(a[1], b[1]), min(a[4], b[4]) - max(a[2], b[2])
-    return wide > 1 and high > 1 and not _inside(a, b) and not _inside(b, a)
-
-
-def _inside(a: list, b: list) -> bool:
-    return a[1] >= b[1] - 1 and a[2] >= b[2] - 1 and a[3] <= b[3] + 1 and a[4] <= b[4] + 1

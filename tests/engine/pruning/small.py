@@ -1,79 +1,35 @@
-"""Small random models of every family, in float64, with weights large enough that heads look somewhere and biases matter."""
+"""The models of `tests.families` at another size, three layers of four heads, in float64, with weights and biases alike large:
+heads look somewhere, and whatever forgets a bias is caught."""
 
 import torch
 from torch import LongTensor, nn
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    GPTNeoXConfig,
-    GPTNeoXForCausalLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    OPTConfig,
-    OPTForCausalLM,
-)
+
+from tests import families
 
 FAMILIES = ("gpt2", "opt", "gpt-neox", "llama")
 GROUPED = "llama-grouped"  # heads 0 and 1 share a key, and heads 2 and 3: a plan takes both or none
 LAYERS, HEADS, HEAD_WIDTH, NEURONS, CONTEXT, VOCABULARY = 3, 4, 6, 40, 32, 50
 WIDTH = HEADS * HEAD_WIDTH
+OF_GPT2 = {"n_layer": LAYERS, "n_embd": WIDTH, "n_head": HEADS, "n_inner": NEURONS, "n_positions": CONTEXT}
+OF_OTHERS = {"num_hidden_layers": LAYERS, "hidden_size": WIDTH, "num_attention_heads": HEADS, "max_position_embeddings": CONTEXT}
 
 
 def small(family: str, biases: bool = True, seed: int = 0) -> nn.Module:
     """A model of `LAYERS` layers in eval mode, of one of `FAMILIES` or `GROUPED`; GPT-2 always has biases."""
+    others = OF_OTHERS | {"vocab_size": VOCABULARY}
+    match family:
+        case "gpt2":
+            config = families.gpt2(vocab_size=VOCABULARY, **OF_GPT2)
+        case "opt":
+            config = families.opt(word_embed_proj_dim=WIDTH, ffn_dim=NEURONS, enable_bias=biases, **others)
+        case "gpt-neox":
+            config = families.gpt_neox(intermediate_size=NEURONS, attention_bias=biases, **others)
+        case _:
+            groups = 2 if family == GROUPED else HEADS
+            options = {"num_key_value_heads": groups, "attention_bias": biases, "mlp_bias": biases}
+            config = families.like_llama("Llama", intermediate_size=NEURONS, **options, **others)
     torch.manual_seed(seed)
-    if family == "gpt2":
-        model = GPT2LMHeadModel(
-            GPT2Config(
-                n_layer=LAYERS,
-                n_embd=WIDTH,
-                n_head=HEADS,
-                n_inner=NEURONS,
-                n_positions=CONTEXT,
-                vocab_size=VOCABULARY,
-                bos_token_id=0,
-                eos_token_id=0,
-            )
-        )
-    elif family == "opt":
-        model = OPTForCausalLM(
-            OPTConfig(
-                num_hidden_layers=LAYERS,
-                hidden_size=WIDTH,
-                word_embed_proj_dim=WIDTH,
-                num_attention_heads=HEADS,
-                ffn_dim=NEURONS,
-                max_position_embeddings=CONTEXT,
-                vocab_size=VOCABULARY,
-                enable_bias=biases,
-            )
-        )
-    elif family in ("llama", GROUPED):
-        model = LlamaForCausalLM(
-            LlamaConfig(
-                num_hidden_layers=LAYERS,
-                hidden_size=WIDTH,
-                num_attention_heads=HEADS,
-                num_key_value_heads=2 if family == GROUPED else HEADS,
-                intermediate_size=NEURONS,
-                max_position_embeddings=CONTEXT,
-                vocab_size=VOCABULARY,
-                attention_bias=biases,
-                mlp_bias=biases,
-            )
-        )
-    else:
-        model = GPTNeoXForCausalLM(
-            GPTNeoXConfig(
-                num_hidden_layers=LAYERS,
-                hidden_size=WIDTH,
-                num_attention_heads=HEADS,
-                intermediate_size=NEURONS,
-                max_position_embeddings=CONTEXT,
-                vocab_size=VOCABULARY,
-                attention_bias=biases,
-            )
-        )
+    model = families.CLASSES[config.model_type](config)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0, 0.4)
