@@ -1,14 +1,17 @@
 """The loss while the pruned model and its control train: training text as a line (smoothed, the raw one faint behind it),
-validation text as points. Look whether the two models' validation losses meet, and whether one rises while its training loss
-falls, which is overfitting. The chart shows losses by step and knows nothing of how a step is made."""
+validation text as points; every other round of a gradual pruning is shaded. Look whether the two models' validation losses
+meet, and whether one rises while its training loss falls, which is overfitting. The chart shows losses by step and knows
+nothing of how a step is made."""
 
 import math
+from collections.abc import Sequence
 
 import ipywidgets
 import numpy as np
 from bqplot import LinearScale, Lines
 
 from engine.record.state import Curve
+from engine.record.training import RoundBegan
 from widgets.drawing import Points, axis, columns, figure, legend, line, notice, put, say, swatch, thin, ticks
 from widgets.theme import Theme
 from widgets.view import Act, Drawn, View
@@ -64,19 +67,23 @@ class _Loss:
         self.words = notice(theme)
         self.along = axis(theme, self.across, "Step", tick_format=",d")
         self.left = axis(theme, self.up, "Loss, nats per token", "left", grid=True)
-        lines = [*self.raw.values(), *self.training.values(), *self.validation.values()]
+        self.bands = Lines(
+            colors=[theme.muted], fill="bottom", fill_colors=[theme.muted], fill_opacities=[0.12], opacities=[0.0], **place
+        )  # fmt: skip
+        lines = [self.bands, *self.raw.values(), *self.training.values(), *self.validation.values()]
         self.figure = figure(theme, [*lines, self.words], [self.along, self.left])
         self.says = ipywidgets.HTML()
         self.widget = ipywidgets.VBox([self.figure, ipywidgets.HTML(legend(entries)), self.says])
         self.widget.add_class("esp-loss")
         self.shown: dict[str, Curve] | None = None
+        self.rounds: tuple[RoundBegan, ...] = ()
 
     def draw(self, view: View) -> None:
         """Show the curves of both arms as far as they have come."""
-        curves = view.state.standing.curves
-        if curves is self.shown:
+        curves, rounds = view.state.standing.curves, view.state.standing.rounds
+        if curves is self.shown and rounds is self.rounds:
             return
-        self.shown = curves
+        self.shown, self.rounds = curves, rounds
         found = {arm: curves.get(arm, Curve()) for arm in ARMS}
         seen: list[tuple[float, float]] = []
         for arm, curve in found.items():
@@ -90,14 +97,27 @@ class _Loss:
         margin = 0.06 * (high - low) or 0.5
         put(self.across, min=0.0, max=float(planned))
         put(self.up, min=low - margin, max=high + margin)
+        put(self.bands, **columns(shaded(rounds, planned, low - margin, high + margin)))
         put(self.along, tick_values=np.array([tick for tick in ticks(0, planned) if tick == int(tick)]))
         put(self.left, tick_values=np.array(ticks(low - margin, high + margin)))
         say(self.words, *(() if seen else ("No data yet", "Prune, then press Recover")))
-        put(self.says, value=line(_summary(found), "says"))
+        put(self.says, value=line(_summary(found, rounds), "says"))
 
 
-def _summary(curves: dict[str, Curve]) -> str:
+def shaded(rounds: Sequence[RoundBegan], end: float, low: float, high: float) -> Points:
+    """The corners of a line that is high in the second round, the fourth and so on, and low in all others."""
+    starts = [began.step for began in rounds]
+    corners: list[tuple[float, float]] = []
+    for start, stop in zip(starts[1::2], [*starts[2::2], end], strict=False):
+        corners += [(start, low), (start, high), (stop, high), (stop, low)]
+    return tuple(corners)
+
+
+def _summary(curves: dict[str, Curve], rounds: Sequence[RoundBegan] = ()) -> str:
     parts = []
+    if rounds:
+        last = rounds[-1]
+        parts.append(f"Round {last.round} of {last.rounds}, every other one shaded: {last.level:.0%} of the level.")
     for arm, curve in curves.items():
         if curve.training or curve.validation:
             step = max([step for step, _ in (*curve.training[-1:], *curve.validation[-1:])])
@@ -105,4 +125,6 @@ def _summary(curves: dict[str, Curve]) -> str:
             validated = f"validation {curve.validation[-1][1]:.2f}" if curve.validation else ""
             losses = ", ".join(part for part in (trained, validated) if part)
             parts.append(f"{ARMS[arm].capitalize()}, step {step:,} of {curve.steps:,}: {losses}.")
+        if curve.kept is not None:
+            parts.append(f"It ends as it was after step {curve.kept.step:,}: {curve.kept.why}.")
     return " ".join(parts) or "No model has been trained yet."
