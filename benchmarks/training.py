@@ -1,11 +1,11 @@
 """What a recovery costs beside what the work itself takes: time beside transformers' Trainer, memory beside the sum of its parts.
 
 `gpt2-tiny`, half of its units closed, batches of 8 × 128 tokens in float32 on the CPU. Trainer runs with its defaults on the
-same model with the same gates and the same text. Both take turns of 20 steps, and the medians over all steps are compared,
-Trainer's from the end of one step to the end of the next. Memory is what torch hands out, weights included, in a whole Tune of
-three steps without a control, its validation, evaluation, sample and checkpoint too. The reference is the weights, as much for
-gradients, twice as much for AdamW's moments, and what a forward pass with transformers' own loss keeps for the backward pass,
-measured.
+same model with the same gates and the same text. Both take turns of 20 steps, and the medians over all steps are compared, in
+seconds of processor time, which other programs on the machine change little; Trainer's from the end of one step to the end of
+the next. Memory is what torch hands out, weights included, in a whole Tune of three steps without a control, its validation,
+evaluation, sample and checkpoint too. The reference is the weights, as much for gradients, twice as much for AdamW's moments,
+and what a forward pass with transformers' own loss keeps for the backward pass, measured.
 """
 
 import statistics
@@ -55,9 +55,9 @@ def _time() -> Row:
     for turn in range(TURNS + 1):
         found = []
         for _ in range(STEPS):
-            start = time.perf_counter()
+            start = time.process_time()
             next(steps)
-            found.append(time.perf_counter() - start)
+            found.append(time.process_time() - start)
         before, after = found[1:], _trainer(desk.model, blocks)
         if turn:
             ours += before
@@ -85,7 +85,7 @@ class _Clock(TrainerCallback):
         self.ends: list[float] = []
 
     def on_step_end(self, *_: object, **__: object) -> None:
-        self.ends.append(time.perf_counter())
+        self.ends.append(time.process_time())
 
 
 def _memory(way: str, tuning: Tuning) -> Row:
@@ -93,8 +93,10 @@ def _memory(way: str, tuning: Tuning) -> Row:
     weights, model = size_of(bench.desk.model)[1], bench.desk.model
     tokens = bench.desk.texts.blocks("train", tuning.sequence_length)[: tuning.batch_size]  # [batch, length]
     kept: list[torch.Tensor] = []
+    model.train()  # with what dropout keeps
     activations = peak(lambda: kept.append(model(input_ids=tokens, labels=tokens, use_cache=False).loss), torch.device("cpu"))
     kept.clear()
+    model.eval()
     taken = peak(lambda: list(bench.handle(ask.Tune(tuning, RECIPE.evaluation))), torch.device("cpu"))
     bench.close()
     goal = 1.1 if way == "full" else None
