@@ -17,7 +17,6 @@ LEVELS = (
     ("engine.pruning", "engine.evaluation"),
     ("engine.recovery",),
     ("engine.models.builtin",),  # makes the files that engine.models loads; a script, and nothing imports it
-    ("engine.sweep",),
     ("engine.report",),
     ("engine.desk",),
     ("engine.planning", "engine.recovering", "engine.fit"),

@@ -25,8 +25,8 @@ class UnknownName(BadInput):
     def __init__(self, kind: str, name: object, known: Iterable[str], besides: Iterable[str] = ()):
         names = list(known)
         near = difflib.get_close_matches(str(name), [*names, *besides], n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        super().__init__(f"{kind} {shorten(name)} is not known.{hint} Known: {', '.join(names)}.")
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        super().__init__(f"{kind} {shorten(name)} is not known{hint}; known are {', '.join(names)}.")
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def home() -> Path:
 
 
 def cache_home() -> Path:
-    """Where converted models and other caches lie: ESPALIER_HOME/cache, or the user's cache folder."""
+    """Where converted models and other caches lie: ESPALIER_HOME/cache, or `espalier` in XDG_CACHE_HOME or in ~/.cache."""
     if os.environ.get("ESPALIER_HOME"):
         return typed(os.environ["ESPALIER_HOME"], "ESPALIER_HOME") / "cache"
     return typed(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "the user's cache folder") / "espalier"

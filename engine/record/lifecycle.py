@@ -14,7 +14,7 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class WorkerStarted:
-    """A process is there to carry commands out; `device` and `threads` are what it computes with."""
+    """A process is there to carry commands out, with so many threads to compute with."""
 
     pid: int
     threads: int

@@ -78,7 +78,7 @@ def test_a_run_without_a_folder_gets_one_at_home(written, home, capsys, monkeypa
 
 
 BAD = {
-    '{"modle": 1}': "field 'modle' is not known. Did you mean 'model'?",
+    '{"modle": 1}': "field 'modle' is not known (did you mean 'model'?)",
     '{"heads": {"level": 1.5}}': "heads.level 1.5 is not allowed; it takes a number from 0 to 1.",
     '{"heads": {"level": NaN}}': "heads.level nan is not allowed",
     '{"prompt": ""}': "prompt '' is empty",

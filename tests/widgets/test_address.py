@@ -29,7 +29,7 @@ def test_a_recipe_comes_in_the_address() -> None:
     ("text", "field", "words"),
     [
         ('{"neurons": {"level": 1.5}}', "neurons.level", "from 0 to 1"),
-        ('{"criterion": "actvation"}', "criterion", "Did you mean 'activation'?"),
+        ('{"criterion": "actvation"}', "criterion", "did you mean 'activation'?"),
         ("{", "", "not JSON"),
     ],
 )

@@ -99,7 +99,7 @@ def test_scores_are_the_criterions_own(family, criterion):
 
 @pytest.mark.parametrize("criterion", CRITERIA.names())
 def test_whoever_gives_up_leaves_the_model_as_it_was(criterion):
-    """After any number of steps, to the bit and in its mode; what was not finished is not known."""
+    """After any number of steps, to the bit and in its mode; what was not finished is not known"""
     model = make("gpt2")
     before, evidence = logits(model), Evidence(model, dissect(model))
     for count in range(4):
@@ -113,7 +113,7 @@ def test_whoever_gives_up_leaves_the_model_as_it_was(criterion):
 
 def test_an_unknown_criterion_is_refused(evidence):
     """Before any text is read."""
-    with pytest.raises(UnknownName, match="Did you mean 'activation'"):
+    with pytest.raises(UnknownName, match="did you mean 'activation'"):
         drive(evidence.scores("activaton", BLOCKS, 0))
 
 

@@ -70,7 +70,7 @@ def test_what_cannot_be_a_model_is_refused(name):
 
 def test_a_near_name_is_offered():
     """The most likely mistake is two letters swapped."""
-    with pytest.raises(UnknownName, match="Did you mean 'gpt2'"):
+    with pytest.raises(UnknownName, match="did you mean 'gpt2'"):
         catalogue.check_model("gtp2")
 
 

@@ -10,19 +10,19 @@ from engine.record.errors import BadInput, UnknownName, blaming, shorten
 def test_an_unknown_name_offers_the_nearest_one_and_lists_all():
     """A typing mistake is answered with what was probably meant."""
     error = UnknownName("criterion", "activaton", ("activation", "random"))
-    assert str(error) == "criterion 'activaton' is not known. Did you mean 'activation'? Known: activation, random."
+    assert str(error) == "criterion 'activaton' is not known (did you mean 'activation'?); known are activation, random."
     assert isinstance(error, BadInput) and isinstance(error, ValueError)
 
 
 def test_a_name_that_resembles_nothing_gets_no_offer():
     """A guess that is no help is not made."""
-    assert "Did you mean" not in str(UnknownName("criterion", "xyz", ("activation", "random")))
+    assert "did you mean" not in str(UnknownName("criterion", "xyz", ("activation", "random")))
 
 
 def test_a_near_name_may_lie_besides_the_known_ones():
     """What is known elsewhere can be meant, but is not listed."""
     said = str(UnknownName("field", "level", ("model",), besides=("heads.level",)))
-    assert said == "field 'level' is not known. Did you mean 'heads.level'? Known: model."
+    assert said == "field 'level' is not known (did you mean 'heads.level'?); known are model."
 
 
 @pytest.mark.parametrize("name", [None, 3, ["list"], "x" * 100_000, "\ud800", "line\nbreak"])

@@ -12,7 +12,9 @@ def test_assign_sets_fields_at_any_depth_in_a_copy():
     """Values are JSON, or else strings; an element of a list is named by its index."""
     plain = {"heads": {"level": 0.1}, "neurons": {"shape": "custom", "blocks": [0, 0, 0]}}
     before = json.dumps(plain)
-    changed = assign(plain, ["heads.level=0.5", "neurons.blocks.1=1", "model=gpt2", "tuning.steps=3", "cut=false", "prompt=a=b"])
+    changed = assign(
+        plain, ["heads.level=0.5", "neurons.blocks.1=1", "model=gpt2", "tuning.steps=3e0", "cut=false", "prompt=a=b"]
+    )
     assert changed == {
         "heads": {"level": 0.5},
         "neurons": {"shape": "custom", "blocks": [0, 1, 0]},

@@ -64,7 +64,7 @@ def test_train_is_the_largest_part(name, tmp_path):
 
 def test_an_unknown_name_is_answered_with_the_nearest():
     """A slip of the keyboard costs one look at the message."""
-    with pytest.raises(UnknownName, match="Did you mean 'wikipedia-sample'"):
+    with pytest.raises(UnknownName, match="did you mean 'wikipedia-sample'"):
         read_corpus("wikipedia-smaple")
 
 
