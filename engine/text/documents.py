@@ -36,8 +36,8 @@ def read_documents(where: str, at_least: int = 1) -> tuple[str, ...]:
     if len(documents) < at_least:
         raise BadInput(
             f"corpus {shorten(where)} is too short: it has {len(documents)} documents or groups of paragraphs that differ, and "
-            f"{at_least} are needed to keep apart what is trained on and what is measured on; give a longer text, with an empty line "
-            "between its paragraphs."
+            f"{at_least} are needed to keep apart what is trained on and what is measured on; give a longer text, with an empty "
+            "line between its paragraphs."
         )
     return documents
 
