@@ -2,11 +2,18 @@
 
 import importlib
 import inspect
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from benchmarks import Row
-from benchmarks.__main__ import main, names, table
+from benchmarks.__main__ import RESULTS, main, names, table
+
+ROOT = Path(__file__).parents[2]
+QUOTED = re.compile(r"<!-- results: (\w+) -->\n(.*?)\n<!-- end -->", re.DOTALL)
 
 
 def test_a_goal_bounds_the_ratio_where_there_is_a_reference() -> None:
@@ -51,3 +58,13 @@ def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> 
         main(["haste"])
     assert ended.value.code == 2
     assert "'haste'" in capsys.readouterr().err
+
+
+def test_a_table_in_a_document_is_that_of_its_result_file() -> None:
+    """Every number between the marks was measured, and measured last."""
+    documents = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    quoted = [found for path in documents for found in QUOTED.findall(path.read_text(encoding="utf-8"))]
+    assert {name for name, _ in quoted} >= {"peers"}
+    for name, text in quoted:
+        kept = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+        assert text == table(Row(**{one.name: row[one.name] for one in fields(Row)}) for row in kept["rows"])
