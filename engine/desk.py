@@ -28,10 +28,10 @@ from engine.pruning.suggest import Proposal, suggesting_share
 from engine.record.commands import Preview, Prune, Suggest
 from engine.record.errors import BadInput, blaming, shorten
 from engine.record.events import CheckpointSaved, Event, GatesChanged, PlanMade, Undone
-from engine.record.lifecycle import Progressed
+from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Calibration, Measuring
-from engine.recovery import checkpoints
-from engine.recovery.checkpoints import LOADED, Checkpoint
+from engine.recovery import checkpoints, retention
+from engine.recovery.checkpoints import LOADED, Checkpoint, Damaged
 from engine.report import compensated, counts, doubts, residuals, size_of
 from engine.text.texts import Texts
 
@@ -51,6 +51,8 @@ class Desk:
         self._kept = None if folder is None else folder / "artifacts" / "statistics"
         self.evidence = Evidence(loaded.model, loaded.anatomy, self._kept)
         self.stand = LOADED
+        self.parents: dict[str, str | None] = {}  # checkpoint → the one before it, also where that cannot be read any more
+        self._fell: list[Degraded] = []  # what `restore` could not bring back, until somebody tells it
 
     def close(self) -> None:
         """Give the model back bare of gates and hooks."""
@@ -153,7 +155,7 @@ class Desk:
         changed = {"parent": before.name or None, "reason": reason, "plan": plan, "method": method, "calibration": calibration}
         changed |= {"ridge": ridge, "add_biases": add_biases}
         weights = self._bare() if silenced else None
-        self.stand = checkpoints.write(self.checkpoints, replace(before, **changed), self.overlay.take()[2], weights)
+        self._keep(replace(before, **changed), self.overlay.take()[2], weights)
         try:
             what = self.counts(plan)
             if made is not None:
@@ -174,7 +176,7 @@ class Desk:
         stand = replace(
             self.stand, parent=self.stand.name or None, reason=reason, method="none", trained=self.stand.trained + steps
         )
-        self.stand = checkpoints.write(self.checkpoints, stand, {}, checkpoints.parameters_of(self.model))
+        self._keep(stand, {}, checkpoints.parameters_of(self.model))
         yield CheckpointSaved(self.stand.name, self.stand.parent, reason)
 
     def before_rounds(self, stand: Checkpoint) -> Checkpoint:
@@ -214,16 +216,19 @@ class Desk:
     def restore(self, name: str | None, anew: bool = False) -> None:
         """Bring back the model as it stood at a checkpoint; None is the model as it was loaded.
 
-        `anew` reads weights also where they should be those that are there: training has left others.
+        `anew` reads weights also where they should be those that are there: training has left others. A checkpoint that is
+        damaged gives way to the one before it, and so on, and `fallen_back` then has something to tell.
         """
-        stand = checkpoints.read(self.checkpoints, name)
-        if stand.weights == self.stand.weights and not anew:
-            weights = {}
-        elif stand.weights is None:
-            weights = checkpoints.parameters_of(self.dense())
-        else:
-            weights = checkpoints.tensors_of(self.checkpoints, stand.weights, "weights")
-        fitted = checkpoints.tensors_of(self.checkpoints, name, "fitted") if name else {}
+        asked, why = name, ""
+        while True:
+            try:
+                stand, weights, fitted = self._kept_at(name, anew)
+                break
+            except Damaged as error:
+                name, why = self.parents.get(name), why or error.why
+        if why:
+            stands = f"checkpoint {stand.name}" if stand.name else "the model as it was loaded"
+            self._fell.append(Degraded(f"checkpoint {asked}", stands, why))
         self.overlay.off()
         if weights:
             checkpoints.put_parameters(self.model, weights)
@@ -234,13 +239,40 @@ class Desk:
     def back(self, name: str | None, reason: str) -> Iterator[Event]:
         """`restore`, with the events that say so."""
         self.restore(name)
-        yield Undone(name)
-        yield GatesChanged(**self.counts(self.stand.plan), reason=reason)
+        yield from self._told(reason)
+
+    def fallen_back(self) -> Iterator[Event]:
+        """What there is to say where `restore` found a checkpoint damaged, and has not said it yet; nothing where it did not."""
+        if self._fell:
+            yield from self._told("restored")
 
     def counts(self, plan: Plan) -> dict[str, Any]:
         """The fields that every event about a plan has, for the model as it stands, the biases that it was given counted in."""
         added = size_of(self.model)[0] - self.loaded.anatomy.parameters
         return counts(plan, self.loaded.anatomy, added)
+
+    def _told(self, reason: str) -> Iterator[Event]:
+        fell, self._fell = self._fell, []
+        yield from fell
+        yield Undone(self.stand.name or None)
+        yield GatesChanged(**self.counts(self.stand.plan), reason=reason)
+
+    def _keep(self, stand: Checkpoint, fitted: dict[str, torch.Tensor], weights: dict[str, torch.Tensor] | None) -> None:
+        self.stand = checkpoints.write(self.checkpoints, stand, fitted, weights)
+        self.parents[self.stand.name] = self.stand.parent
+        retention.tidy(self.checkpoints, self.stand, self.parents)
+
+    def _kept_at(self, name: str | None, anew: bool) -> tuple[Checkpoint, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """A stand, the parameters to put (none where they are there already), and what compensation made; else `Damaged`."""
+        stand = checkpoints.read(self.checkpoints, name)
+        self.parents.setdefault(stand.name, stand.parent)
+        if stand.weights == self.stand.weights and not anew:
+            weights = {}
+        elif stand.weights is None:
+            weights = checkpoints.parameters_of(self.dense())
+        else:
+            weights = checkpoints.tensors_of(self.checkpoints, stand.weights, "weights")
+        return stand, weights, checkpoints.tensors_of(self.checkpoints, name, "fitted") if name else {}
 
     def _bare(self) -> dict[str, torch.Tensor]:
         """Copies of all parameters without what lies over the model."""

@@ -84,6 +84,9 @@ def _taken(run: Path, state: RunState) -> tuple[nn.Module, PreTrainedTokenizerBa
             checkpoints.put_parameters(loaded.model, checkpoints.tensors_of(folder, stand.weights, "weights"))
         Overlay(loaded.model, loaded.anatomy).put(stand.plan, stand.method, checkpoints.tensors_of(folder, stand.name, "fitted"))
         history = checkpoints.line_of(folder, stand)
+    except checkpoints.Damaged as error:
+        again = "Open the run, which then goes on from the checkpoint before it, and export again."
+        raise BadInput(f"The {error} {again}") from error
     except (OSError, SafetensorError, ValidationError, *MISFITS) as error:
         why = shorten(" ".join(str(error).split()), 120)
         raise BadInput(f"The checkpoint {state.checkpoint} of the run {shorten(run.name)} cannot be read: {why}.") from error

@@ -6,7 +6,7 @@ and an event says so.
 """
 
 from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from torch import nn
 
@@ -16,6 +16,7 @@ from engine.record.events import Evaluated, Event
 from engine.record.lifecycle import Degraded
 from engine.record.recipe import Measuring
 from engine.record.standing import Standing, beside
+from engine.recovery.checkpoints import Damaged
 
 Events = Generator[Event, None, None]
 
@@ -72,7 +73,8 @@ class Measured:
         if stands in old:
             models[stands] = nullcontext(desk.model)
         if "control" in old and desk.stand.control_at is not None:
-            models["control"] = nullcontext(desk.control())
+            with suppress(Damaged):  # then it is one that cannot be measured any more
+                models["control"] = nullcontext(desk.control())
         return models
 
     def _evaluate(self, model: nn.Module, stage: str, measuring: Measuring) -> Events:

@@ -7,7 +7,7 @@ command that raises `BadInput`, or that is stopped, leaves the model as it was; 
 and `after_stop` says so.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 import torch
@@ -32,6 +32,7 @@ from engine.record.schedules import reached
 from engine.record.standing import Standing
 from engine.recovering import Recovery
 from engine.recovery import checkpoints
+from engine.recovery.checkpoints import Damaged
 from engine.recovery.loop import arithmetic
 from engine.recovery.stepper import Diverged
 from engine.report import about, compared, cut_as, loaded_as, pick_device, residuals, write_scores
@@ -58,6 +59,8 @@ class Workbench:
         """Carry out one command. Raises `BadInput` where that is impossible; nothing has changed then."""
         if self.desk is None and not isinstance(command, ask.Load):
             raise BadInput(f"{type(command).__name__} needs a model; load one first.")
+        if self.desk is not None:
+            yield from self._fallen_back()
         if (foretold := foretell(command, self.desk, self._base)) is not None:
             yield foretold
         match command:
@@ -102,19 +105,28 @@ class Workbench:
             yield from self.measured.evaluate(self.desk.model, "tuned", command.evaluation)
             yield self._sample(self.desk.model, "tuned", command.prompt, command.seed)
 
-    def catch_up(self, command: ask.Load, checkpoint: str | None, standing: Standing) -> None:
-        """Stand where an earlier process stood: the same model and text, at a checkpoint, with what was measured of it. Says
-        nothing; all has been said."""
+    def catch_up(
+        self, command: ask.Load, checkpoint: str | None, standing: Standing, parents: Mapping[str, str | None] | None = None
+    ) -> tuple[tell.Event, ...]:
+        """Stand where an earlier process stood: the same model and text, at a checkpoint, with what was measured of it. There
+        is nothing to say, unless the checkpoint is damaged: then which of those before it (`parents`) stands instead."""
         for _ in self._load(command):
             pass
+        self.desk.parents |= parents or {}
         self.desk.restore(checkpoint)
         self.measured.recall(standing)
+        return tuple(self._fallen_back())
 
     def close(self) -> None:
         """Take gates and hooks off the model and let everything go; harmless a second time."""
         if self.desk is not None:
             self.desk.close()
         self.desk = self._smaller = None
+
+    def _fallen_back(self) -> Events:
+        for event in self.desk.fallen_back():
+            self._measure_anew("baseline")
+            yield event
 
     def _forget(self) -> None:
         self._told: tuple | None = None  # the scores that were told last
@@ -224,7 +236,11 @@ class Workbench:
         yield self._sample(desk.model, "tuned", command.prompt, command.seed)
         if part < parts:
             return
-        before = desk.before_rounds(before)
+        try:
+            before = desk.before_rounds(before)
+        except Damaged as error:  # how much training the model had before cannot be known
+            yield Degraded("a control", "none", str(error))
+            return
         if command.tuning.control and before.trained != before.control:
             yield Degraded("a control", "none", "an earlier recovery ran without one, so no unpruned model had the same training")
         elif command.tuning.control:
@@ -234,7 +250,7 @@ class Workbench:
         """Train the unpruned model just the same. The recovery is done by now: a control that diverges takes nothing from it."""
         try:
             control = yield from self._recovery.control()
-        except Diverged as error:
+        except (Diverged, Damaged) as error:
             yield Degraded("a control", "none", str(error))
             return
         self.desk.keep_control(control)

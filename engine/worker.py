@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -111,12 +112,14 @@ def work(folder: Path) -> int:
         sampler.accelerator = partial(_accelerator, torch)
         log.append(WorkerStarted(os.getpid(), torch.get_num_threads()))
         bench = Workbench(folder, recipe)
-        done = _see_to_interrupted(folder, events, log)
         try:
-            _catch_up(folder, bench, state, events)
+            fell_back = _catch_up(folder, bench, state, events)
         except BadInput as error:  # another worker would find no more than this one
             log.append(RunFailed(f"The run cannot go on where it was: {error}"))
             return 0
+        for fact in fell_back:
+            log.append(fact)
+        done = _see_to_interrupted(folder, events, log, bool(fell_back))
         inbox = Inbox(folder=folder, done=done)
         try:
             for event in serve(bench, inbox, lambda: is_watched(folder) and os.getppid() == parent):
@@ -151,8 +154,9 @@ def read_ahead(corpus: str | dict[str, str]) -> threading.Thread | None:
     return waiting
 
 
-def _see_to_interrupted(folder: Path, events: list[Stamped], log: "_Log") -> int:
-    """The line of the first command that is still to be done; one that a worker died of twice is refused, not tried again."""
+def _see_to_interrupted(folder: Path, events: list[Stamped], log: "_Log", fell_back: bool) -> int:
+    """The line of the first command that is still to be done; one that a worker died of twice is refused, not tried again, and
+    so is one that was asked of a model that is no more."""
     begun = [stamped.fact for stamped in events if isinstance(stamped.fact, CommandStarted)]
     ended = {stamped.fact.command for stamped in events if isinstance(stamped.fact, DONE)}
     if not begun or begun[-1].command in ended:
@@ -160,15 +164,17 @@ def _see_to_interrupted(folder: Path, events: list[Stamped], log: "_Log") -> int
     last = begun[-1]
     lines = {stamped.seq: stamped.fact for stamped in Tail(folder / "commands.jsonl").read()}
     tried = sum(fact.command == last.command for fact in begun)
-    if tried >= 2 or isinstance(lines[last.command], NO_STANDING_START):
-        reason = f"{last.name} was given up: the worker ended {'twice ' if tried >= 2 else ''}while doing it."
+    if fell_back or tried >= 2 or isinstance(lines[last.command], NO_STANDING_START):
+        why = "the checkpoint that it began from is damaged" if fell_back else "the worker ended while doing it"
+        reason = f"{last.name} was given up: {'the worker ended twice while doing it' if tried >= 2 else why}."
         log.append(CommandRefused(last.command, last.name, "", reason))
         return last.command + 1
     return last.command
 
 
-def _catch_up(folder: Path, bench, state: RunState, events: list[Stamped]) -> None:
-    """Bring a new workbench to where the run stood: the last model that was loaded, at the last checkpoint. Says nothing."""
+def _catch_up(folder: Path, bench, state: RunState, events: list[Stamped]) -> tuple[object, ...]:
+    """Bring a new workbench to where the run stood: the last model that was loaded, at the last checkpoint. Returns what there is
+    to say: which checkpoint before that one stands instead, where it is damaged."""
     line, loaded = None, None
     for stamped in events:
         match stamped.fact:
@@ -176,9 +182,15 @@ def _catch_up(folder: Path, bench, state: RunState, events: list[Stamped]) -> No
                 line = stamped.fact.command
             case CorpusLoaded():  # the last thing that a Load says: whether it was stopped after that or not, it is done
                 loaded = line
-    if loaded is not None:
-        asked = {stamped.seq: stamped.fact for stamped in Tail(folder / "commands.jsonl").read()}
-        bench.catch_up(asked[loaded], state.checkpoint, state.before or state.standing)
+    if loaded is None:
+        return ()
+    asked = {stamped.seq: stamped.fact for stamped in Tail(folder / "commands.jsonl").read()}
+    standing = state.before or state.standing
+    told = bench.catch_up(asked[loaded], state.checkpoint, standing, state.parents)
+    if told:
+        state = fold(replace(state, standing=standing, before=None), [Stamped(-1, 0.0, fact) for fact in told])
+        bench.measured.recall(state.standing)
+    return told
 
 
 class _Log:

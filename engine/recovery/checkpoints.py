@@ -1,15 +1,18 @@
 """The model as it stands, on disk, so that an undo or a new process can go on from there; knows no command and no event.
 
     checkpoints/step-000003/
-        state.json            parent, reason, plan, compensation, and which checkpoint holds the trained weights
+        state.json            parent, reason, plan, compensation, which checkpoint holds the trained weights, and checksums
         weights.safetensors   all parameters without compensation, where training changed them since the parent
         fitted.safetensors    what compensation overwrote them with
         control.safetensors   the control's parameters after the same training
 
 A checkpoint is written beside its place and renamed. What did not change is not written again: `weights` names the
-checkpoint that has them, None being the model as it was loaded.
+checkpoint that has them, None being the model as it was loaded. The checksums (SHA-256), of the other files and of state.json
+itself, are all in state.json: one rename makes files and checksums valid at once, at whatever moment the process dies.
+Checkpoints of versions before the checksums are read unchecked.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -17,6 +20,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -28,6 +32,14 @@ from engine.pruning.plan import Plan
 from engine.record.errors import BadInput, shorten
 from engine.record.folder import write_atomic
 from engine.record.recipe import Calibration
+
+
+class Damaged(BadInput):
+    """A checkpoint that is not as it was written, or not there any more; `why` says what of it, in a clause."""
+
+    def __init__(self, name: str, why: str):
+        super().__init__(f"checkpoint {shorten(name)} is damaged: {why}.")
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -77,7 +89,8 @@ def write(folder: Path, stand: Checkpoint, fitted: Mapping[str, Tensor], weights
             save_file({one: tensor.cpu().contiguous() for one, tensor in fitted.items()}, beside / "fitted.safetensors")
         plan = {"heads": sorted(stand.plan.heads), "neurons": sorted(stand.plan.neurons)}
         plain = asdict(stand) | {"plan": plan, "calibration": stand.calibration.model_dump()}
-        (beside / "state.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+        files = {path.name: _checksum(path) for path in sorted(beside.iterdir())}
+        (beside / "state.json").write_text(sealed(plain | {"files": files}), encoding="utf-8")
         os.replace(beside, folder / name)
     except OSError:
         shutil.rmtree(beside, ignore_errors=True)
@@ -90,53 +103,95 @@ def add_control(folder: Path, stand: Checkpoint, control: nn.Module) -> Checkpoi
     stand = replace(stand, control=stand.trained, control_at=stand.name)
     beside = folder / stand.name / ".control.safetensors"
     save_file(parameters_of(control), beside)
+    plain = _plain(folder, stand.name)
+    files = plain.get("files", {}) | {"control.safetensors": _checksum(beside)}
     os.replace(beside, folder / stand.name / "control.safetensors")
-    plain = json.loads((folder / stand.name / "state.json").read_text(encoding="utf-8"))
-    plain |= {"control": stand.control, "control_at": stand.control_at}
-    write_atomic(folder / stand.name / "state.json", json.dumps(plain, indent=1) + "\n")
+    plain |= {"control": stand.control, "control_at": stand.control_at, "files": files}
+    write_atomic(folder / stand.name / "state.json", sealed(plain))
     return stand
+
+
+def sealed(plain: Mapping[str, Any]) -> str:
+    """The text of a state.json: what it says, and the checksum of that."""
+    return json.dumps(dict(plain) | {"checksum": _seal(plain)}, indent=1) + "\n"
 
 
 def read(folder: Path, name: str | None) -> Checkpoint:
     """The stand of that name; None is the model as it was loaded.
 
-    Raises `BadInput` for a checkpoint that is missing or damaged, and for one of another version, which has other entries.
+    Raises `Damaged` for a checkpoint that is missing or not as it was written, and `BadInput` for one of another version, which
+    has other entries.
     """
     if name is None:
         return LOADED
+    plain = _plain(folder, name)
+    plain.pop("files", None)
     try:
-        plain = json.loads((folder / name / "state.json").read_text(encoding="utf-8"))
         plan, calibration = Plan(**plain["plan"]), Calibration(**plain["calibration"])
         return Checkpoint(**(plain | {"plan": plan, "calibration": calibration}))
-    except OSError as error:
-        raise BadInput(f"checkpoint {shorten(name)} cannot be read ({error.strerror}); start a new run.") from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         why = f"it has no {error}" if isinstance(error, KeyError) else shorten(" ".join(str(error).split()), 120)
-        raise BadInput(
-            f"checkpoint {shorten(name)} is damaged, or of another version of Espalier ({why}); start a new run."
-        ) from error
+        raise BadInput(f"checkpoint {shorten(name)} is of another version of Espalier ({why}); start a new run.") from error
 
 
 def tensors_of(folder: Path, name: str, part: str) -> dict[str, Tensor]:
-    """What a checkpoint has under `part` ("weights", "fitted" or "control"); `BadInput` where it is missing or damaged.
+    """What a checkpoint has under `part` ("weights", "fitted" or "control"); `Damaged` where it is not as it was written.
 
-    Only "fitted" may be missing: a stand without compensation has nothing to keep there.
+    Only "fitted" may never have been written: a stand without compensation has nothing to keep there.
     """
     path = folder / name / f"{part}.safetensors"
-    if part == "fitted" and not path.exists():
+    files = _plain(folder, name).get("files")
+    if part == "fitted" and (path.name not in files if files is not None else not path.exists()):
         return {}
     try:
+        if files is not None and _checksum(path) != files.get(path.name):
+            raise Damaged(name, f"its {path.name} is not as it was written")
         return load_file(path)
+    except FileNotFoundError as error:
+        raise Damaged(name, f"its {path.name} is gone") from error
     except (OSError, SafetensorError) as error:
         why = shorten(" ".join(str(error).split()), 120)
-        raise BadInput(f"checkpoint {shorten(name)} has no whole {path.name} ({why}); start a new run.") from error
+        raise Damaged(name, f"its {path.name} cannot be read ({why})") from error
 
 
 def line_of(folder: Path, stand: Checkpoint) -> list[dict]:
-    """The stands that led to this one, the first change first: what was done, in plain numbers without the units themselves."""
+    """The stands that led to this one, the first change first: what was done, in plain numbers without the units themselves.
+
+    A stand that is damaged by now ends the line: what was done up to it is not known.
+    """
     line = []
     while stand.name:
         plan = {"heads": len(stand.plan.heads), "neurons": len(stand.plan.neurons)}
         line.append({"reason": stand.reason, "closed": plan, "compensation": stand.method, "trained_steps": stand.trained})
-        stand = read(folder, stand.parent)
+        try:
+            stand = read(folder, stand.parent)
+        except Damaged as error:
+            line.append(
+                {"reason": f"what is not known, since {error.why}", "closed": None, "compensation": None, "trained_steps": None}
+            )
+            break
     return line[::-1]
+
+
+def _plain(folder: Path, name: str) -> dict[str, Any]:
+    """What a state.json says, once it is known to be as it was written, without its checksum."""
+    try:
+        plain = json.loads((folder / name / "state.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Damaged(name, f"its state.json cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise Damaged(name, "its state.json is not JSON") from error
+    if not isinstance(plain, dict):
+        raise Damaged(name, f"its state.json holds {shorten(plain)}")
+    if plain.keys() & {"checksum", "files"} and plain.pop("checksum", None) != _seal(plain):
+        raise Damaged(name, "its state.json is not as it was written")
+    return plain
+
+
+def _seal(plain: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _checksum(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

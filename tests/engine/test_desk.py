@@ -51,6 +51,13 @@ def lay(desk: Desk, recipe, plan: Plan = PLAN, method: str = "none", **how) -> l
     return [event for event in events if not isinstance(event, Progressed)]
 
 
+def flip(path) -> None:
+    """Turn one bit in the middle of a file over."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
 def made(desk: Desk, plan: Plan = PLAN) -> PlanMade:
     """The event that tells a plan, before anything is known of its compensation."""
     return PlanMade(**desk.counts(plan), head_shares=(0.3,) * 3, neuron_shares=(0.0,) * 3, criterion="random")
@@ -209,6 +216,50 @@ def test_going_back_is_told(desk, recipe):
     lay(desk, recipe, Plan())
     undone, gates = desk.back("step-000001", "undo")
     assert undone == Undone("step-000001") and gates.heads == ((0, 1), (2, 0)) and gates.reason == "undo"
+
+
+@pytest.mark.parametrize("part", ["state.json", "fitted.safetensors"])
+def test_going_back_to_what_is_damaged_goes_to_the_one_before_and_says_so(desk, recipe, part):
+    """A bit has flipped in the checkpoint that an undo leads to; once it is said it is not said again."""
+    lay(desk, recipe, Plan(heads={(1, 1)}), "bias")
+    before = seen(desk.model)
+    lay(desk, recipe, PLAN, "bias")
+    lay(desk, recipe, Plan())
+    flip(desk.checkpoints / "step-000002" / part)
+    told, undone, gates = desk.back("step-000002", "undo")
+    assert (told.asked, told.did) == ("checkpoint step-000002", "checkpoint step-000001") and f"its {part} is not" in told.why
+    assert undone == Undone("step-000001") and gates.heads == ((1, 1),)
+    assert torch.equal(seen(desk.model), before) and list(desk.fallen_back()) == []
+
+
+def test_trained_weights_that_are_damaged_take_all_that_stands_on_them_with_them(desk, recipe):
+    """The pruned model before the training is whole; where it is not either, the model as it was loaded stands."""
+    dense = seen(desk.model)
+    lay(desk, recipe, method="bias")
+    pruned = seen(desk.model)
+    with torch.no_grad():
+        desk.model.transformer.wte.weight.mul_(1.5)
+    list(desk.keep_trained(5, "tune"))
+    lay(desk, recipe, Plan())
+    flip(desk.checkpoints / "step-000002" / "weights.safetensors")
+    desk.restore("step-000003", anew=True)
+    assert torch.equal(seen(desk.model), pruned)
+    told = next(desk.fallen_back())
+    assert (told.asked, told.did) == ("checkpoint step-000003", "checkpoint step-000001")
+    (desk.checkpoints / "step-000001" / "fitted.safetensors").unlink()
+    desk.restore("step-000003", anew=True)
+    assert torch.equal(seen(desk.model), dense) and next(desk.fallen_back()).did == "the model as it was loaded"
+
+
+def test_a_change_lets_go_of_what_no_undo_leads_to(desk, recipe):
+    """Undone and followed by another change: its tensors are not kept."""
+    lay(desk, recipe, method="bias")
+    lay(desk, recipe, Plan(), "bias")
+    list(desk.back("step-000001", "undo"))
+    assert (desk.checkpoints / "step-000001" / "fitted.safetensors").exists()
+    lay(desk, recipe, Plan(heads={(1, 1)}), "bias")
+    kept = sorted(path.parent.name for path in desk.checkpoints.glob("*/fitted.safetensors"))
+    assert kept == ["step-000001", "step-000003"]
 
 
 def test_closing_leaves_a_bare_model_and_no_files(desk, recipe):

@@ -132,10 +132,10 @@ def test_what_cannot_be_exported_is_told_in_one_sentence(recipe, done, tmp_path)
         export(done, done)
     broken = until(recipe, tmp_path / "broken", "CheckpointSaved")
     (broken / "checkpoints" / "step-000001" / "fitted.safetensors").write_bytes(b"torn")
-    with pytest.raises(BadInput, match="The checkpoint step-000001 .* cannot be read"):
+    with pytest.raises(BadInput, match="The checkpoint 'step-000001' is damaged: .* export again."):
         export(broken, tmp_path / "out")
     shutil.rmtree(broken / "checkpoints" / "step-000001")
-    with pytest.raises(BadInput, match="The checkpoint step-000001 .* cannot be read"):
+    with pytest.raises(BadInput, match="The checkpoint 'step-000001' is damaged: .* export again."):
         export(broken, tmp_path / "out")
     weights = done / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-9])

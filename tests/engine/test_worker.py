@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -13,9 +14,10 @@ import pytest
 from engine.record import commands as ask
 from engine.record.client import Client, open_run, start
 from engine.record.folder import read_events
-from engine.record.lifecycle import CommandStarted
+from engine.record.lifecycle import CommandStarted, Degraded
 from engine.record.lock import read_lock
 from engine.record.state import RunState
+from engine.summary import in_words
 from engine.text.cache import path_of
 from engine.worker import read_ahead, supervise
 
@@ -125,6 +127,33 @@ def test_a_killed_worker_is_replaced_and_does_the_interrupted_command_again(clie
     assert steps == list(range(1, 401)), "the curve of the second try stands alone, from its first step"
     begun = [stamped.fact for stamped in read_events(client.folder) if isinstance(stamped.fact, CommandStarted)]
     assert [fact.name for fact in begun].count("Tune") == 2
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(client):
+    """A bit flips in what a recovery began from, and the worker is killed: the next one stands where the checkpoint before stood,
+    with what was measured there, gives the recovery up, and says both."""
+    client.post(prune(client))
+    client.post(ask.Evaluate("pruned", client.recipe.evaluation))
+    first = wait(client, lambda state: "pruned" in state.standing.perplexity and state.status == "idle")
+    client.post(replace(prune(client), criterion="magnitude"))
+    second = wait(client, lambda state: state.checkpoint != first.checkpoint and state.status == "idle").checkpoint
+    client.post(tune(client, 100_000))
+    wait(client, lambda state: state.step is not None)
+    fitted = client.folder / "checkpoints" / second / "fitted.safetensors"
+    data = bytearray(fitted.read_bytes())
+    data[-3] ^= 4
+    fitted.write_bytes(data)
+    os.kill(read_lock(client.folder)["worker"], signal.SIGKILL)
+    state = wait(client, lambda state: state.refused is not None)
+    why = "its fitted.safetensors is not as it was written"
+    assert state.degraded == (Degraded(f"checkpoint {second}", f"checkpoint {first.checkpoint}", why),)
+    assert f"instead of checkpoint {second}: checkpoint {first.checkpoint}, because {why}" in in_words(state)
+    assert state.refused.reason == "Tune was given up: the checkpoint that it began from is damaged."
+    assert state.checkpoint == first.checkpoint and state.standing.gates.heads == first.standing.gates.heads
+    assert state.standing.perplexity["pruned"] == first.standing.perplexity["pruned"]
+    client.post(ask.Evaluate("cut", client.recipe.evaluation))
+    after = wait(client, lambda state: "cut" in state.standing.perplexity).standing.perplexity["cut"]
+    assert after.nll == pytest.approx(first.standing.perplexity["pruned"].nll, rel=1e-12)
 
 
 def test_a_command_that_kills_the_worker_twice_is_refused_not_tried_for_ever(client):

@@ -11,7 +11,7 @@ from engine.pruning.plan import Plan
 from engine.record.errors import BadInput
 from engine.record.recipe import Calibration
 from engine.recovery import checkpoints
-from engine.recovery.checkpoints import LOADED, Checkpoint
+from engine.recovery.checkpoints import LOADED, Checkpoint, Damaged
 from tests.families import FAMILIES, logits, make
 
 PLAN = Plan(heads={(1, 2), (0, 0)}, neurons={(0, 7), (1, 1), (0, 3)})
@@ -133,8 +133,9 @@ def test_a_checkpoint_of_another_version_is_refused_in_one_sentence(tmp_path, ho
     why, change = BROKEN[how]
     name = checkpoints.write(tmp_path, stand(), {}, None).name
     plain = json.loads((tmp_path / name / "state.json").read_text())
+    del plain["checksum"]
     change(plain)
-    (tmp_path / name / "state.json").write_text(json.dumps(plain))
+    (tmp_path / name / "state.json").write_text(checkpoints.sealed(plain))
     with pytest.raises(BadInput, match=why) as caught:
         checkpoints.read(tmp_path, name)
     assert "\n" not in str(caught.value) and str(caught.value).endswith("start a new run.")
@@ -147,21 +148,76 @@ def test_a_torn_checkpoint_is_refused_in_one_sentence(tmp_path, text):
     (tmp_path / name / "state.json").unlink()
     if text is not None:
         (tmp_path / name / "state.json").write_text(text)
-    with pytest.raises(BadInput, match="^checkpoint 'step-000001' .*start a new run.$"):
+    with pytest.raises(Damaged, match="^checkpoint 'step-000001' is damaged: its state.json .*[^.]\\.$"):
         checkpoints.read(tmp_path, name)
 
 
-@pytest.mark.parametrize("part", ["weights", "control", "fitted"])
-def test_tensors_that_are_cut_short_are_refused(tmp_path, part):
-    """And so are those that are gone, where a stand cannot do without them."""
-    name = checkpoints.write(tmp_path, stand(), {"a": torch.ones(5)}, {"a": torch.ones(5)}).name
+PARTS = ("weights", "control", "fitted")
+
+
+def whole(folder) -> str:
+    """The name of a checkpoint that has every part."""
+    one = checkpoints.write(folder, stand(trained=1), {"a": torch.ones(5)}, {"a": torch.ones(5)})
+    return checkpoints.add_control(folder, one, torch.nn.Linear(2, 3)).name
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_tensors_that_are_cut_short_or_gone_are_refused(tmp_path, part):
+    """In one sentence that names the file."""
+    name = whole(tmp_path)
     path = tmp_path / name / f"{part}.safetensors"
-    path.write_bytes((tmp_path / name / "weights.safetensors").read_bytes()[:-3])
-    with pytest.raises(BadInput, match=f"no whole {part}.safetensors"):
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(Damaged, match=f"its {part}.safetensors is not as it was written.$"):
         checkpoints.tensors_of(tmp_path, name, part)
     path.unlink()
-    if part == "fitted":
-        assert checkpoints.tensors_of(tmp_path, name, part) == {}
-    else:
-        with pytest.raises(BadInput, match=f"no whole {part}.safetensors"):
+    with pytest.raises(Damaged, match=f"its {part}.safetensors is gone.$"):
+        checkpoints.tensors_of(tmp_path, name, part)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_any_bit_that_flips_in_tensors_is_found(tmp_path, part):
+    """A number that changed reads as well as the one that was written: only the checksum tells them apart."""
+    name = whole(tmp_path)
+    path = tmp_path / name / f"{part}.safetensors"
+    written = path.read_bytes()
+    for place in range(0, len(written), 7):
+        path.write_bytes(written[:place] + bytes([written[place] ^ 1 << place % 8]) + written[place + 1 :])
+        with pytest.raises(Damaged, match=f"{part}.safetensors is not as it was written"):
             checkpoints.tensors_of(tmp_path, name, part)
+    path.write_bytes(written)
+    assert checkpoints.tensors_of(tmp_path, name, part)
+
+
+def test_any_bit_that_flips_in_a_state_is_found_or_changes_nothing(tmp_path):
+    """In state.json, the checksums in it included; a line break that became another blank says the same as before."""
+    name = whole(tmp_path)
+    path, before = tmp_path / name / "state.json", checkpoints.read(tmp_path, name)
+    written, found = path.read_bytes(), 0
+    for place in range(len(written)):
+        path.write_bytes(written[:place] + bytes([written[place] ^ 1 << place % 8]) + written[place + 1 :])
+        try:
+            assert checkpoints.read(tmp_path, name) == before
+        except Damaged:
+            found += 1
+    assert found > 0.7 * len(written)
+
+
+def test_a_checkpoint_from_before_the_checksums_is_read_unchecked(tmp_path):
+    """As it was then: with nothing in its state.json that says what its files should be."""
+    name = checkpoints.write(tmp_path, stand(), {}, {"a": torch.ones(5)}).name
+    path, before = tmp_path / name / "state.json", checkpoints.read(tmp_path, name)
+    plain = json.loads(path.read_text())
+    del plain["checksum"], plain["files"]
+    path.write_text(json.dumps(plain))
+    assert checkpoints.read(tmp_path, name) == before
+    assert torch.equal(checkpoints.tensors_of(tmp_path, name, "weights")["a"], torch.ones(5))
+    assert checkpoints.tensors_of(tmp_path, name, "fitted") == {}
+
+
+def test_the_line_of_a_stand_says_where_it_is_lost(tmp_path):
+    """A model whose earlier checkpoint is damaged can still be saved with its card."""
+    pruned = checkpoints.write(tmp_path, stand(), {}, None)
+    tuned = checkpoints.write(tmp_path, stand(parent=pruned.name, reason="tune", trained=4), {}, None)
+    (tmp_path / pruned.name / "state.json").write_text("{")
+    reasons = [step["reason"] for step in checkpoints.line_of(tmp_path, tuned)]
+    assert reasons == ["what is not known, since its state.json is not JSON", "tune"]
