@@ -36,24 +36,25 @@ class Recovery:
         self._teacher: Teacher | None = None  # a copy of the dense model, once somebody needed one
 
     def recover(self) -> Events:
-        """Train the model as it stands, gates closed. Whoever closes this keeps the steps so far; after an error the model is as
-        it was."""
+        """Train the model as it stands, gates closed. Whoever closes this keeps the steps so far, and a training that diverged
+        those to which it went back; after any other error the model is as it was."""
         desk, tuning = self.desk, self.command.tuning
         plan = desk.overlay.plan
         model = cut(desk.model, plan) if tuning.cut_first else desk.model
         pupil = Pupil(model, desk.loaded.anatomy, self._taught, desk.overlay.rehang)
         if tuning.cut_first:
             pupil = Pupil(model, dissect(model), lambda frozen: self._copy(), _nothing)
-        course = None
+        course, went_back = None, False
         try:
             course = self._begin(pupil)
             for event in self._train(model, course, "tuned", self.command.part[0]):
                 match event:
                     case StepTrained() | Validated() | WentBack():
                         self.steps = event.step - self.command.steps(self.command.part[0])[0]
+                went_back = isinstance(event, WentBack)
                 yield event
         except BaseException as error:
-            if isinstance(error, GeneratorExit) and self.steps:
+            if self.steps and (isinstance(error, GeneratorExit) or went_back):
                 self._keep(course, model, plan)
             elif course is not None:
                 course.drop()

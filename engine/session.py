@@ -32,7 +32,12 @@ from engine.recovery.ranks import ranks
 from engine.workbench import Workbench
 
 NAP = 0.02  # seconds between two looks at an empty inbox: a held run answers within this
-PASSING = ("Progressed", "Validated", "MemoryEstimated")  # events that are no step of their own when a held run is asked for one
+PASSING = (
+    "Progressed",
+    "Validated",
+    "MemoryEstimated",
+    "Degraded",
+)  # events that are no step of their own when a held run is asked for one
 
 
 class Inbox:
@@ -85,7 +90,7 @@ def carry_out(bench: Workbench, line: int, command: ask.Command, inbox: Inbox, n
             match inbox.hold(line):
                 case ask.Stop():
                     events.close()
-                    yield from bench.after_stop(command)
+                    yield from bench.after_end(command, "stopped")
                     yield CommandStopped(line, name)
                     return
                 case ask.Pause() if not held:
@@ -109,6 +114,7 @@ def carry_out(bench: Workbench, line: int, command: ask.Command, inbox: Inbox, n
     except StopIteration:
         yield CommandFinished(line, name)
     except BadInput as error:
+        yield from bench.after_end(command, "diverged")
         yield CommandRefused(line, name, error.field, str(error))
     finally:
         events.close()

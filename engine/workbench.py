@@ -3,8 +3,8 @@
     Load → Score → Suggest, Preview, Prune, SetGate → Evaluate, Sample → Tune, and its control → Cut → Save      Undo, Reset: back
 
 `handle(command)` is a generator. The caller drives it: pausing is not asking for the next event, stopping is closing it. A
-command that raises `BadInput`, or that is stopped, leaves the model as it was; only a stopped Tune keeps what it has learnt,
-and `after_stop` says so.
+command that raises `BadInput`, or that is stopped, leaves the model as it was; only a Tune that was stopped, or that diverged
+once it had learnt something, keeps that, and `after_end` says so.
 """
 
 from collections.abc import Generator, Mapping
@@ -56,7 +56,7 @@ class Workbench:
         self._forget()
 
     def handle(self, command: ask.Command) -> Events:
-        """Carry out one command. Raises `BadInput` where that is impossible; nothing has changed then."""
+        """Carry out one command. Raises `BadInput` where that is impossible; see above for what has changed then."""
         if self.desk is None and not isinstance(command, ask.Load):
             raise BadInput(f"{type(command).__name__} needs a model; load one first.")
         if self.desk is not None:
@@ -98,10 +98,11 @@ class Workbench:
             case _:
                 raise BadInput(f"{type(command).__name__} is for whoever drives the workbench, not for the workbench itself.")
 
-    def after_stop(self, command: ask.Command) -> Events:
-        """What is left to say once `handle` was closed: a Tune that was stopped keeps its steps, which are saved and measured."""
+    def after_end(self, command: ask.Command, how: str) -> Events:
+        """What is left to say once `handle` came to an end before its own, `how` being "stopped" or "diverged": what a Tune keeps
+        of its steps is saved and measured."""
         if isinstance(command, ask.Tune) and self._recovery is not None and self._recovery.steps:
-            yield from self._trained("tune, stopped")
+            yield from self._trained(f"tune, {how}")
             yield from self.measured.evaluate(self.desk.model, "tuned", command.evaluation)
             yield self._sample(self.desk.model, "tuned", command.prompt, command.seed)
 

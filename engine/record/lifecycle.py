@@ -38,7 +38,10 @@ class CommandFinished:
 
 @dataclass(frozen=True)
 class CommandRefused:
-    """A command could not be carried out as asked; nothing has changed. `field` is the recipe field that was wrong, or ""."""
+    """A command could not be carried out as asked; nothing has changed but what was checkpointed since it started.
+
+    `field` is the recipe field that was wrong, or "".
+    """
 
     command: int
     name: str

@@ -12,7 +12,7 @@ import torch
 from torch import LongTensor, Tensor, nn
 
 from engine.evaluation.perplexity import evaluate
-from engine.record.events import StepTrained, Validated, WentBack
+from engine.record.events import Degraded, StepTrained, Validated, WentBack
 from engine.record.recipe import Tuning
 from engine.recovery.loss import loss_of
 from engine.recovery.ranks import DONE, GO, STOPPED
@@ -20,6 +20,7 @@ from engine.recovery.schedule import batch
 from engine.recovery.stepper import Diverged, Stepper
 from engine.recovery.watch import Watch
 
+HALVINGS = 4  # of the learning rate of one training, after a loss or a gradient that is no number; then it is given up
 VALIDATIONS = 10  # points on the validation curve, besides the one before the first step
 
 
@@ -34,26 +35,42 @@ def train(
     precision: torch.dtype,
     loss: Callable[[LongTensor], Tensor] | None = None,
     part: tuple[int, int] | None = None,
-) -> Iterator[StepTrained | Validated | WentBack]:
+) -> Iterator[StepTrained | Validated | WentBack | Degraded]:
     """Train what requires a gradient in `model` on `blocks` `[n, length]`, lowering `loss` (None: that of the text).
 
     Yields each step, and the loss on `held_out` before the first, now and then, and after the last. Batches, dropout and the
     learning rate are functions of `seed` and the step alone; `part` (first, end) makes only those of all steps. Where validation
     says so, training ends early, and the weights end as they were at the lowest validation loss of this part.
 
-    Raises `Diverged` when a loss or a gradient's norm is not finite; the weights are then those of the last step.
+    A step whose loss or gradient is not finite is undone and made again, the rate halved from there on, on text of a later epoch:
+    on its own it would end as it did. After `HALVINGS` of those `Diverged` is raised, and after a validation loss that is not
+    finite. A `WentBack` before that says that the weights are now the best of which there was a copy; without one they are
+    those of the last step.
     """
     first, end = part or (0, tuning.steps)
     stepper = Stepper(model, loss or partial(loss_of, model), tuning, seed, precision)
     watch = Watch(stepper.trained, tuning.patience, tuning.guard)
-    every, step, why = max(1, tuning.steps // VALIDATIONS), first, ""
+    every, step, why, undone, halvings = max(1, tuning.steps // VALIDATIONS), first, "", 0, 0
     found = _validated(model, held_out, arm, first)
     watch.see(first, found.loss)
     yield found
     try:
         while stepper.ranks.hear(GO if step < end and not why else DONE, stepper.device) == GO:
-            measured, rate = stepper.step(batch(blocks, step, tuning.batch_size, seed), step)  # of [batch, length] tokens
-            step += 1
+            tokens = batch(blocks, step + undone * tuning.steps, tuning.batch_size, seed)  # [batch, length]
+            try:
+                measured, rate = stepper.step(tokens, step)
+            except Diverged as error:
+                if halvings == HALVINGS:
+                    told = f"{str(error)[:-1]}, and the rate was halved {HALVINGS} times; lower the learning rate."
+                    raise Diverged(told) from error
+                halvings, undone = halvings + 1, undone + 1
+                yield _slowed(stepper, arm, step, error)
+                if found.step != step:
+                    found = _validated(model, held_out, arm, step)
+                    yield found
+                watch.danger(step, found.loss)
+                continue
+            step, undone = step + 1, 0
             yield StepTrained(arm, step, tuning.steps, measured, rate)
             if step % every == 0 or step == end:
                 found = _validated(model, held_out, arm, step)
@@ -63,9 +80,21 @@ def train(
         if not stepper.ranks.number:
             stepper.ranks.hear(STOPPED, stepper.device)
         raise
+    except Diverged as error:
+        if watch.keeps:
+            watch.go_back()
+            yield WentBack(arm, watch.best, step, str(error))
+        raise
     if watch.looks and watch.best != step:
         watch.go_back()
         yield WentBack(arm, watch.best, step, why or "the validation loss was lowest there")
+
+
+def _slowed(stepper: Stepper, arm: str, step: int, error: Diverged) -> Degraded:
+    """Halve the rate from a step on that was undone, and say so."""
+    stepper.pace /= 2
+    why = str(error)[0].lower() + str(error)[1:-1]
+    return Degraded(f"{arm} step {step + 1}", f"made again with {stepper.pace:g} of the learning rate from there on", why)
 
 
 def arithmetic(precision: str, device: torch.device) -> torch.dtype:

@@ -15,6 +15,7 @@ from torch import LongTensor, Tensor, nn
 
 from engine.record.errors import BadInput
 from engine.record.recipe import Tuning
+from engine.recovery.faults import Faults
 from engine.recovery.ranks import Ranks, ranks
 from engine.recovery.schedule import learning_rate
 
@@ -29,7 +30,7 @@ class Stepper:
     """Trains the parameters of `model` that require a gradient, lowering `loss`.
 
     `piece` is how many sequences are read at once. It may be made smaller between any two steps: the batch, and up to rounding
-    the step, stay the same.
+    the step, stay the same. `pace` is a factor of the schedule's learning rate, which may be changed between any two steps too.
     """
 
     def __init__(self, model: nn.Module, loss: Callable[[LongTensor], Tensor], tuning: Tuning, seed: int, precision: torch.dtype):
@@ -38,6 +39,7 @@ class Stepper:
         self.ranks = ranks()
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.piece = -(-tuning.batch_size // tuning.accumulation)
+        self.pace, self.faults = 1.0, Faults()
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == torch.float16)
         matrices = {"params": [one for one in self.trained if one.ndim > 1], "weight_decay": tuning.weight_decay}
         vectors = {"params": [one for one in self.trained if one.ndim < 2], "weight_decay": 0.0}
@@ -52,14 +54,15 @@ class Stepper:
         the weights are then those before the step. Under float16 a gradient that is too large for it only lowers the scale.
         """
         with _training(self.model, self.seed, step, self.device, self.ranks):
-            measured = self._gradients(tokens)
+            measured = self._gradients(tokens, step)
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.trained, self.tuning.clip).item()
         if not math.isfinite(measured) or not (math.isfinite(norm) or self.scaler.get_scale() > 1):
             self.optimizer.zero_grad()
-            raise Diverged(f"The loss of step {step + 1} is {measured} with a gradient of norm {norm}; lower the learning rate.")
+            self.scaler.update()  # which otherwise takes the next step for this one
+            raise Diverged(f"The loss of step {step + 1} is {measured} with a gradient of norm {norm}.")
         tuning = self.tuning
-        rate = learning_rate(step, tuning.steps, tuning.learning_rate, tuning.warmup, tuning.decay)
+        rate = self.pace * learning_rate(step, tuning.steps, tuning.learning_rate, tuning.warmup, tuning.decay)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.scaler.step(self.optimizer)
@@ -67,17 +70,19 @@ class Stepper:
         self.optimizer.zero_grad()
         return measured, rate
 
-    def _gradients(self, tokens: LongTensor) -> float:
+    def _gradients(self, tokens: LongTensor, step: int) -> float:
         """Leave the gradient of the mean loss in the parameters; returns that loss. Pieces are as long as one another, or the
         last is shorter, and count by their sequences; so do the shares of several processes."""
-        total = 0.0
+        total, spoilt = 0.0, self.faults.strikes("loss", step)
         for part in self.ranks.share(tokens).split(self.piece):
             part = part.to(self.device)  # [piece, length]
             with torch.autocast(self.device.type, self.precision, enabled=self.precision in (torch.bfloat16, torch.float16)):
-                loss = self.loss(part)
+                loss = self.loss(part) * math.nan if spoilt else self.loss(part)
             share = len(part) / len(tokens)
             self.scaler.scale(loss * share if share < 1 else loss).backward()
             total += loss.item() * share
+        if self.faults.strikes("gradient", step):
+            self.trained[0].grad.fill_(math.inf)
         if self.ranks.count > 1:
             together = torch.tensor(total, dtype=torch.float64, device=self.device)
             self.ranks.add_up([one.grad for one in self.trained if one.grad is not None] + [together])

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 class Watch:
     """What `patience` and `guard` of a recipe ask for, over the parameters that train.
 
-    With either, a copy of those parameters is kept on the CPU as they were at the lowest validation loss so far. `guard` is a
-    perplexity: the rail is there once the model was at or below it. A model that was pruned far above it is let come down.
+    With either, a copy of those parameters is kept on the CPU as they were at the lowest validation loss so far; without, only
+    once the training is in `danger`. `guard` is a perplexity: the rail is there once the model was at or below it. A model that
+    was pruned far above it is let come down.
     """
 
     def __init__(self, trained: Sequence[nn.Parameter], patience: int, guard: float):
@@ -23,19 +24,35 @@ class Watch:
         self._kept: list[Tensor] = []
         self.best, self.lowest = 0, math.inf  # the step with the lowest loss, and that loss
         self._idle = 0  # validations since then
+        self._first = math.inf  # the first loss that was seen
+        self._danger = False
 
     @property
     def looks(self) -> bool:
         """Whether anything is asked for."""
         return bool(self._patience) or self._rail is not None
 
+    @property
+    def keeps(self) -> bool:
+        """Whether there is a copy to go back to."""
+        return bool(self._kept)
+
+    def danger(self, step: int, loss: float) -> None:
+        """Keep copies from now on, asked for or not: of weights with a lower loss than any kept ones and than the first that was
+        seen. `loss` is that of the weights as they are, after `step` steps."""
+        if not self.looks and not self._danger:
+            self.lowest = self._first
+        self._danger = True
+        if loss < self.lowest:
+            self._keep(step, loss)
+
     def see(self, step: int, loss: float) -> str:
         """Take in the loss per token (nats) after `step` steps; why to stop, in words, or "" to go on."""
-        if not self.looks:
+        self._first = loss if math.isinf(self._first) else self._first
+        if not self.looks and not self._danger:
             return ""
         if loss < self.lowest:
-            self.best, self.lowest, self._idle = step, loss, 0
-            self._kept = [one.detach().to("cpu", copy=True) for one in self._trained]
+            self._keep(step, loss)
         else:
             self._idle += 1
         if self._rail is not None:
@@ -51,3 +68,7 @@ class Watch:
         with torch.no_grad():
             for parameter, kept in zip(self._trained, self._kept, strict=True):
                 parameter.copy_(kept)
+
+    def _keep(self, step: int, loss: float) -> None:
+        self.best, self.lowest, self._idle = step, loss, 0
+        self._kept = [one.detach().to("cpu", copy=True) for one in self._trained]

@@ -457,7 +457,26 @@ def test_a_recovery_that_diverges_leaves_the_model_as_it_was(recipe, bench):
     assert caught.value.field == ""
     assert all(torch.equal(weights[name], one) for name, one in bench.desk.model.named_parameters())
     assert (bench.desk.overlay.plan, bench.desk.stand) == (plan, stand)
-    assert list(bench.after_stop(tune(recipe))) == []
+    assert list(bench.after_end(tune(recipe), "diverged")) == []
+
+
+@pytest.mark.parametrize("way", [{}, {"method": "lora", "rank": 2}, {"cut_first": True}], ids=["full", "lora", "cut first"])
+def test_a_recovery_that_diverges_keeps_the_best_it_has_a_copy_of(recipe, bench, monkeypatch, way):
+    """Its checkpoint has the weights at the lowest validation loss, and says how many steps those took."""
+    monkeypatch.setenv("ESPALIER_FAULTS", "loss@2, loss@4x9")
+    do(bench, prune(recipe))
+    command, events = tune(recipe, **NO_CONTROL, **way), []
+    with pytest.raises(Diverged, match="the rate was halved 4 times"):
+        for event in bench.handle(command):
+            events.append(event)
+    back = one(events, tell.WentBack)
+    losses = {event.step: event.loss for event in events if isinstance(event, tell.Validated)}
+    assert back.made == 3 and back.step == min(losses, key=losses.get) > 0
+    told = list(bench.after_end(command, "diverged"))
+    assert one(told, tell.CheckpointSaved).reason == "tune, diverged" and bench.desk.stand.trained == back.step
+    found, held_out = bench.desk.model, bench.desk.texts.blocks("calibration", 32, 4096)
+    result = evaluate(found, held_out)
+    assert result.nll / result.tokens == pytest.approx(losses[back.step], rel=1e-5)
 
 
 WAYS = {
@@ -489,7 +508,7 @@ def test_every_way_to_recover_can_be_cut_stopped_undone_and_has_its_control(reci
     while not (isinstance(event := next(stopping), tell.StepTrained) and event.step == 2):
         pass
     stopping.close()
-    assert one(list(bench.after_stop(command)), tell.CheckpointSaved).reason == "tune, stopped"
+    assert one(list(bench.after_end(command, "stopped")), tell.CheckpointSaved).reason == "tune, stopped"
     assert bench.desk.stand.trained == 2 and not torch.equal(seen(bench), pruned)
     do(bench, ask.Undo())
     assert torch.equal(seen(bench), pruned) and all(one.requires_grad for one in bench.desk.model.parameters())
@@ -548,7 +567,7 @@ def test_a_recovery_that_is_stopped_keeps_the_steps_so_far(recipe, bench, steps)
     while not (isinstance(event := next(events), tell.StepTrained | tell.Validated) and event.step == steps):
         pass
     events.close()
-    told = list(bench.after_stop(command))
+    told = list(bench.after_end(command, "stopped"))
     assert torch.equal(seen(bench), before) == (steps == 0)
     if steps:
         assert one(told, tell.CheckpointSaved).reason == "tune, stopped" and bench.desk.stand.trained == steps

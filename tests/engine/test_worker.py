@@ -13,6 +13,7 @@ import pytest
 
 from engine.record import commands as ask
 from engine.record.client import Client, open_run, start
+from engine.record.events import StepTrained, WentBack
 from engine.record.folder import read_events
 from engine.record.lifecycle import CommandStarted, Degraded
 from engine.record.lock import read_lock
@@ -52,6 +53,12 @@ def gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+@pytest.fixture
+def faults(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong in the worker of this test; to be named before `client`."""
+    monkeypatch.setenv("ESPALIER_FAULTS", request.param)
 
 
 @pytest.fixture
@@ -180,6 +187,25 @@ def test_a_worker_that_nobody_watches_ends_and_the_next_command_wakes_another_wh
     client.post(ask.Evaluate("cut", client.recipe.evaluation))
     after = wait(client, lambda state: "cut" in state.standing.perplexity).standing.perplexity["cut"]
     assert after.nll == pytest.approx(before.nll, rel=1e-12)
+
+
+@pytest.mark.parametrize("faults", ["loss@3, gradient@5, loss@12x9"], indirect=True)
+def test_losses_that_are_no_numbers_are_got_over_and_at_last_given_up_with_the_best_kept(faults, client):
+    """Two steps are made again at half the rate each; of the third there are too many, and what was learnt is checkpointed."""
+    client.post(prune(client))
+    pruned = wait(client, lambda state: state.checkpoint is not None and state.status == "idle").checkpoint
+    client.post(tune(client, 20))
+    state = wait(client, lambda state: state.refused is not None)
+    assert "the rate was halved 4 times; lower the learning rate." in state.refused.reason
+    facts = [stamped.fact for stamped in read_events(client.folder)]
+    assert [fact.step for fact in facts if isinstance(fact, StepTrained)] == list(range(1, 12))
+    assert [each.asked for each in state.degraded] == [f"tuned step {step}" for step in (3, 5, 12, 12)]
+    assert in_words(state).count("of the learning rate from there on, because the loss of step") == 4
+    (back,) = (fact for fact in facts if isinstance(fact, WentBack))
+    assert back.made == 11 and back.step > 0
+    assert state.checkpoint != pruned and "tuned" in state.standing.perplexity and not state.restarts
+    client.post(ask.Undo())
+    assert wait(client, lambda state: state.checkpoint == pruned).status != "failed"
 
 
 def test_a_second_supervisor_leaves_a_held_run_alone(client):

@@ -10,9 +10,9 @@ from torch.nn import functional
 from engine.models.anatomy import dissect
 from engine.pruning.gates import Gates
 from engine.record.errors import BadInput
-from engine.record.events import StepTrained, Validated, WentBack
+from engine.record.events import Degraded, StepTrained, Validated, WentBack
 from engine.record.recipe import Tuning
-from engine.recovery.loop import arithmetic, train
+from engine.recovery.loop import HALVINGS, arithmetic, train
 from engine.recovery.loss import loss_of
 from engine.recovery.schedule import batch, learning_rate
 from engine.recovery.stepper import Diverged
@@ -224,9 +224,42 @@ def test_a_loss_that_is_no_number_stops_the_training_with_the_weights_before():
         model.transformer.wte.weight[2:] *= 1e30
     before = [parameter.detach().clone() for parameter in model.parameters()]
     with pytest.raises(Diverged, match=r"^The loss of step 3 is .*; lower the learning rate\.$"):
-        next(events)
+        list(events)
     assert all(map(torch.equal, before, model.parameters()))
     assert issubclass(Diverged, BadInput)
+
+
+def test_a_step_that_is_no_number_is_undone_and_made_again_at_half_the_rate(monkeypatch):
+    """As if it had never been tried: the steps before it are those of a training without the fault, and all steps are made."""
+    plain = steps_of(run(make("gpt2", dtype=torch.float32)))
+    monkeypatch.setenv("ESPALIER_FAULTS", "loss@2, gradient@3")
+    events = run(make("gpt2", dtype=torch.float32))
+    found = steps_of(events)
+    assert found[0] == plain[0] and [each.step for each in found] == [each.step for each in plain]
+    halves = [1, 0.5] + [0.25] * (len(plain) - 2)
+    assert [each.learning_rate for each in found] == [half * each.learning_rate for half, each in zip(halves, plain, strict=True)]
+    first, second = (event for event in events if isinstance(event, Degraded))
+    told = "made again with 0.5 of the learning rate from there on"
+    assert first == Degraded("tuned step 2", told, "the loss of step 2 is nan with a gradient of norm nan")
+    assert second.asked == "tuned step 3" and second.why.endswith("with a gradient of norm inf")
+    assert not any(isinstance(event, WentBack) for event in events)
+
+
+def test_a_training_that_is_given_up_ends_with_its_best_weights(monkeypatch):
+    """After so many halvings, and not after the first; the weights are to the bit those of the step that it names."""
+    monkeypatch.setenv("ESPALIER_FAULTS", f"loss@3x{HALVINGS + 1}")
+    model, events, kept = make("gpt2", dtype=torch.float32), [], {}
+    with pytest.raises(Diverged, match=rf"the rate was halved {HALVINGS} times; lower the learning rate\.$"):
+        for event in train(model, text(), text(3, seed=1), TUNING, arm="tuned", seed=3, precision=torch.float32):
+            events.append(event)
+            if isinstance(event, Validated):
+                kept[event.step] = [one.detach().clone() for one in model.parameters()]
+    assert sum(isinstance(event, Degraded) for event in events) == HALVINGS
+    back = events[-1]
+    assert isinstance(back, WentBack) and back.made == 2
+    losses = {event.step: event.loss for event in events if isinstance(event, Validated)}
+    assert back.step == min(losses, key=losses.get)
+    assert all(map(torch.equal, kept[back.step], model.parameters()))
 
 
 def test_a_validation_that_is_no_number_stops_the_training_too():

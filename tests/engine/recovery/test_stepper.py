@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from engine.record.recipe import Tuning
+from engine.recovery.faults import Faults
 from engine.recovery.loss import loss_of
 from engine.recovery.stepper import Diverged, Stepper
 from tests.families import make, tokens
@@ -47,6 +48,15 @@ def test_a_step_that_fails_leaves_the_weights_and_no_gradient():
     with pytest.raises(Diverged, match="^The loss of step 1 is nan"):
         trial.step(tokens(8), 0)
     assert all(map(torch.equal, before, model.parameters())) and all(one.grad is None for one in model.parameters())
+
+
+def test_float16_goes_on_after_a_step_that_failed():
+    """The scaler has not kept that one for begun."""
+    trial = stepper(make("gpt2", dtype=torch.float32), torch.float16)
+    trial.faults = Faults("loss@1")
+    with pytest.raises(Diverged):
+        trial.step(tokens(8), 0)
+    trial.step(tokens(8), 0)
 
 
 def test_float16_trains_float32_weights_with_a_scaled_loss():

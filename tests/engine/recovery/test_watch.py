@@ -45,3 +45,17 @@ def test_who_asks_for_nothing_gets_no_copies():
 def test_a_loss_beyond_all_bounds_is_told(loss):
     """Its perplexity has no number of its own."""
     assert "rose to" in seen([1.0, loss], guard=50.0)[1][-1]
+
+
+def test_in_danger_the_best_is_kept_although_nobody_asked():
+    """What was lower before that was not kept and cannot come back; what is no lower than the first is not kept at all."""
+    watch, said, weight = seen([5.0, 2.0, 4.0])
+    watch.danger(2, 4.0)
+    assert watch.keeps and (watch.best, watch.lowest) == (2, 4.0) and not watch.looks
+    weight.data.fill_(3)
+    assert watch.see(3, 4.5) == ""
+    watch.go_back()
+    assert weight.item() == 2
+    lost, _, _ = seen([1.0, 2.0])
+    lost.danger(1, 2.0)
+    assert not lost.keeps
