@@ -5,6 +5,7 @@ Exit status: 0 finished, 1 failed or stopped (one line says why), 2 a bad recipe
 
 import argparse
 import json
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -76,6 +77,7 @@ def run_recipe(given: argparse.Namespace) -> int:
     folder = given.folder or home() / name_for(recipe)
     events = run(recipe, folder)
     progress, last = Progress(sys.stderr), None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end that is asked for is written down, whoever asks
     try:
         for last in events:
             if first:

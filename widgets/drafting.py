@@ -6,7 +6,7 @@ Knows what is told of the model and of its scores, and nothing of weights. Where
 import math
 from collections.abc import Sequence
 
-from engine.record.errors import BadInput, blaming
+from engine.record.errors import naming
 from engine.record.events import ModelLoaded
 from engine.record.recipe import Recipe, Schedule
 from engine.record.schedules import count, lowest
@@ -22,12 +22,8 @@ def competes(recipe: Recipe) -> bool:
 def asked_shares(recipe: Recipe, kind: str, layers: int) -> tuple[float, ...]:
     """The shares that a kind's schedule asks for; raises `BadInput`, blaming the field, where they do not fit the model."""
     schedule = getattr(recipe, kind)
-    field = f"{kind}.{'level' if schedule.layers is None else 'layers'}"
-    with blaming(field):
-        try:
-            return schedule.shares(layers, recipe.protect)
-        except BadInput as error:  # which speaks of a schedule, not knowing whose
-            raise BadInput(f"{field}: {error}") from error
+    with naming(f"{kind}.{'level' if schedule.layers is None else 'layers'}"):
+        return schedule.shares(layers, recipe.protect)
 
 
 def head_counts(recipe: Recipe, model: ModelLoaded, shares: Sequence[float]) -> Counts:

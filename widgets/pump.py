@@ -197,7 +197,7 @@ class Pump:
         try:
             match asked:
                 case Press(button=name):
-                    if not refusals(view, self._waiting)[name]:
+                    if not refusals(view, self._waiting, self.session.is_changing)[name]:
                         self._post(*pressed(name, view))
                 case OpenRun(name=name):
                     self.session.open(name)

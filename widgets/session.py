@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from engine.record import client as runs
 from engine.record.client import Client
-from engine.record.commands import Command, Evaluate, Finish, Load, Prune, Sample, Score
+from engine.record.commands import Command, Evaluate, Finish, Load, Prune, Sample, Score, Stop
 from engine.record.errors import BadInput
 from engine.record.events import CommandFinished, CommandRefused, CommandStarted, PlanMade, RunFailed
 from engine.record.folder import Tail, post
@@ -181,7 +181,8 @@ def _attached(name: str) -> tuple[Client, Recipe]:
 
 
 def _finish(client: Client) -> None:
-    """End a run that nobody will ask anything of again."""
+    """End a run that nobody will ask anything of again, and what it is doing: a download goes on for nobody."""
     if not client.is_over():
+        client.post(Stop())
         client.post(Finish())
     client.leave()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import ipywidgets
 
-from engine.record.events import Progressed, StepTrained
+from engine.record.events import Progressed, RunPaused, RunResumed, StepTrained
 from engine.record.line import Stamped
 from widgets import words
 from widgets.requests import Press
@@ -28,13 +28,16 @@ BUTTONS = {
     SMALLER: "Remove the closed units for good, in a copy; measure that copy and save it.",
 }
 PRIMARY = ("Prune", "Recover")
+LEAVING = "Another model or text is loading, and takes this one's place; choose this one again to stay with it."
 
 
-def refusals(view: View, waiting: bool = False) -> dict[str, str]:
-    """Why each button can do nothing now; an empty sentence for one that can."""
+def refusals(view: View, waiting: bool = False, leaving: bool = False) -> dict[str, str]:
+    """Why each button can do nothing now; an empty sentence for one that can. `leaving`: another run is to take this one's place,
+    and would take with it what was begun here."""
     state, recipe = view.state, view.recipe
     busy = state.status in ("busy", "paused") and not words.is_free(state)
-    change, mend, pruned = words.not_free(state, waiting), words.not_sayable(view), words.is_pruned(state)
+    change = words.not_free(state, waiting) or (LEAVING if leaving else "")
+    mend, pruned = words.not_sayable(view), words.is_pruned(state)
     if state.is_over:
         return dict.fromkeys(BUTTONS, change)
     stands = "The controls ask for nothing but what stands already; move Heads or Neurons first."
@@ -64,7 +67,7 @@ def refusals(view: View, waiting: bool = False) -> dict[str, str]:
 
 
 class Pace:
-    """How fast things go: units a second over the last events of one kind, so that a pause soon counts no more."""
+    """How fast things go: units a second over the last events of one kind since the last hold."""
 
     def __init__(self):
         self._of: object = None
@@ -78,6 +81,8 @@ class Pace:
                     self._note(arm, line.at, done)
                 case Progressed(what=what, done=done):
                     self._note(what, line.at, done)
+                case RunPaused() | RunResumed():
+                    self._seen.clear()  # a hold is no part of the pace
 
     @property
     def rate(self) -> float | None:
@@ -117,18 +122,19 @@ class Transport:
         self.widget.add_class("esp-transport")
 
     def draw(self, view: View, *, now: float, waiting: bool, refusal: str, note: str = "", count: bool = True) -> None:
-        """Show what can be asked and what is being done. `now` is seconds since the epoch, for the sign of life.
+        """Show what can be asked and what is being done. `now` is seconds since the epoch, for the sign of life; `note` is there
+        while another run is to take this one's place.
 
         Without `count` the status line stays as it is where it would only have counted on.
         """
-        for name, reason in refusals(view, waiting).items():
+        for name, reason in refusals(view, waiting, bool(note)).items():
             button = self._buttons[name]
             if button.disabled != bool(reason):
                 button.disabled = bool(reason)
             if button.tooltip != (reason or BUTTONS[name]):
                 button.tooltip = reason or BUTTONS[name]
         state = view.state
-        told = (state.status, state.doing, state.arm, state.degraded, state.restarts, state.interrupted, waiting, refusal, note)
+        told = (state.status, state.doing, state.arm, state.warned, state.restarts, state.interrupted, waiting, refusal, note)
         if count or told != self._told:
             self._set(self._status, self._status_html(view, now, waiting, refusal, note))
             self._told = told
@@ -153,7 +159,8 @@ class Transport:
             else '<div class="esp-bar"></div>'
         )
         notes = [note] if note else []
-        notes += [f"{each.did.capitalize()} instead of {each.asked}: {each.why}." for each in state.degraded[-1:]]
+        if state.warned is not None:
+            notes.append(f"{state.warned.did.capitalize()} instead of {state.warned.asked}: {state.warned.why}.")
         notes += list(filter(None, [words.restart_words(state)]))
         bad = f'<div class="esp-refusal">{html.escape(refusal)}</div>' if refusal else ""
         said_too = "".join(f'<div class="esp-note">{html.escape(each)}</div>' for each in notes)

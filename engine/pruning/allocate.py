@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.pruning.plan import Group, Plan, Scores, ranked
-from engine.record.errors import BadInput, blaming
+from engine.record.errors import BadInput, naming
 from engine.record.recipe import Protection, Schedule
 from engine.record.schedules import block_of_layers, count
 
@@ -43,10 +43,10 @@ class Part:
 
 
 def shares_of(schedules: Mapping[str, Schedule], layers: int, protect: Protection) -> Shares:
-    """The shares that the schedules ask for; raises `BadInput`, blaming the field, where they do not fit `layers` layers."""
+    """The shares that the schedules ask for; raises `BadInput`, naming the field, where they do not fit `layers` layers."""
     shares = {}
     for kind, schedule in schedules.items():
-        with blaming(f"{kind}.{'level' if schedule.layers is None else 'layers'}"):
+        with naming(f"{kind}.{'level' if schedule.layers is None else 'layers'}"):
             shares[kind] = schedule.shares(layers, protect)
     return shares
 

@@ -39,6 +39,16 @@ def blaming(field: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def naming(field: str) -> Iterator[None]:
+    """The same for errors of what does not know which field it works for: the sentence begins with its name as well."""
+    with blaming(field):
+        try:
+            yield
+        except BadInput as error:
+            raise BadInput(f"{field}: {error}") from error
+
+
 def shorten(value: object, limit: int = 60) -> str:
     """`repr(value)`, cut to `limit` characters, so that a pasted book does not become an error message.
 

@@ -44,6 +44,7 @@ from engine.record.line import Stamped
 from engine.record.room import Room
 from engine.record.standing import Curve, Standing, after, recalled
 
+CHANGES = ("Load", "Prune", "Tune", "Undo", "Reset")  # commands after which an earlier warning is about something else
 OF_THE_MODEL = (
     *("model", "scores", "scored", "compared", "preview", "suggested", "standing", "checkpoint"),
     *("parents", "shelved", "weights", "step", "arm"),
@@ -87,6 +88,7 @@ class RunState:
     room: Room = Room()
     seconds: Mapping[str, float] = field(default_factory=dict)  # command → seconds spent, summed
     degraded: tuple[Degraded, ...] = ()
+    warned: Degraded | None = None  # the last of them, until another change of the model is asked for
     restarts: tuple[WorkerRestarted, ...] = ()
     interrupted: str | None = None  # what the worker died of ("": nothing was in hand), until the next command is done
     refused: CommandRefused | None = None  # the last refusal, until something is done again
@@ -162,9 +164,9 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
         case WorkerStarted():
             return replace(_dropped(state), worker=fact.pid, status="idle")
         case CommandStarted():
-            return replace(
-                state, status="busy", doing=fact.name, doing_line=fact.command, doing_since=at, progress=None, refused=None
-            )
+            warned = None if fact.name in CHANGES else state.warned
+            begun = {"doing": fact.name, "doing_line": fact.command, "doing_since": at, "warned": warned}
+            return replace(state, status="busy", progress=None, refused=None, **begun)
         case CommandFinished():
             return _done(state, at)
         case CommandStopped():
@@ -201,7 +203,7 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
         case MemoryEstimated():
             return replace(state, room=state.room.foretold(fact))
         case Degraded():
-            return replace(state, degraded=(*state.degraded, fact))
+            return replace(state, degraded=(*state.degraded, fact), warned=fact)
         case WorkerRestarted():
             died_of = state.doing or state.interrupted or ""  # it may die once more before it takes that up again
             return replace(_dropped(state), status="new", restarts=(*state.restarts, fact), interrupted=died_of)

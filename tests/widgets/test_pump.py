@@ -251,7 +251,7 @@ def test_another_model_starts_a_run_that_takes_the_place_of_this_one_once_it_has
     tell_run(runs.attach(new[0].name), *opened())
     page.tick()
     assert page.session.client.folder == new[0]
-    assert asked(old)[-1] == ask.Finish()
+    assert asked(old)[-2:] == [ask.Stop(), ask.Finish()]  # what it is doing, and then it
     assert page.view.state.model is not None and page.view.recipe.model == "distilgpt2"
 
 

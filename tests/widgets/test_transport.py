@@ -47,6 +47,13 @@ def test_a_button_can_be_pressed_when_it_can_do_something(state: RunState, wante
     assert open_buttons(state) == wanted
 
 
+def test_nothing_is_begun_on_a_run_that_another_one_is_about_to_replace() -> None:
+    """It would be taken off the page with it; what is being done can still be held and stopped."""
+    assert not any(not reason for reason in refusals(view(PRUNED), leaving=True).values())
+    busy = refusals(view(replace(PRUNED, status="busy", doing="Tune")), leaving=True)
+    assert {name for name, reason in busy.items() if not reason} == {"Pause", "Stop"}
+
+
 def test_every_grey_button_says_why() -> None:
     """In a sentence, in every state."""
     for status in ("new", "idle", "busy", "paused", "finished", "failed"):
@@ -101,3 +108,12 @@ def test_a_long_pause_soon_counts_no_more() -> None:
     pace.see([Stamped(0, 0.0, tell.StepTrained("tuned", 1, 99, 1.0, 0.1))])
     pace.see([Stamped(n, 1000.0 + n, tell.StepTrained("tuned", 1 + n, 99, 1.0, 0.1)) for n in range(1, 21)])
     assert pace.rate == pytest.approx(1.0)
+
+
+def test_a_hold_is_no_part_of_the_pace() -> None:
+    """After ten steps a second, a minute's hold and two more steps it is still ten steps a second."""
+    pace = Pace()
+    pace.see([Stamped(step, step / 10, tell.StepTrained("tuned", step, 100, 3.0, 0.1)) for step in range(10)])
+    pace.see([Stamped(10, 1.0, tell.RunPaused()), Stamped(11, 61.0, tell.RunResumed())])
+    pace.see([Stamped(step, 60 + step / 10, tell.StepTrained("tuned", step, 100, 3.0, 0.1)) for step in (12, 13)])
+    assert pace.rate == pytest.approx(10.0)

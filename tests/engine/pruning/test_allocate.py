@@ -235,3 +235,12 @@ def test_allocation_needs_no_torch():
     code = "import sys, engine.pruning.allocate; print('torch' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("kind", ["heads", "neurons"])
+def test_shares_for_another_number_of_layers_are_refused_by_the_name_of_their_field(kind):
+    """Of two schedules the one that does not fit is named, with its value and what is allowed."""
+    schedules = {"heads": Schedule(), "neurons": Schedule()} | {kind: Schedule(shape="custom", layers=(0.1, 0.2))}
+    with pytest.raises(BadInput, match=rf"^{kind}\.layers: custom shares by layer: \[0.1, 0.2\] has 2 values") as refused:
+        shares_of(schedules, 6, Protection())
+    assert refused.value.field == f"{kind}.layers"

@@ -378,3 +378,12 @@ def test_a_promise_stands_until_there_is_another_plan():
     assert state.standing.promise == kept
     assert after(LOAD, BASELINE, IN_ROUNDS, doing(5, "Evaluate", kept), PRUNE).standing.promise is None
     assert after(LOAD, doing(1, "Suggest", SUGGESTED), doing(2, "Load", LOADED)).suggested is None
+
+
+def test_a_warning_stands_until_the_next_change_is_asked_for():
+    """All of them stay in the record; a measurement takes none away."""
+    warning = Degraded("a", "b", "c")
+    begun = [*LOAD, CommandStarted(4, "Prune"), warning, CommandFinished(4, "Prune"), CommandStarted(5, "Evaluate")]
+    assert after(begun).warned == warning
+    state = after(begun, [CommandFinished(5, "Evaluate"), CommandStarted(6, "Undo")])
+    assert state.warned is None and state.degraded == (warning,)
