@@ -1,4 +1,4 @@
-"""The command line: models, run, show, export; turns what was typed into recipes and what happened into words and statuses.
+"""The command line: models, run, runs, show, export; turns what was typed into recipes and what happened into words and statuses.
 
 Exit status: 0 finished, 1 failed or stopped (one line says why), 2 a bad recipe or a bad argument.
 """
@@ -19,6 +19,7 @@ from engine.record.errors import BadInput, shorten
 from engine.record.fields import assign, explain
 from engine.record.folder import home, name_for
 from engine.record.lifecycle import RunFailed, RunFinished
+from engine.record.live import find, live_runs, resume, stop
 from engine.record.recipe import Recipe
 from engine.summary import in_words, summary
 
@@ -37,6 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
     ran.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="change fields: neurons.level=0.5"
     )
+    living = commands.add_parser("runs", help="the runs that are not over: state, model, since when, awake?, where")
+    living.add_argument("--json", action="store_true", help="as one JSON list")
+    living.add_argument("--all", action="store_true", help="those that are over as well")
+    told = living.add_mutually_exclusive_group()
+    told.add_argument("--stop", metavar="NAME", help="give up what this run is doing and what waits in it (a name, or a folder)")
+    told.add_argument("--resume", metavar="NAME", help="have this run go on: paused, or left before it was done")
     shown = commands.add_parser("show", help="what a run did")
     shown.add_argument("folder", type=Path, metavar="DIR")
     shown.add_argument("--json", action="store_true", help="as one JSON object")
@@ -48,7 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     try:
-        return {"models": list_models, "run": run_recipe, "show": show_run, "export": export_run}[given.command](given)
+        does = {"models": list_models, "run": run_recipe, "runs": list_live, "show": show_run, "export": export_run}
+        return does[given.command](given)
     except BadInput as error:
         return fail(str(error), 2)
 
@@ -97,6 +105,24 @@ def run_recipe(given: argparse.Namespace) -> int:
     if isinstance(last, RunFailed):
         return fail(last.reason, 2 if last.field else 1)
     return fail(f"Stopped; what was done so far is in {folder}.", 1)
+
+
+def list_live(given: argparse.Namespace) -> int:
+    """Print the runs that are not over; or stop one or have one go on, and say what came of it."""
+    if given.stop is not None or given.resume is not None:
+        said = stop(find(given.stop)) if given.stop is not None else resume(find(given.resume))
+        print(json.dumps({"said": said}) if given.json else said)
+        return 0
+    runs = live_runs(over=given.all)
+    if given.json:
+        print(json.dumps([asdict(run) for run in runs], indent=2))
+        return 0
+    wide = max((len(run.name) for run in runs), default=4)
+    print(f"{'name':<{wide}}  {'since':<20}  {'worker':<8}  {'model':<24}  {'state':<28}  where")
+    for run in runs:
+        worker, since = str(run.worker or "awake") if run.awake else "asleep", run.since or "not begun"
+        print(f"{run.name:<{wide}}  {since:<20}  {worker:<8}  {run.model or '?':<24}  {run.state:<28}  {run.folder}")
+    return 0
 
 
 def show_run(given: argparse.Namespace) -> int:

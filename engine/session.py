@@ -4,6 +4,7 @@ Whatever the workbench yields is passed on as it is. `serve` goes on for as long
 recipe from start to end. Knows nothing of processes and of what the commands do.
 """
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,7 @@ from engine.record.lifecycle import (
     RunStopped,
 )
 from engine.record.line import Stamped, Unreadable
+from engine.record.lock import beat, release_lock, take_lock
 from engine.record.recipe import Recipe
 from engine.recovery.ranks import ranks
 from engine.workbench import Workbench
@@ -176,6 +178,8 @@ def run(recipe: Recipe, folder: Path | str | None = None) -> Iterator[Event]:
         nowhere_to_save = tuple(command for command in commands if not isinstance(command, ask.Save))
         return _run(recipe, Workbench(None, recipe), Inbox(nowhere_to_save))
     folder = create(recipe, Path(folder))
+    take_lock(folder)  # before anything waits in it, or a page that looks would wake a worker for it
+    beat(folder, worker=os.getpid())
     for command in commands:
         post(folder, command)
     return _written(folder, _run(recipe, Workbench(folder, recipe), Inbox(folder=folder)))
@@ -204,3 +208,4 @@ def _written(folder: Path, events: Iterator[Event]) -> Iterator[Event]:
         if not isinstance(last, ENDS):  # whoever asked for the events asks no more, by Ctrl-C or by leaving the loop
             writer.append(RunStopped())
         writer.close()
+        release_lock(folder)

@@ -103,7 +103,7 @@ def work(folder: Path) -> int:
     parent = os.getppid()
     if not events:
         log.append(RunStarted(recipe.model_dump(mode="json"), version()))
-    with _Sampler(log) as sampler:
+    with _Sampler(log, parent) as sampler:
         import torch  # after the first lines are written: the page shows them while this takes its seconds
 
         from engine.session import Inbox, serve
@@ -212,10 +212,14 @@ class _Log:
 
 
 class _Sampler:
-    """Writes how much memory is in use, from a thread of its own: every second while something is done, seldom while not."""
+    """Writes how much memory is in use, from a thread of its own: every second while something is done, seldom while not.
 
-    def __init__(self, log: _Log):
+    It ends the process as well, once its supervisor is gone: between two events, or paused, nobody else would see that.
+    """
+
+    def __init__(self, log: _Log, parent: int):
         self._log = log
+        self._parent = parent
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="memory", daemon=True)
         # Set once torch is there. The thread runs while torch is imported, and a module that is half imported must be left alone.
@@ -238,6 +242,9 @@ class _Sampler:
         beats = 0
         while not self._done.wait(BEAT):
             beats += 1
+            if os.getppid() != self._parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
             if self._log.busy or beats % SELDOM == 0:
                 self._log.append(self.sample())
 

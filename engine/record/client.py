@@ -4,6 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from engine.record import folder as files
@@ -25,6 +26,19 @@ def open_run(folder: Path | str) -> RunState:
     Nothing else is needed for it: a run can be shown where its model, its text or its recipe's words are no longer known.
     """
     return fold(RunState(recipe=files.plain_recipe(Path(folder))), files.read_events(Path(folder)))
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a living process holds a run: the supervisor of its worker, or the command line that carries it out."""
+    holder = read_lock(folder)
+    return holder is not None and is_alive(holder)
+
+
+def is_waiting(folder: Path) -> bool:
+    """Whether something was asked of a run that has not been answered."""
+    asked = [stamped.seq for stamped in Tail(folder / "commands.jsonl").read() if not isinstance(stamped.fact, HOLDS)]
+    seen = [stamped.fact.command for stamped in files.read_events(folder) if isinstance(stamped.fact, ANSWERS)]
+    return bool(asked) and asked[-1] > max(seen, default=-1)
 
 
 class Client:
@@ -62,8 +76,7 @@ class Client:
         if self._supervisor is not None and self._supervisor.poll() is None:
             return True
         self._supervisor = None  # reaped, so that no zombie is left behind by a page that lives for days
-        holder = read_lock(self.folder)
-        return holder is not None and is_alive(holder)
+        return is_held(self.folder)
 
     def wake(self) -> None:
         """Start a supervisor for this run, as a process of its own that outlives the page, unless one holds it."""
@@ -82,19 +95,19 @@ class Client:
                 start_new_session=True,
             )
 
+    def let_go(self) -> None:
+        """Leave the supervisor that this viewer started to itself, whoever drops the viewer; a thread waits for its end."""
+        if self._supervisor is not None:
+            threading.Thread(target=self._supervisor.wait, name="supervisor", daemon=True).start()
+
     def watch(self) -> None:
         """Leave word that somebody looks; call it every few seconds while a page shows the run.
 
         Wakes a worker where something waits that was asked just as the last one, idle for long, was going away.
         """
         watch(self.folder, self.viewer)
-        if not self.is_awake() and not self.is_over() and self._waiting():
+        if not self.is_awake() and not self.is_over() and is_waiting(self.folder):
             self.wake()
-
-    def _waiting(self) -> bool:
-        asked = [stamped.seq for stamped in Tail(self.folder / "commands.jsonl").read() if not isinstance(stamped.fact, HOLDS)]
-        seen = [stamped.fact.command for stamped in files.read_events(self.folder) if isinstance(stamped.fact, ANSWERS)]
-        return bool(asked) and asked[-1] > max(seen, default=-1)
 
     def leave(self) -> None:
         """Say that this viewer looks no more, so that an idle worker need not wait for it."""

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 
 from engine.__main__ import main
 from engine.record.catalogue import models
-from engine.record.client import open_run
+from engine.record.client import Client, open_run
 from engine.record.commands import Stop
 from engine.record.folder import create, post
+from engine.record.live import live_runs
 from engine.record.recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
@@ -196,6 +198,46 @@ def test_an_interrupted_run_ends_as_stopped(written, tmp_path, capsys, monkeypat
     assert open_run(tmp_path / "run").status == "stopped"
 
 
+def test_live_runs_are_listed_for_programs_and_for_people(home, capsys):
+    """Those that are not over; what cannot be stopped or resumed has status 2 and one line."""
+    folder = create(Recipe())
+    assert main(["runs", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert set(told) == {"name", "state", "status", "model", "since", "awake", "worker", "folder"}
+    assert (told["name"], told["state"], told["awake"], told["folder"]) == (folder.name, "nothing to do", False, str(folder))
+    assert main(["runs"]) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert all(word in line for word in (folder.name, "gpt2-tiny", "not begun", "asleep", "nothing to do", str(folder)))
+    for how, why in (("--stop", "there is nothing to stop"), ("--resume", "nothing to go on with")):
+        assert main(["runs", how, folder.name]) == 2
+        assert why in last_line(capsys)
+    assert main(["runs", "--stop", "nowhere"]) == 2
+    assert "is not in" in last_line(capsys)
+
+
+def test_a_run_of_the_command_line_is_live_and_can_be_stopped(written, tmp_path, capsys, monkeypatch):
+    """It holds its folder while it lasts, so that no page wakes a worker beside it, and gives it back."""
+    seen = []
+
+    class Stopping(io.StringIO):
+        """Looks, and asks for a stop, as soon as anything is printed."""
+
+        def write(self, text: str) -> int:
+            """Once."""
+            if not seen:
+                seen.append(Client(tmp_path / "run").is_awake())
+                seen.extend(live_runs(tmp_path))
+                post(tmp_path / "run", Stop())
+            return len(text)
+
+    monkeypatch.setattr(sys, "stderr", Stopping())
+    assert main(["run", str(written), "--folder", str(tmp_path / "run")]) == 1
+    monkeypatch.undo()
+    awake, run = seen
+    assert awake and run.awake and run.worker == os.getpid() and run.state.startswith("doing ")
+    assert not Client(tmp_path / "run").is_awake() and live_runs(tmp_path) == []
+
+
 def test_show_refuses_what_is_no_run(tmp_path, capsys):
     """With status 2."""
     assert main(["show", str(tmp_path)]) == 2
@@ -241,7 +283,7 @@ def test_the_command_line_comes_up_without_torch(home):
     """Listing models and showing a run take no seconds; also as a process of its own."""
     folder = create(Recipe())
     code = "import sys; from engine.__main__ import main\n"
-    code += "assert main(['models', '--json']) == main(['show', sys.argv[1], '--json']) == 0\n"
+    code += "assert main(['models', '--json']) == main(['runs']) == main(['show', sys.argv[1], '--json']) == 0\n"
     code += "assert not {'torch', 'transformers', 'datasets', 'gensim'} & set(sys.modules), sorted(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

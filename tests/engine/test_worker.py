@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,8 @@ from engine.record.client import Client, open_run, start
 from engine.record.events import StepTrained, WentBack
 from engine.record.folder import read_events
 from engine.record.lifecycle import CommandStarted, Degraded
-from engine.record.lock import read_lock
+from engine.record.live import live_runs, resume, stop
+from engine.record.lock import STALE, read_lock
 from engine.record.state import RunState
 from engine.summary import in_words
 from engine.text.cache import path_of
@@ -206,6 +208,47 @@ def test_losses_that_are_no_numbers_are_got_over_and_at_last_given_up_with_the_b
     assert state.checkpoint != pruned and "tuned" in state.standing.perplexity and not state.restarts
     client.post(ask.Undo())
     assert wait(client, lambda state: state.checkpoint == pruned).status != "failed"
+
+
+def test_a_worker_whose_supervisor_was_killed_ends_and_resume_wakes_another(client):
+    """Also while it is paused and nothing happens in it; the list of live runs says what became of it, and stop ends it."""
+    client.post(tune(client, 100_000))
+    wait(client, lambda state: state.step is not None)
+    client.post(ask.Pause())
+    wait(client, lambda state: state.status == "paused")
+    holder = read_lock(client.folder)
+    (listed,) = live_runs(client.folder.parent)
+    assert listed.state.startswith("paused in Tune, step ") and listed.awake and listed.worker == holder["worker"]
+    os.kill(holder["pid"], signal.SIGKILL)
+    assert until(lambda: gone(holder["worker"]))
+    (listed,) = live_runs(client.folder.parent)
+    assert listed.state.startswith("interrupted in Tune, step ") and not listed.awake and listed.worker is None
+    before = client.folder.joinpath("events.jsonl").read_bytes().count(b"StepTrained")
+    assert resume(client.folder) == "run goes on."
+    wait(client, lambda _: client.folder.joinpath("events.jsonl").read_bytes().count(b"StepTrained") > before)
+    assert live_runs(client.folder.parent)[0].state.startswith("doing Tune")
+    said = stop(client.folder)
+    assert said in ("run has stopped what it was doing.", "run was asked to stop, which it does after the step in hand.")
+    assert wait(client, lambda state: state.status == "idle").checkpoint is not None
+
+
+def test_a_worker_whose_page_was_killed_ends(client):
+    """The page said no goodbye: its mark grows old, here by setting the mark's time back, and nobody is waited for any more."""
+    code = "import sys, time; from engine.record.client import Client; client = Client(sys.argv[1])\n"
+    code += "while not print(client.watch(), flush=True): time.sleep(0.2)"
+    page = subprocess.Popen([sys.executable, "-c", code, str(client.folder)], stdout=subprocess.PIPE)
+    page.stdout.readline()
+    client.leave()
+    page.kill()
+    page.wait()
+    page.stdout.close()
+    holder = read_lock(client.folder)
+    marks = list((client.folder / "viewers").iterdir())
+    assert marks and not gone(holder["worker"])
+    for mark in marks:
+        os.utime(mark, (time.time() - STALE, time.time() - STALE))
+    assert until(lambda: gone(holder["pid"]) and gone(holder["worker"]))
+    assert read_lock(client.folder) is None and live_runs(client.folder.parent)[0].state == "nothing to do"
 
 
 def test_a_second_supervisor_leaves_a_held_run_alone(client):

@@ -1,0 +1,126 @@
+"""Tests of engine/record/live.py without a worker: what is listed and in which words, what is stopped, resumed and refused."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from engine.record import commands as ask
+from engine.record.errors import BadInput
+from engine.record.events import StepTrained
+from engine.record.folder import Tail, Writer, create, post
+from engine.record.lifecycle import (
+    CommandFinished,
+    CommandStarted,
+    CommandStopped,
+    RunFailed,
+    RunFinished,
+    RunPaused,
+    RunStarted,
+    WorkerStarted,
+)
+from engine.record.live import find, live_runs, resume, stop
+from engine.record.lock import beat, take_lock
+from engine.record.recipe import Recipe
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A run at home that has begun and that nobody holds."""
+    monkeypatch.setenv("ESPALIER_HOME", str(tmp_path))
+    folder = create(Recipe(), tmp_path / "runs" / "one")
+    tell(folder, RunStarted({"model": "gpt2-tiny"}, "1"), WorkerStarted(7, 1))
+    return folder
+
+
+def tell(folder: Path, *events) -> None:
+    """Write events as a worker would."""
+    writer = Writer(folder / "events.jsonl", clock=lambda: 1_700_000_000.0)
+    for event in events:
+        writer.append(event)
+    writer.close()
+
+
+def words(folder: Path) -> tuple[str, bool]:
+    """The state of the only run, in words, and whether it is awake."""
+    (run,) = live_runs(folder.parent, over=True)
+    return run.state, run.awake
+
+
+def test_a_run_is_listed_until_it_is_over(folder):
+    """With its model, since when, and where."""
+    (run,) = live_runs()
+    assert (run.name, run.model, run.since, run.folder) == ("one", "gpt2-tiny", "2023-11-14T22:13:20Z", str(folder))
+    assert (run.state, run.status, run.awake, run.worker) == ("nothing to do", "idle", False, None)
+    tell(folder, RunFailed("The disk is full."))
+    assert live_runs() == [] and words(folder) == ("failed: The disk is full.", False)
+
+
+def test_the_state_is_told_in_words(folder):
+    """What is being done, and whether anybody does it."""
+    post(folder, ask.Evaluate("baseline"))
+    assert words(folder) == ("left before it was done", False)
+    tell(folder, CommandStarted(0, "Tune"), StepTrained("tuned", 3, 9, 1.0, 1e-3))
+    assert words(folder) == ("interrupted in Tune, step 3 of 9", False)
+    take_lock(folder)
+    beat(folder, worker=4711)
+    assert words(folder) == ("doing Tune, step 3 of 9", True) and live_runs()[0].worker == 4711
+    tell(folder, RunPaused())
+    assert words(folder) == ("paused in Tune, step 3 of 9", True)
+    tell(folder, CommandFinished(0, "Tune"))
+    post(folder, ask.Evaluate("pruned"))
+    assert words(folder) == ("about to begin", True)
+
+
+def test_a_run_that_cannot_be_read_hides_no_other(folder):
+    """It is listed with the reason."""
+    (create(Recipe(), folder.parent / "broken") / "recipe.json").write_text("{")
+    assert [run.status for run in live_runs()] == ["idle", "unreadable"]
+    assert "is not JSON" in live_runs()[1].state
+
+
+def test_what_is_asleep_is_stopped_without_waking_it(folder):
+    """The Stop is there for whoever takes it up."""
+    post(folder, ask.Evaluate("baseline"))
+    assert stop(folder) == "one is asleep and will not go on with what it was doing."
+    assert isinstance(Tail(folder / "commands.jsonl").read()[-1].fact, ask.Stop)
+    assert not (folder / "worker.log").exists()
+
+
+def test_stop_waits_for_the_answer(folder):
+    """Which the process that holds the run gives between two steps."""
+    take_lock(folder)
+    post(folder, ask.Evaluate("baseline"))
+    tell(folder, CommandStarted(0, "Evaluate"))
+    assert stop(folder, nap=lambda _: tell(folder, CommandStopped(0, "Evaluate"))) == "one has stopped what it was doing."
+    assert words(folder) == ("nothing to do", True)
+
+
+def test_what_is_paused_is_resumed_where_it_is(folder):
+    """By the process that holds it; what is not paused goes on already."""
+    take_lock(folder)
+    post(folder, ask.Evaluate("baseline"))
+    tell(folder, CommandStarted(0, "Evaluate"))
+    assert resume(folder) == "one goes on already."
+    tell(folder, RunPaused())
+    assert resume(folder) == "one goes on."
+    assert isinstance(Tail(folder / "commands.jsonl").read()[-1].fact, ask.Resume)
+
+
+@pytest.mark.parametrize("does", [stop, resume])
+def test_what_is_over_or_idle_is_refused(does, folder):
+    """In one sentence that says so."""
+    with pytest.raises(BadInput, match="^run 'one' (is doing nothing|has nothing to go on with); "):
+        does(folder)
+    tell(folder, RunFinished())
+    with pytest.raises(BadInput, match="^run 'one' is over: it has finished; start a new one to go on.$"):
+        does(folder)
+
+
+def test_a_run_is_found_by_name_or_by_folder(folder, tmp_path):
+    """Runs of the command line may lie anywhere."""
+    elsewhere = create(Recipe(), tmp_path / "elsewhere")
+    assert find("one") == folder and find(str(elsewhere)) == elsewhere
+    for name in ("", "two", str(tmp_path), os.devnull):
+        with pytest.raises(BadInput, match="is not in"):
+            find(name)
