@@ -5,6 +5,7 @@ Exit status: 0 finished, 1 failed or stopped (one line says why), 2 a bad recipe
 
 import argparse
 import json
+import os
 import signal
 import sys
 from dataclasses import asdict
@@ -176,4 +177,10 @@ def fail(why: str, status: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read along has read enough; what Python still holds would fail once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    sys.exit(status)
