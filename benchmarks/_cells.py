@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from engine.pruning.suggest import compensation_goes_by
 from engine.record.catalogue import CRITERIA
 from engine.record.folder import cache_home
 from engine.record.recipe import Schedule
+from engine.record.steps import ended
 from engine.text.blocks import pack
 from engine.text.corpora import Splits, read_corpus
 from engine.text.corpora.wikitext_2 import articles
@@ -131,10 +132,10 @@ class Workshop:
         )
         scored, fitted = self.blocks("calibration", cell.scored), self.blocks("calibration", cell.fitted)
         if set(CRITERIA.load(cell.by).NEEDS) <= set(PASS):
-            _end(self.evidence.statistics(scored, PASS))
+            ended(self.evidence.statistics(scored, PASS))
         steps = planning(self.evidence, self.overlay, scored, recipe)
         plan = [step.plan for step in steps if isinstance(step, Round)][-1]
-        known = _end(compensation_goes_by(self.evidence, fitted, cell.compensation))
+        known = ended(compensation_goes_by(self.evidence, fitted, cell.compensation))
         self.overlay.lay(plan, cell.compensation, known, cell.ridge)
         smaller = cut(self.loaded.model, plan)
         self.overlay.off()
@@ -156,11 +157,3 @@ def _text() -> tuple[Splits, str]:
     calibration = tuple(article for at, article in enumerate(found) if at % 3)
     splits = Splits("wikitext", (), calibration, found[::3], None)
     return splits, f"WikiText ({path.name}, sha256 {hashlib.sha256(raw).hexdigest()[:12]})"
-
-
-def _end(steps: Generator) -> object:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value

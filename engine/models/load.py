@@ -23,6 +23,7 @@ from engine.record.catalogue import BUILTIN, FAMILIES, check_model, model_names,
 from engine.record.errors import BadInput, UnknownName, shorten
 from engine.record.lifecycle import Progressed
 from engine.record.paths import kind_of, typed
+from engine.record.steps import ended
 
 Finding = Generator[Progressed, None, Path]
 
@@ -44,12 +45,7 @@ class Loaded:
 
 def load(name: str | PathLike[str], *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Loaded:
     """Find a model by its name and read it; raises `BadInput` as `finding` and `read` do."""
-    steps = finding(name)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return read(name, end.value, device=device, dtype=dtype)
+    return read(name, ended(finding(name)), device=device, dtype=dtype)
 
 
 def read(name: str | PathLike[str], folder: Path, *, device: str | torch.device, dtype: torch.dtype = torch.float32) -> Loaded:

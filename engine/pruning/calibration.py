@@ -22,6 +22,7 @@ from engine.pruning.statistics import NEEDS, Statistics
 from engine.pruning.sums import BINS
 from engine.record.errors import BadInput, UnknownName
 from engine.record.lifecycle import Progressed
+from engine.record.steps import ended, retold
 
 BATCH = 8  # blocks
 
@@ -30,12 +31,7 @@ def calibrate(
     model: nn.Module, blocks: LongTensor, needs: Iterable[str], *, mask: Tensor | None = None, batch_size: int = BATCH
 ) -> Statistics:
     """`calibrating`, run to its end."""
-    steps = calibrating(model, blocks, needs, mask=mask, batch_size=batch_size)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return ended(calibrating(model, blocks, needs, mask=mask, batch_size=batch_size))
 
 
 def calibrating(
@@ -158,12 +154,7 @@ def _ablating(
     model: nn.Module, anatomy: Anatomy, blocks: LongTensor, mask: Tensor | None, batch_size: int
 ) -> Generator[Progressed, None, tuple[Tensor, ...]]:
     steps = ablate.ablating(model, anatomy, blocks, mask, batch_size)
-    while True:
-        try:
-            done, runs = next(steps)
-        except StopIteration as end:
-            return end.value
-        yield Progressed("leaving heads out", done, runs, "runs")
+    return (yield from retold(steps, lambda step: Progressed("leaving heads out", *step, "runs")))
 
 
 def _statistics(

@@ -26,6 +26,7 @@ from engine.pruning.regression import Equations, fit
 from engine.pruning.statistics import Inputs, Statistics
 from engine.record.errors import BadInput, UnknownName, shorten
 from engine.record.lifecycle import Progressed
+from engine.record.steps import ended
 
 # What each method reads of the statistics; the bias wants the covariance to foretell its error, sequential reads the text itself.
 NEEDS = {"none": (), "bias": ("mean", "covariance"), "least-squares": ("mean", "covariance"), "sequential": ()}
@@ -81,12 +82,7 @@ def compensate(
     add_biases: bool = True,
 ) -> tuple[Compensation, ...]:
     """`compensating`, run to its end."""
-    steps = compensating(model, plan, anatomy, statistics, method, ridge, add_biases)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return ended(compensating(model, plan, anatomy, statistics, method, ridge, add_biases))
 
 
 def compensating(

@@ -17,18 +17,15 @@ from collections.abc import Generator
 import torch
 from torch import Tensor
 
+from engine.record.steps import ended
+
 RIDGE = 1e-3  # that of the least-squares compensation, which is to make up for what goes
 PENDING = 64  # channels that have gone and are taken out of the matrices together, in one product instead of many
 
 
 def errors(weight: Tensor, covariance: Tensor, units: int, ridge: float = RIDGE, pending: int = PENDING) -> Tensor:
     """`eliminating`, run to its end."""
-    steps = eliminating(weight, covariance, units, ridge, pending)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return ended(eliminating(weight, covariance, units, ridge, pending))
 
 
 def eliminating(

@@ -16,6 +16,7 @@ from engine.pruning.gates import Gates
 from engine.pruning.plan import Plan
 from engine.pruning.sequential import refitting
 from engine.pruning.statistics import Statistics
+from engine.record.steps import ended
 
 
 class Overlay:
@@ -48,12 +49,7 @@ class Overlay:
         add_biases: bool = True,
     ) -> tuple[Compensation, ...]:
         """`laying`, run to its end."""
-        steps = self.laying(plan, method, known, ridge, add_biases)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                return end.value
+        return ended(self.laying(plan, method, known, ridge, add_biases))
 
     def laying(
         self,

@@ -7,6 +7,7 @@ from engine.pruning.plan import Plan
 from engine.pruning.rounds import Round, planning
 from engine.pruning.suggest import compensation_goes_by
 from engine.record.recipe import Recipe
+from engine.record.steps import ended
 from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
 
@@ -23,14 +24,6 @@ def prune(loaded: Loaded, recipe: Recipe) -> Plan:
     evidence, overlay = Evidence(loaded.model, loaded.anatomy), Overlay(loaded.model, loaded.anatomy)
     with overlay.lifted():
         plan = [step.plan for step in planning(evidence, overlay, blocks, recipe) if isinstance(step, Round)][-1]
-    known = _finish(compensation_goes_by(evidence, blocks, recipe.compensation))
+    known = ended(compensation_goes_by(evidence, blocks, recipe.compensation))
     overlay.lay(plan, recipe.compensation, known, recipe.ridge, recipe.add_biases)
     return plan
-
-
-def _finish(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value

@@ -24,6 +24,7 @@ from engine.pruning.regression import Gathering
 from engine.pruning.streams import Seen, calls, enter, step
 from engine.pruning.sums import workable
 from engine.record.lifecycle import Progressed
+from engine.record.steps import ended
 
 SWEEPS = 3  # over the text in every layer: to fit the attention, to fit the MLP, to go on
 
@@ -38,12 +39,7 @@ def refit(
     batch_size: int = 8,
 ) -> tuple[Compensation, ...]:
     """`refitting`, run to its end."""
-    steps = refitting(model, plan, anatomy, blocks, ridge, add_biases, batch_size)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return ended(refitting(model, plan, anatomy, blocks, ridge, add_biases, batch_size))
 
 
 def refitting(

@@ -14,6 +14,7 @@ from engine.pruning.elimination import eliminating
 from engine.pruning.plan import Scores
 from engine.pruning.statistics import Statistics
 from engine.record.lifecycle import Progressed
+from engine.record.steps import ended, retold
 
 LABEL = "OBS"
 COST = "one pass"
@@ -27,12 +28,7 @@ def score(model: nn.Module, anatomy: Anatomy, statistics: Statistics, seed: int)
 
     In units of squared output, and rising with every unit: the highest score of the units that go foretells the layer's error.
     """
-    steps = scoring(model, anatomy, statistics, seed)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return ended(scoring(model, anatomy, statistics, seed))
 
 
 def scoring(model: nn.Module, anatomy: Anatomy, statistics: Statistics, seed: int) -> Generator[Progressed, None, Scores]:
@@ -46,12 +42,8 @@ def scoring(model: nn.Module, anatomy: Anatomy, statistics: Statistics, seed: in
     done, total, found = 0, sum(units for _, _, units in spots), []
     for path, inputs, units in spots:
         steps = eliminating(matrix(model.get_submodule(path)).detach().cpu(), inputs.summed, units)
-        while True:
-            try:
-                yield Progressed("elimination", done + next(steps), total, "units")
-            except StopIteration as end:
-                found.append(tuple(end.value.tolist()))  # [units]
-                break
+        errors = yield from retold(steps, lambda gone, done=done: Progressed("elimination", done + gone, total, "units"))
+        found.append(tuple(errors.tolist()))  # [units]
         done += units
     heads = (
         tuple(error for error, group in zip(of_groups, layer.head_groups, strict=True) for _ in group)
