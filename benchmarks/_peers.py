@@ -1,7 +1,7 @@
 """The pruners that PyPI carries, run for real on a copy of the same model; knows nothing of ours, and measures nothing.
 
 Each takes the same share of the neurons of every layer and leaves the heads alone: optipfair prunes nothing else, and
-torch-pruning, which removes heads too, does not remove key-value groups from a Llama by themselves. `make quality` installs them.
+torch-pruning, which removes heads too, does not remove key-value groups from a Llama by themselves. `make peers` installs them.
 """
 
 from collections.abc import Callable

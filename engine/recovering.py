@@ -43,7 +43,7 @@ class Recovery:
         model = cut(desk.model, plan) if tuning.cut_first else desk.model
         pupil = Pupil(model, desk.loaded.anatomy, self._taught, desk.overlay.rehang)
         if tuning.cut_first:
-            pupil = Pupil(model, dissect(model), lambda frozen: self._copy(), _nothing)
+            pupil = Pupil(model, dissect(model), lambda frozen: self._copy())
         course, went_back = None, False
         try:
             course = self._begin(pupil)
@@ -77,7 +77,6 @@ class Recovery:
             dissect(model),
             # A control that was not trained before is the dense model: frozen, it is its own teacher.
             lambda frozen: Teacher(model) if frozen and fresh else self._copy(),
-            _nothing,
         )
         for part in range(1, self.command.part[1] + 1):
             course = self._begin(pupil)
@@ -111,7 +110,3 @@ class Recovery:
         if self._teacher is None:
             self._teacher = Teacher(self.desk.dense())
         return self._teacher
-
-
-def _nothing() -> None:
-    pass

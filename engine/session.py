@@ -34,12 +34,8 @@ from engine.recovery.ranks import ranks
 from engine.workbench import Workbench
 
 NAP = 0.02  # seconds between two looks at an empty inbox: a held run answers within this
-PASSING = (
-    "Progressed",
-    "Validated",
-    "MemoryEstimated",
-    "Degraded",
-)  # events that are no step of their own when a held run is asked for one
+# Events that are no step of their own when a held run is asked for one.
+PASSING = ("Progressed", "Validated", "MemoryEstimated", "Degraded")
 
 
 class Inbox:

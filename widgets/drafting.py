@@ -6,9 +6,8 @@ Knows what is told of the model and of its scores, and nothing of weights. Where
 import math
 from collections.abc import Sequence
 
-from engine.record.errors import naming
 from engine.record.events import ModelLoaded
-from engine.record.recipe import Recipe, Schedule
+from engine.record.recipe import Recipe, Schedule, shares_of_kind
 from engine.record.schedules import count, lowest
 
 Counts = tuple[int, ...]  # one number for each layer
@@ -20,10 +19,8 @@ def competes(recipe: Recipe) -> bool:
 
 
 def asked_shares(recipe: Recipe, kind: str, layers: int) -> tuple[float, ...]:
-    """The shares that a kind's schedule asks for; raises `BadInput`, blaming the field, where they do not fit the model."""
-    schedule = getattr(recipe, kind)
-    with naming(f"{kind}.{'level' if schedule.layers is None else 'layers'}"):
-        return schedule.shares(layers, recipe.protect)
+    """The shares that a kind's schedule asks for; raises `BadInput`, naming the field, where they do not fit the model."""
+    return shares_of_kind(kind, getattr(recipe, kind), layers, recipe.protect)
 
 
 def head_counts(recipe: Recipe, model: ModelLoaded, shares: Sequence[float]) -> Counts:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.pruning.plan import Group, Plan, Scores, ranked
-from engine.record.errors import BadInput, naming
-from engine.record.recipe import Protection, Schedule
+from engine.record.errors import BadInput
+from engine.record.recipe import Protection, Schedule, shares_of_kind
 from engine.record.schedules import block_of_layers, count
 
 if TYPE_CHECKING:
@@ -44,11 +44,7 @@ class Part:
 
 def shares_of(schedules: Mapping[str, Schedule], layers: int, protect: Protection) -> Shares:
     """The shares that the schedules ask for; raises `BadInput`, naming the field, where they do not fit `layers` layers."""
-    shares = {}
-    for kind, schedule in schedules.items():
-        with naming(f"{kind}.{'level' if schedule.layers is None else 'layers'}"):
-            shares[kind] = schedule.shares(layers, protect)
-    return shares
+    return {kind: shares_of_kind(kind, schedule, layers, protect) for kind, schedule in schedules.items()}
 
 
 def parts_of(

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from engine.record.catalogue import CORPORA, CRITERIA, METHODS, check_model, is_path, unscored
-from engine.record.errors import BadInput, UnknownName, shorten
+from engine.record.errors import BadInput, UnknownName, naming, shorten
 from engine.record.knobs import knob
 from engine.record.schedules import shares
 
@@ -114,6 +114,12 @@ class Schedule(_Frozen):
         so many layers are protected that the others cannot make up the level."""
         protected = (protect.first, protect.last) if protect else (0, 0)
         return shares(layers, self.level, self.shape, self.steepness, self.blocks, self.layers, self.cap, protected)
+
+
+def shares_of_kind(kind: str, schedule: Schedule, layers: int, protect: Protection) -> tuple[float, ...]:
+    """The shares that the schedule of the "heads" or the "neurons" asks for; raises `BadInput`, naming its field, as it does."""
+    with naming(f"{kind}.{'level' if schedule.layers is None else 'layers'}"):
+        return schedule.shares(layers, protect)
 
 
 class Tuning(_Frozen):

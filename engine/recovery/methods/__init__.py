@@ -26,6 +26,10 @@ from engine.recovery.loss import Teacher
 __all__ = ["METHODS", "Course", "Pupil"]  # the registry of this folder; it lives in the record, where the page can read it too
 
 
+def nothing() -> None:
+    """What there is to do where nothing was put on."""
+
+
 @dataclass(frozen=True)
 class Pupil:
     """A model that is to be trained, and its `Anatomy`.
@@ -38,7 +42,7 @@ class Pupil:
     model: nn.Module
     anatomy: Anatomy
     teacher: Callable[[bool], Teacher]
-    rehang: Callable[[], None]
+    rehang: Callable[[], None] = nothing
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,6 @@ class Course:
     """
 
     loss: Callable[[LongTensor], Tensor]
-    keep: Callable[[], None]
-    drop: Callable[[], None]
-    in_place: bool
+    keep: Callable[[], None] = nothing
+    drop: Callable[[], None] = nothing
+    in_place: bool = False

@@ -12,8 +12,4 @@ LABEL = "Full"
 
 def begin(pupil: Pupil, tuning: Tuning, seed: int) -> Course:
     """Nothing is put on: the model's own weights train."""
-    return Course(partial(loss_of, pupil.model), keep=_nothing, drop=_nothing, in_place=True)
-
-
-def _nothing() -> None:
-    pass
+    return Course(partial(loss_of, pupil.model), in_place=True)

@@ -15,4 +15,4 @@ LABEL = "LoRA"
 def begin(pupil: Pupil, tuning: Tuning, seed: int) -> Course:
     """Put the matrices on; the loss is that of the text."""
     adapters = Adapters(pupil.model, pupil.anatomy, tuning.rank, tuning.targets, seed, pupil.rehang)
-    return Course(partial(loss_of, pupil.model), keep=adapters.merge, drop=adapters.remove, in_place=False)
+    return Course(partial(loss_of, pupil.model), keep=adapters.merge, drop=adapters.remove)
