@@ -190,14 +190,14 @@ class Pump:
             draft: Draft | None = draft_of(self._sound, state, self.session.pruned_by)
         except BadInput as error:
             recipe, wrong = None, (error.field, str(error))
-        return View(state, draft, self.theme, recipe, self.session.client.folder), wrong
+        return View(state, draft, self.theme, recipe, self.session.client.folder, self.session.is_changing), wrong
 
     def _obey(self, asked: ask.Command | Request, view: View) -> None:
         self.session.refusal = None
         try:
             match asked:
                 case Press(button=name):
-                    if not refusals(view, self._waiting, self.session.is_changing)[name]:
+                    if not refusals(view, self._waiting)[name]:
                         self._post(*pressed(name, view))
                 case OpenRun(name=name):
                     self.session.open(name)
@@ -207,6 +207,8 @@ class Pump:
                     self._deliver(what, view)
                 case Adopt(heads=heads, neurons=neurons):
                     self.controls.show(adopted(self.controls.read(), {"heads": heads, "neurons": neurons}))
+                case ask.SetGate() if view.leaving:
+                    raise BadInput(words.LEAVING)
                 case ask.SetGate() if not words.is_free(view.state) and view.state.doing not in SHORT:
                     raise BadInput("A head can be opened or closed when nothing else is being done; wait, or press Stop.")
                 case command:

@@ -8,6 +8,7 @@ time that it takes is the training's.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from widgets.transport import Transport
 from widgets.view import Drawn, View
@@ -49,4 +50,4 @@ class Screen:
 
 
 def _same(view: View, shown: View) -> bool:
-    return view.state is shown.state and (view.draft, view.recipe, view.folder) == (shown.draft, shown.recipe, shown.folder)
+    return view.state is shown.state and replace(view, state=shown.state) == shown

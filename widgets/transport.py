@@ -28,16 +28,13 @@ BUTTONS = {
     SMALLER: "Remove the closed units for good, in a copy; measure that copy and save it.",
 }
 PRIMARY = ("Prune", "Recover")
-LEAVING = "Another model or text is loading, and takes this one's place; choose this one again to stay with it."
 
 
-def refusals(view: View, waiting: bool = False, leaving: bool = False) -> dict[str, str]:
-    """Why each button can do nothing now; an empty sentence for one that can. `leaving`: another run is to take this one's place,
-    and would take with it what was begun here."""
+def refusals(view: View, waiting: bool = False) -> dict[str, str]:
+    """Why each button can do nothing now; an empty sentence for one that can."""
     state, recipe = view.state, view.recipe
     busy = state.status in ("busy", "paused") and not words.is_free(state)
-    change = words.not_free(state, waiting) or (LEAVING if leaving else "")
-    mend, pruned = words.not_sayable(view), words.is_pruned(state)
+    change, mend, pruned = words.not_free(view, waiting), words.not_sayable(view), words.is_pruned(state)
     if state.is_over:
         return dict.fromkeys(BUTTONS, change)
     stands = "The controls ask for nothing but what stands already; move Heads or Neurons first."
@@ -122,12 +119,11 @@ class Transport:
         self.widget.add_class("esp-transport")
 
     def draw(self, view: View, *, now: float, waiting: bool, refusal: str, note: str = "", count: bool = True) -> None:
-        """Show what can be asked and what is being done. `now` is seconds since the epoch, for the sign of life; `note` is there
-        while another run is to take this one's place.
+        """Show what can be asked and what is being done. `now` is seconds since the epoch, for the sign of life.
 
         Without `count` the status line stays as it is where it would only have counted on.
         """
-        for name, reason in refusals(view, waiting, bool(note)).items():
+        for name, reason in refusals(view, waiting).items():
             button = self._buttons[name]
             if button.disabled != bool(reason):
                 button.disabled = bool(reason)

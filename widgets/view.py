@@ -46,7 +46,8 @@ class Draft:
 class View:
     """One picture of the page. `draft` is None where the controls ask for nothing but what stands, or nothing is loaded.
 
-    `recipe` is what the controls say (None while they say nothing that can be done), `folder` where the run lies.
+    `recipe` is what the controls say (None while they say nothing that can be done), `folder` where the run lies. `leaving` says
+    that another run is about to take this one's place, and would take with it what was begun here.
     """
 
     state: RunState
@@ -54,6 +55,7 @@ class View:
     theme: Theme
     recipe: Recipe | None = None
     folder: Path | None = None
+    leaving: bool = False
 
     @property
     def preview(self) -> Previewed | None:

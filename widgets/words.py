@@ -6,6 +6,7 @@ from engine.record.events import Evaluated, ModelLoaded, Previewed
 from engine.record.state import RunState
 from widgets.view import Draft, View
 
+LEAVING = "Another model or text is loading, and takes this one's place; choose this one again to stay with it."
 DOING = {
     "Load": "Loading the model and the text",
     "Score": "Scoring heads and neurons",
@@ -35,15 +36,16 @@ def is_free(state: RunState) -> bool:
     return state.status == "busy" and state.doing in BACKGROUND
 
 
-def not_free(state: RunState, waiting: bool = False) -> str:
+def not_free(view: View, waiting: bool = False) -> str:
     """Why nothing can be asked of the model now; empty where it can. `waiting` says that something was asked and not begun."""
+    state = view.state
     if state.is_over:
         return "This run is over."
     if state.model is None:
         return "The model is not loaded yet."
     if not is_free(state) or waiting:
         return f"Wait until this is done: {DOING.get(state.doing or state.interrupted or '', 'starting').lower()}; or stop it."
-    return ""
+    return LEAVING if view.leaving else ""
 
 
 def not_sayable(view: View) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import ipywidgets
@@ -253,6 +254,22 @@ def test_another_model_starts_a_run_that_takes_the_place_of_this_one_once_it_has
     assert page.session.client.folder == new[0]
     assert asked(old)[-2:] == [ask.Stop(), ask.Finish()]  # what it is doing, and then it
     assert page.view.state.model is not None and page.view.recipe.model == "distilgpt2"
+
+
+def test_nothing_is_asked_of_a_run_that_another_is_about_to_replace(page: Page) -> None:
+    """Neither by a button nor on the map of heads; choosing its model again gives both back."""
+    told = len(asked(page.session.client))
+    page.move("model", "distilgpt2")
+    page.tick()
+    page.press("Prune")
+    page.pump.act(ask.SetGate(0, 0, False))
+    page.tick()
+    assert "takes this one's place" in unescape(page.status) and len(asked(page.session.client)) == told
+    page.move("model", "gpt2-tiny")
+    page.tick()
+    page.pump.act(ask.SetGate(0, 0, False))
+    page.tick()
+    assert ask.SetGate(0, 0, False) in asked(page.session.client, told)
 
 
 def test_a_model_that_cannot_be_had_costs_a_sentence_and_leaves_the_run_as_it_was(page: Page) -> None:

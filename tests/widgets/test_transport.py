@@ -49,8 +49,8 @@ def test_a_button_can_be_pressed_when_it_can_do_something(state: RunState, wante
 
 def test_nothing_is_begun_on_a_run_that_another_one_is_about_to_replace() -> None:
     """It would be taken off the page with it; what is being done can still be held and stopped."""
-    assert not any(not reason for reason in refusals(view(PRUNED), leaving=True).values())
-    busy = refusals(view(replace(PRUNED, status="busy", doing="Tune")), leaving=True)
+    assert not any(not reason for reason in refusals(replace(view(PRUNED), leaving=True)).values())
+    busy = refusals(replace(view(replace(PRUNED, status="busy", doing="Tune")), leaving=True))
     assert {name for name, reason in busy.items() if not reason} == {"Pause", "Stop"}
 
 

@@ -50,7 +50,7 @@ class _Agreement:
                 return
             self._make()
         put(self.table, value=_table(view.state.compared))
-        reason = not_free(view.state) or not_sayable(view)
+        reason = not_free(view) or not_sayable(view)
         for button, tip in self.buttons.items():
             put(button, disabled=bool(reason), tooltip=reason or tip)
 

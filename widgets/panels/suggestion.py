@@ -49,7 +49,7 @@ class _Suggestion:
             if view.state.model is None:
                 return
             self._make()
-        state, reason = view.state, not_free(view.state) or not_sayable(view)
+        state, reason = view.state, not_free(view) or not_sayable(view)
         put(self.ask, disabled=bool(reason), tooltip=reason or ASK)
         nothing = "" if state.suggested else NOTHING
         put(self.use, disabled=bool(nothing or reason), tooltip=nothing or reason or USE)
