@@ -18,9 +18,9 @@ from engine.record.catalogue import models
 from engine.record.client import open_run
 from engine.record.errors import BadInput, shorten
 from engine.record.fields import assign, explain
-from engine.record.folder import home, name_for
+from engine.record.folder import find_run, home, name_for
 from engine.record.lifecycle import RunFailed, RunFinished
-from engine.record.live import find, live_runs, resume, stop
+from engine.record.live import discard, find, live_runs, resume, stop
 from engine.record.recipe import Recipe
 from engine.summary import in_words, summary
 
@@ -45,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     told = living.add_mutually_exclusive_group()
     told.add_argument("--stop", metavar="NAME", help="give up what this run is doing and what waits in it (a name, or a folder)")
     told.add_argument("--resume", metavar="NAME", help="have this run go on: paused, or left before it was done")
+    told.add_argument("--discard", metavar="NAME", help="delete this run and its folder for good, once that is confirmed")
+    living.add_argument("--yes", action="store_true", help="confirm --discard without being asked")
     shown = commands.add_parser("show", help="what a run did")
     shown.add_argument("folder", type=Path, metavar="DIR")
     shown.add_argument("--json", action="store_true", help="as one JSON object")
@@ -109,11 +111,24 @@ def run_recipe(given: argparse.Namespace) -> int:
 
 
 def list_live(given: argparse.Namespace) -> int:
-    """Print the runs that are not over; or stop one or have one go on, and say what came of it."""
-    if given.stop is not None or given.resume is not None:
-        said = stop(find(given.stop)) if given.stop is not None else resume(find(given.resume))
-        print(json.dumps({"said": said}) if given.json else said)
-        return 0
+    """Print the runs that are not over; or stop one, have one go on or delete one, and say what came of it."""
+    if given.discard is not None and not given.yes:
+        folder = find_run(given.discard)
+        try:
+            sure = input(f"Delete {folder} and all that is in it? [y/N] ")
+        except EOFError:
+            raise BadInput(f"run {given.discard!r} was not deleted: nobody is there to confirm it; say --yes.") from None
+        if sure.strip().lower() not in ("y", "yes"):
+            return fail(f"{given.discard} was not deleted.", 1)
+    for name, does in (
+        (given.stop, lambda name: stop(find(name))),
+        (given.resume, lambda name: resume(find(name))),
+        (given.discard, discard),
+    ):
+        if name is not None:
+            said = does(name)
+            print(json.dumps({"said": said}) if given.json else said)
+            return 0
     runs = live_runs(over=given.all)
     if given.json:
         print(json.dumps([asdict(run) for run in runs], indent=2))

@@ -139,12 +139,17 @@ class Tail:
         self.offset = 0
         self.lines = 0
 
-    def read(self) -> list[Stamped]:
-        """What has come, in order; nothing for a file that is not there yet. `seq` is the line's number in the file."""
+    def read(self, most: int | None = None) -> list[Stamped]:
+        """What has come, in order; nothing for a file that is not there yet. `seq` is the line's number in the file.
+
+        `most` bounds the bytes that are read at once; a line that is longer is read whole.
+        """
         try:
             with open(self.path, "rb") as file:
                 file.seek(self.offset)
-                text = file.read()
+                text = file.read(most)
+                if most is not None and b"\n" not in text:
+                    text += file.readline()
         except FileNotFoundError:
             return []
         whole = text[: text.rfind(b"\n") + 1]

@@ -1,38 +1,21 @@
-"""The runs that are not over: a list of them for whoever asks, and what stops one or has it go on; imports no torch.
-
-A run of the page is served by a worker of its own, one of the command line by the process that was started; both hold the
-run's lock while they live, and a run that nobody holds is asleep.
+"""The runs that are not over: a list of them for whoever asks, what stops one or has it go on, and what deletes a run; imports
+no torch. `engine.record.roll` has what is told of each.
 """
 
+import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.record import folder as files
 from engine.record.client import Client, is_held, is_waiting, open_run
 from engine.record.commands import Resume, Stop
 from engine.record.errors import BadInput
-from engine.record.lock import read_lock
+from engine.record.lock import is_watched, release_lock, take_lock
+from engine.record.roll import LiveRun, listed
 from engine.record.state import RunState
 
 PATIENCE = 10.0  # seconds that `stop` waits for an answer, which comes between two steps
-
-
-@dataclass(frozen=True)
-class LiveRun:
-    """One run: its `state` in words and its `status` as `RunState` has it ("unreadable" for neither), when it began (UTC, None:
-    it has not), whether a process is there that carries it out and which, and its folder."""
-
-    name: str
-    state: str
-    status: str
-    model: str | None
-    since: str | None
-    awake: bool
-    worker: int | None
-    folder: str
 
 
 def live_runs(where: Path | None = None, over: bool = False) -> list[LiveRun]:
@@ -40,7 +23,7 @@ def live_runs(where: Path | None = None, over: bool = False) -> list[LiveRun]:
     found = []
     for folder in files.list_runs(where):
         if over or not files.is_over(folder):
-            found.append(_listed(folder))
+            found.append(listed(folder))
     return found
 
 
@@ -49,16 +32,16 @@ def find(name: str) -> Path:
     return Path(name) if name and (Path(name) / "recipe.json").is_file() else files.find_run(name)
 
 
-def stop(folder: Path, nap: Callable[[float], None] = time.sleep) -> str:
-    """Give up what a run is doing and all that waits in it; returns a sentence on what came of it. Raises `BadInput` for a run
-    that is over or has nothing to do."""
+def stop(folder: Path, nap: Callable[[float], None] = time.sleep, patience: float = PATIENCE) -> str:
+    """Give up what a run is doing and all that waits in it; returns a sentence on what came of it within `patience` seconds.
+    Raises `BadInput` for a run that is over or has nothing to do."""
     state = _open(folder)
     if not _busy(folder, state):
         raise BadInput(f"run {folder.name!r} is doing nothing; there is nothing to stop.")
     files.post(folder, Stop())
     if not is_held(folder):
         return f"{folder.name} is asleep and will not go on with what it was doing."
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while time.monotonic() < end and is_held(folder):
         state = open_run(folder)
         if state.status in ("finished", "stopped", "failed"):
@@ -86,6 +69,36 @@ def resume(folder: Path) -> str:
     return f"{folder.name} goes on."
 
 
+def discard(name: str) -> str:
+    """Delete a run of `home()` and its folder, whatever lies in it; returns a sentence that says so. There is no way back.
+
+    Raises `BadInput`, and deletes nothing, for a run that a process holds or a page looks at, or has until half a minute ago.
+    """
+    folder = files.find_run(name)
+    try:
+        if folder.is_symlink():
+            raise BadInput(f"run {name!r} is a link to another place; delete it by hand.")
+        if is_watched(folder):
+            raise BadInput(
+                f"run {name!r} is on a page, or was within the last half minute; close that page first, and wait as long."
+            )
+        if not take_lock(folder):
+            raise BadInput(f"run {name!r} is held by a process that carries it out; stop it first, and let that process end.")
+    except OSError as error:
+        raise BadInput(f"run {name!r} cannot be deleted: {error.strerror}.") from error
+    try:
+        (folder / "recipe.json").unlink()  # first: what is left if this process dies is no run any more
+        shutil.rmtree(folder)
+    except OSError as error:
+        whole = (folder / "recipe.json").exists()
+        told = "cannot be deleted" if whole else f"is deleted but for what is left in {folder}"
+        raise BadInput(f"run {name!r} {told}: {error.strerror}.") from error
+    finally:
+        if folder.exists():
+            release_lock(folder)
+    return f"{name} is deleted."
+
+
 def _open(folder: Path) -> RunState:
     state = open_run(folder)
     if state.is_over:
@@ -95,36 +108,3 @@ def _open(folder: Path) -> RunState:
 
 def _busy(folder: Path, state: RunState) -> bool:
     return state.status in ("busy", "paused") or is_waiting(folder)
-
-
-def _listed(folder: Path) -> LiveRun:
-    awake = is_held(folder)
-    worker = read_lock(folder)["worker"] if awake else None
-    try:
-        state = open_run(folder)
-        waiting = is_waiting(folder)
-    except BadInput as error:
-        return LiveRun(folder.name, str(error), "unreadable", None, None, awake, worker, str(folder))
-    since = None if state.started is None else f"{datetime.fromtimestamp(state.started, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    model = state.recipe.get("model")
-    return LiveRun(folder.name, _in_words(state, awake, waiting), state.status, model, since, awake, worker, str(folder))
-
-
-def _in_words(state: RunState, awake: bool, waiting: bool) -> str:
-    doing = state.doing
-    if doing == "Tune" and state.step is not None:
-        doing += f", step {state.step.step} of {state.step.steps}"
-    match state.status:
-        case "failed":
-            return f"failed: {state.failure.reason}" if state.failure else "failed"
-        case "finished" | "stopped":
-            return state.status
-        case "busy" if awake:
-            return f"doing {doing}"
-        case "paused" if awake:
-            return f"paused in {doing}"
-        case "busy" | "paused":
-            return f"interrupted in {doing}"
-    if waiting:
-        return "about to begin" if awake else "left before it was done"
-    return "nothing to do"

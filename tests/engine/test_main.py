@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from engine.record.commands import Stop
 from engine.record.folder import create, post
 from engine.record.live import live_runs
 from engine.record.recipe import Recipe
+from engine.record.roll import LiveRun
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"status", "recipe", "family", "device", "parameters", "perplexity", "protocol", "degradations", "seconds"}
@@ -203,7 +205,7 @@ def test_live_runs_are_listed_for_programs_and_for_people(home, capsys):
     folder = create(Recipe())
     assert main(["runs", "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
-    assert set(told) == {"name", "state", "status", "model", "since", "awake", "worker", "folder"}
+    assert set(told) == {field.name for field in fields(LiveRun)}
     assert (told["name"], told["state"], told["awake"], told["folder"]) == (folder.name, "nothing to do", False, str(folder))
     assert main(["runs"]) == 0
     line = capsys.readouterr().out.splitlines()[1]
@@ -212,6 +214,21 @@ def test_live_runs_are_listed_for_programs_and_for_people(home, capsys):
         assert main(["runs", how, folder.name]) == 2
         assert why in last_line(capsys)
     assert main(["runs", "--stop", "nowhere"]) == 2
+    assert "is not in" in last_line(capsys)
+
+
+def test_a_run_is_deleted_once_that_is_confirmed(home, capsys, monkeypatch):
+    """By a word typed or by --yes; without either, or with nobody there to ask, it stays."""
+    folder = create(Recipe())
+    for typed, status in (("\n", 1), ("no\n", 1), ("", 2)):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        assert main(["runs", "--discard", folder.name]) == status
+        assert "was not deleted" in last_line(capsys) and (folder / "recipe.json").is_file()
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert main(["runs", "--discard", folder.name]) == 0 and not folder.exists()
+    other = create(Recipe())
+    assert main(["runs", "--discard", other.name, "--yes", "--json"]) == 0 and not other.exists()
+    assert main(["runs", "--discard", str(other), "--yes"]) == 2
     assert "is not in" in last_line(capsys)
 
 

@@ -1,6 +1,7 @@
 """Tests of engine/record/live.py without a worker: what is listed and in which words, what is stopped, resumed and refused."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ from engine.record.lifecycle import (
     RunStarted,
     WorkerStarted,
 )
-from engine.record.live import find, live_runs, resume, stop
-from engine.record.lock import beat, take_lock
+from engine.record.live import discard, find, live_runs, resume, stop
+from engine.record.lock import STALE, beat, is_watched, read_lock, release_lock, take_lock, watch
 from engine.record.recipe import Recipe
 
 
@@ -124,3 +125,43 @@ def test_a_run_is_found_by_name_or_by_folder(folder, tmp_path):
     for name in ("", "two", str(tmp_path), os.devnull):
         with pytest.raises(BadInput, match="is not in"):
             find(name)
+
+
+def test_a_run_that_nobody_needs_is_deleted_with_all_that_is_in_it(folder):
+    """Whatever it holds, also one that cannot be read; and there is nothing to delete twice."""
+    (folder / "checkpoints" / "step-000001").mkdir(parents=True)
+    (folder / "checkpoints" / "step-000001" / "weights.safetensors").write_bytes(b"1234")
+    (create(Recipe(), folder.parent / "broken") / "recipe.json").write_text("{")
+    assert discard("one") == "one is deleted." and discard("broken") == "broken is deleted."
+    assert list(folder.parent.iterdir()) == []
+    with pytest.raises(BadInput, match="is not in"):
+        discard("one")
+
+
+def test_a_run_that_somebody_needs_is_not_deleted(folder):
+    """A process that carries it out, or a page that looks; and nothing in it changes, its lock included."""
+    before = {path.name for path in folder.iterdir()}
+    assert take_lock(folder)
+    with pytest.raises(BadInput, match="is held by a process that carries it out"):
+        discard("one")
+    assert read_lock(folder)["pid"] == os.getpid()
+    release_lock(folder)
+    assert {path.name for path in folder.iterdir()} == before
+    watch(folder, "somebody")
+    with pytest.raises(BadInput, match="is on a page"):
+        discard("one")
+    assert {path.name for path in folder.iterdir()} == before | {"viewers"} and is_watched(folder)
+    os.utime(folder / "viewers" / "somebody", (0, time.time() - STALE))
+    assert discard("one") == "one is deleted."
+
+
+@pytest.mark.parametrize("name", ["", "..", ".", "one/checkpoints", "/"])
+def test_what_is_no_run_of_this_home_is_not_deleted(folder, name):
+    """Neither a path nor what lies outside; a link is left to whoever made it."""
+    with pytest.raises(BadInput, match="is not in"):
+        discard(name)
+    link = folder.parent / "link"
+    link.symlink_to(folder)
+    with pytest.raises(BadInput, match="is a link"):
+        discard("link")
+    assert (folder / "recipe.json").is_file()
