@@ -23,7 +23,8 @@ from widgets.choices import BLOCK_SLIDERS, Choices, adopted, choices_of, moved, 
 from widgets.controls import Controls
 from widgets.effects import without_effect
 from widgets.errands import BACKGROUND, Errands, pressed
-from widgets.requests import Adopt, Download, NewRun, OpenRun, Press, Request
+from widgets.requests import Adopt, Download, NewRun, OfRuns, OpenRun, Press, Request
+from widgets.roster import Roster
 from widgets.screen import Screen
 from widgets.session import LOADING, Refusal, Session, loaded_by
 from widgets.theme import Theme
@@ -57,7 +58,7 @@ class Pump:
         clock: Callable[[], float] = time.monotonic,
     ):
         self.session, self.controls, self.transport, self.theme = session, controls, transport, theme
-        self.screen = Screen(transport, clock)
+        self.screen, self._roster = Screen(transport, clock), Roster(clock)
         self._deliver, self._at_run, self._clock = deliver, at_run, clock
         self._requests: deque[ask.Command | Request] = deque()
         self._run: str | None = None
@@ -190,7 +191,8 @@ class Pump:
             draft: Draft | None = draft_of(self._sound, state, self.session.pruned_by)
         except BadInput as error:
             recipe, wrong = None, (error.field, str(error))
-        return View(state, draft, self.theme, recipe, self.session.client.folder, self.session.is_changing), wrong
+        session, runs = self.session, self._roster.look(self.session.client.name)
+        return View(state, draft, self.theme, recipe, session.client.folder, session.is_changing, session.tune, runs), wrong
 
     def _obey(self, asked: ask.Command | Request, view: View) -> None:
         self.session.refusal = None
@@ -203,6 +205,8 @@ class Pump:
                     self.session.open(name)
                 case NewRun():
                     self.session.begin(view.recipe or self.session.recipe)
+                case of_runs if isinstance(of_runs, OfRuns):
+                    self._roster.obey(of_runs)
                 case Download(what=what):
                     self._deliver(what, view)
                 case Adopt(heads=heads, neurons=neurons):

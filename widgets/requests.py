@@ -17,6 +17,40 @@ class NewRun:
 
 
 @dataclass(frozen=True)
+class ChooseRun:
+    """Speak of this run of the list from now on."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class ResumeRun:
+    """Have a run of the list go on, which need not come onto the page for it."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class StopRun:
+    """Give up what a run of the list is doing."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class DiscardRun:
+    """Delete a run of the list: ask whether that is meant, and once that is `sure`, do it."""
+
+    name: str
+    sure: bool = False
+
+
+@dataclass(frozen=True)
+class KeepRun:
+    """Do not delete what was asked about."""
+
+
+@dataclass(frozen=True)
 class Download:
     """Hand something to the browser to keep."""
 
@@ -38,4 +72,5 @@ class Press:
     button: str
 
 
-Request = OpenRun | NewRun | Download | Adopt | Press
+OfRuns = ChooseRun | ResumeRun | StopRun | DiscardRun | KeepRun
+Request = OpenRun | NewRun | OfRuns | Download | Adopt | Press

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from engine.record import client as runs
 from engine.record.client import Client
-from engine.record.commands import Command, Evaluate, Finish, Load, Prune, Sample, Score, Stop
+from engine.record.commands import Command, Evaluate, Finish, Load, Prune, Sample, Score, Stop, Tune
 from engine.record.errors import BadInput
 from engine.record.events import CommandFinished, CommandRefused, CommandStarted, PlanMade, RunFailed
 from engine.record.folder import Tail, post
@@ -76,10 +76,14 @@ class Session:
     @property
     def pruned_by(self) -> Prune | None:
         """The command whose plan is in force; None where none is, or where it is not known."""
-        number = self._planned.get(self.state.standing.plan)
-        self._asked |= {line.seq: line.fact for line in self._commands.read()} if number is not None else {}
-        command = self._asked.get(number)
+        command = self._asked_at(self._planned.get(self.state.standing.plan))
         return command if isinstance(command, Prune) else None
+
+    @property
+    def tune(self) -> Tune | None:
+        """The recovery in hand; None where none is."""
+        command = self._asked_at(self.state.doing_line) if self.state.doing == "Tune" else None
+        return command if isinstance(command, Tune) else None
 
     def poll(self) -> list[Stamped]:
         """What has come since the last call, folded into `state`; a run that has loaded takes its place here."""
@@ -138,6 +142,12 @@ class Session:
         self.client.watch()
         if self._coming is not None:
             self._coming.client.watch()
+
+    def _asked_at(self, number: int | None) -> Command | None:
+        """The command of that line of commands.jsonl."""
+        if number is not None and number not in self._asked:
+            self._asked |= {line.seq: line.fact for line in self._commands.read()}
+        return self._asked.get(number)
 
     def _take(self, client: Client, recipe: Recipe, *, opened: bool = False) -> None:
         self.client, self.recipe, self.state, self._unread, self._unloadable = client, recipe, RunState(), [], None

@@ -6,12 +6,15 @@ A button that can do nothing is grey, and its tooltip says why.
 import html
 from collections import deque
 from collections.abc import Callable
+from itertools import pairwise
+from statistics import median
 
 import ipywidgets
 
 from engine.record.events import Progressed, RunPaused, RunResumed, StepTrained
 from engine.record.line import Stamped
 from widgets import words
+from widgets.badges import badges_html
 from widgets.requests import Press
 from widgets.view import View
 
@@ -28,6 +31,7 @@ BUTTONS = {
     SMALLER: "Remove the closed units for good, in a copy; measure that copy and save it.",
 }
 PRIMARY = ("Prune", "Recover")
+SLEPT, FAR = 10.0, 20.0  # a gap between two events of so many seconds, and of so many times the usual, is no part of the pace
 
 
 def refusals(view: View, waiting: bool = False) -> dict[str, str]:
@@ -69,6 +73,7 @@ class Pace:
     def __init__(self):
         self._of: object = None
         self._seen: deque[tuple[float, int]] = deque(maxlen=20)
+        self._before: float | None = None  # the rate before the last hold
 
     def see(self, stamped: list[Stamped]) -> None:
         """Take in what has happened."""
@@ -79,19 +84,24 @@ class Pace:
                 case Progressed(what=what, done=done):
                     self._note(what, line.at, done)
                 case RunPaused() | RunResumed():
+                    self._before = self.rate
                     self._seen.clear()  # a hold is no part of the pace
 
     @property
     def rate(self) -> float | None:
-        """Units a second; None while there are not two events to tell it from."""
-        if len(self._seen) < 2:
-            return None
-        (first, before), (last, after) = self._seen[0], self._seen[-1]
-        return (after - before) / (last - first) if last > first and after > before else None
+        """Units a second; None while there are not two events to tell it from, and right after a hold that of before it.
+
+        A gap that is far longer than the others is the machine's sleep, or a clock that was set, and no part of the pace.
+        """
+        gaps = [(later - at, more - done) for (at, done), (later, more) in pairwise(self._seen) if later >= at and more > done]
+        usual = median(seconds / units for seconds, units in gaps) if gaps else 0.0
+        gaps = [(seconds, units) for seconds, units in gaps if seconds <= max(SLEPT, FAR * usual * units)]
+        spent = sum(seconds for seconds, _ in gaps)
+        return sum(units for _, units in gaps) / spent if spent else self._before
 
     def _note(self, of: object, at: float, done: int) -> None:
         if of != self._of or (self._seen and done < self._seen[-1][1]):
-            self._of = of
+            self._of, self._before = of, None
             self._seen.clear()
         self._seen.append((at, done))
 
@@ -113,7 +123,9 @@ class Transport:
         self._status = ipywidgets.HTML()
         self._told: object = None  # what the status line says, but for its numbers
         self._draft = ipywidgets.HTML()
-        row = ipywidgets.Box(tuple(self._buttons.values()))
+        self._badges = ipywidgets.HTML()  # its own widget: what is unfolded in it stays so while the status line counts on
+        self._badges.add_class("esp-badges")
+        row = ipywidgets.Box((*self._buttons.values(), self._badges))
         row.add_class("esp-buttons")
         self.widget = ipywidgets.VBox([row, self._status, self._draft])
         self.widget.add_class("esp-transport")
@@ -134,6 +146,7 @@ class Transport:
         if count or told != self._told:
             self._set(self._status, self._status_html(view, now, waiting, refusal, note))
             self._told = told
+        self._set(self._badges, badges_html(state.degraded))
         self._set(self._draft, f'<div class="esp-draft" aria-live="polite">{html.escape(words.draft_words(view))}</div>')
 
     def fail(self, trace: str) -> None:
@@ -147,7 +160,7 @@ class Transport:
 
     def _status_html(self, view: View, now: float, waiting: bool, refusal: str, note: str) -> str:
         state = view.state
-        said = words.status_words(state, self.pace.rate, waiting)
+        said = words.status_words(state, self.pace.rate, waiting, view.tune)
         share = words.progress(state)
         bar = (
             f'<div class="esp-bar"><i style="width:{100 * share:.0f}%"></i></div>'

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import ipywidgets
 
-from engine.record.commands import Command, Prune, fingerprint, preview_of, prune_of
+from engine.record.commands import Command, Prune, Tune, fingerprint, preview_of, prune_of
 from engine.record.events import ModelLoaded, Previewed
 from engine.record.recipe import Recipe
 from engine.record.schedules import parameters_saved
 from engine.record.state import RunState
 from widgets import drafting
 from widgets.requests import Request
+from widgets.roster import Runs
 from widgets.theme import Theme
 
 Act = Callable[[Command | Request], None]
@@ -47,7 +48,8 @@ class View:
     """One picture of the page. `draft` is None where the controls ask for nothing but what stands, or nothing is loaded.
 
     `recipe` is what the controls say (None while they say nothing that can be done), `folder` where the run lies. `leaving` says
-    that another run is about to take this one's place, and would take with it what was begun here.
+    that another run is about to take this one's place, and would take with it what was begun here. `tune` is the recovery in
+    hand, `runs` are the other runs of this machine.
     """
 
     state: RunState
@@ -56,6 +58,8 @@ class View:
     recipe: Recipe | None = None
     folder: Path | None = None
     leaving: bool = False
+    tune: Tune | None = None
+    runs: Runs = Runs()
 
     @property
     def preview(self) -> Previewed | None:

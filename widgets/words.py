@@ -1,8 +1,11 @@
 """What the page says about a run, in sentences for people; pure functions from a view to words, escaped by whoever shows them."""
 
 import time
+from datetime import UTC, datetime
 
-from engine.record.events import Evaluated, ModelLoaded, Previewed
+from engine.record.commands import Tune
+from engine.record.events import Evaluated, ModelLoaded, Previewed, StepTrained
+from engine.record.roll import LiveRun
 from engine.record.state import RunState
 from widgets.view import Draft, View
 
@@ -59,11 +62,11 @@ def is_pruned(state: RunState) -> bool:
     return gates is not None and bool(any(gates.head_counts) or any(gates.neuron_counts))
 
 
-def status_words(state: RunState, rate: float | None, waiting: bool) -> str:
+def status_words(state: RunState, rate: float | None, waiting: bool, tune: Tune | None = None) -> str:
     """What is being done, how far it is, how fast, and how long it will take; or what to do next.
 
     `rate` is in steps (or units of the progress) a second, None where it is not known yet; `waiting` says that something
-    was asked and not begun.
+    was asked and not begun; `tune` is the recovery in hand, where that is known.
     """
     match state.status:
         case "finished" | "stopped":
@@ -71,9 +74,9 @@ def status_words(state: RunState, rate: float | None, waiting: bool) -> str:
         case "failed":
             return f"The run failed: {state.failure.reason if state.failure else 'no reason was given'}"
         case "paused":
-            return f"Paused: {_how_far(state, None)} Resume goes on, Step does one more step, Stop ends it here."
+            return f"Paused: {_how_far(state, rate, tune)} Resume goes on, Step does one more step, Stop ends it here."
         case "busy" if state.doing != "Preview":
-            return _how_far(state, rate)
+            return _how_far(state, rate, tune)
         case "new":
             return STARTING
     if state.interrupted:
@@ -162,21 +165,61 @@ def _against(preview: Previewed, baseline: Evaluated | None) -> str:
     return f", baseline {baseline.perplexity:,.1f}" if alike else "; the baseline was measured on another amount of text"
 
 
-def _how_far(state: RunState, rate: float | None) -> str:
-    words, step = DOING.get(state.doing, state.doing), state.step
+def time_left(step: StepTrained, rate: float | None, tune: Tune | None) -> str:
+    """How long a recovery takes from a step on, its later rounds and its control counted in: those are so many steps too."""
+    if not rate:
+        return "time left not known yet"
+    steps, counted, how = max(0, step.steps - step.step), [], "about"
+    if tune is not None and step.arm != "control":
+        part, parts = tune.part
+        counted += ["the training of later rounds"] * (part < parts) + ["the control"] * tune.tuning.control
+        steps += step.steps * tune.tuning.control
+    if tune is not None and (tune.tuning.patience or tune.tuning.guard):
+        how = "at most"
+    return f"{how} {duration(max(1.0, steps / rate))} left" + (f", {' and '.join(counted)} included" if counted else "")
+
+
+def run_words(run: LiveRun) -> str:
+    """What another run is doing, in a few words; its step of a recovery too."""
+    doing = DOING.get(run.doing, run.doing).lower()
+    if run.step is not None:
+        doing += f", step {run.step:,} of {run.steps:,}"
+    match run.status:
+        case "unreadable" | "failed" | "finished" | "stopped":
+            return run.state
+        case "busy":
+            return doing if run.awake else f"left in the middle: {doing}"
+        case "paused":
+            return f"paused: {doing}" if run.awake else f"left in the middle: {doing}"
+    if run.waiting:
+        return "about to begin" if run.awake else "left before it was done"
+    return "nothing to do"
+
+
+def called(name: str) -> str:
+    """A run's name in words: "gpt2-tiny, 21 Nov 22:15 (3f9a1c)", in the time zone of this machine; other names as they are."""
+    try:
+        when = datetime.strptime(name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).astimezone()
+    except ValueError:
+        return name
+    model, _, mark = name[17:].rpartition("-")
+    return f"{model}, {when:%d %b %H:%M} ({mark})"
+
+
+def _how_far(state: RunState, rate: float | None, tune: Tune | None) -> str:
+    words, step, left = DOING.get(state.doing, state.doing), state.step, ""
     if state.doing == "Tune" and step is not None and step.step < step.steps:
         words += f" {ARMS.get(step.arm, step.arm)}: step {step.step:,} of {step.steps:,}, loss {step.loss:.3f}"
-        left, unit = step.steps - step.step, "steps"
+        unit, left = "steps", time_left(step, rate, tune)
     elif state.progress is not None:
         about = state.progress
         words += f": {about.what}, {about.done:,} of {about.total:,} {about.unit}"
-        left, unit = about.total - about.done, about.unit
+        unit, left = about.unit, f"about {duration((about.total - about.done) / rate)} left" if rate else ""
     else:
         return f"{words}."
-    if rate:
+    if rate and state.status != "paused":
         words += f", {rate:,.3g} {unit}/s" if rate < 1000 else f", {rate:,.0f} {unit}/s"
-        words += f", about {duration(left / rate)} left"
-    return f"{words}."
+    return f"{words}, {left}." if left else f"{words}."
 
 
 def _next(state: RunState) -> str:

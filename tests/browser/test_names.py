@@ -34,7 +34,7 @@ def board(seen: Visit) -> Dashboard:
     ("role", "name"),
     [
         *(("slider", name) for name in SLIDERS),
-        *(("combobox", name) for name in ("Model", "Text", "Criterion", "Shape", "Before", "After", "Earlier runs")),
+        *(("combobox", name) for name in ("Model", "Text", "Criterion", "Shape", "Before", "After")),
         *(("spinbutton", name) for name in ("Layer", "Head")),
         *(("textbox", name) for name in ("Recovery steps", "Prompt")),
         ("group", "Apply to"),

@@ -11,7 +11,7 @@ from engine.record.state import RunState
 from tests.widgets.charts.states import folded
 from tests.widgets.page import LOADED, TEXT, gates
 from widgets.theme import LIGHT
-from widgets.transport import BUTTONS, SMALLER, Pace, refusals
+from widgets.transport import BUTTONS, SMALLER, Pace, Transport, refusals
 from widgets.view import View, draft_of
 
 
@@ -117,3 +117,36 @@ def test_a_hold_is_no_part_of_the_pace() -> None:
     pace.see([Stamped(10, 1.0, tell.RunPaused()), Stamped(11, 61.0, tell.RunResumed())])
     pace.see([Stamped(step, 60 + step / 10, tell.StepTrained("tuned", step, 100, 3.0, 0.1)) for step in (12, 13)])
     assert pace.rate == pytest.approx(10.0)
+
+
+def test_in_a_hold_the_pace_is_that_of_before_it() -> None:
+    """So that what is left can be told; what was done in steps by hand is forgotten with the next hold, another arm's at once."""
+    pace = Pace()
+    pace.see([Stamped(step, step / 10, tell.StepTrained("tuned", step, 100, 3.0, 0.1)) for step in range(10)])
+    pace.see([Stamped(10, 1.0, tell.RunPaused())])
+    assert pace.rate == pytest.approx(10.0)
+    pace.see([Stamped(11, 60.0, tell.StepTrained("tuned", 12, 100, 3.0, 0.1))])
+    assert pace.rate == pytest.approx(10.0)
+    pace.see([Stamped(12, 61.0, tell.StepTrained("control", 1, 100, 3.0, 0.1))])
+    assert pace.rate is None
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_a_machine_that_slept_or_a_clock_that_was_set_leaves_the_pace(jump: float) -> None:
+    """An hour between two steps of a tenth of a second, forwards or backwards."""
+    pace = Pace()
+    at = [step / 10 + (jump if step > 5 else 0.0) for step in range(1, 11)]
+    pace.see([Stamped(step, at[step - 1], tell.StepTrained("tuned", step, 100, 3.0, 0.1)) for step in range(1, 11)])
+    assert pace.rate == pytest.approx(10.0)
+
+
+def test_what_was_done_otherwise_has_a_badge_that_stays_as_it_is_while_steps_are_counted() -> None:
+    """What was unfolded would close if the badge were drawn again."""
+    transport = Transport(lambda press: None)
+    state = folded(LOADED, tell.Degraded("the GPU", "the CPU", "there is no GPU"), tell.CommandStarted(1, "Tune"))
+    drawn = []
+    transport._badges.observe(lambda change: drawn.append(change["new"]), "value")
+    for step in (1, 2, 3):
+        stepped = replace(state, step=tell.StepTrained("tuned", step, 9, 1.0, 0.1))
+        transport.draw(view(stepped), now=0.0, waiting=False, refusal="")
+    assert len(drawn) == 1 and "there is no GPU" in drawn[0] and "step 3 of 9" in transport._status.value

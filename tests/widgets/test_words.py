@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from engine.record import commands as ask
 from engine.record import events as tell
-from engine.record.recipe import Recipe, Schedule
+from engine.record.recipe import Recipe, Schedule, Tuning
+from engine.record.roll import LiveRun
 from engine.record.state import RunState
 from tests.widgets.charts.states import folded, previewed
 from tests.widgets.page import LOADED, SCORES, gates, measured
@@ -22,6 +24,61 @@ def test_a_recovery_is_told_with_its_arm_its_step_its_rate_and_the_time_left() -
     said = words.status_words(state, 2.0, False)
     assert "control" in said and "step 60 of 100" in said and "2 steps/s" in said and "about 20 s left" in said
     assert words.progress(state) == 0.6
+
+
+CONTROLLED, ALONE = (ask.Tune(Tuning(steps=100, control=control)) for control in (True, False))
+
+
+@pytest.mark.parametrize(
+    ("arm", "step", "rate", "tune", "said"),
+    [
+        ("tuned", 60, 2.0, ALONE, "about 20 s left"),
+        ("tuned", 60, 2.0, None, "about 20 s left"),
+        ("tuned", 60, 2.0, CONTROLLED, "about 70 s left, the control included"),
+        ("control", 60, 2.0, CONTROLLED, "about 20 s left"),
+        ("tuned", 99, 50.0, ALONE, "about 1 s left"),
+        ("tuned", 101, 2.0, ALONE, "about 1 s left"),
+        ("tuned", 1, None, CONTROLLED, "time left not known yet"),
+        ("tuned", 1, 0.0, CONTROLLED, "time left not known yet"),
+        ("tuned", 40, 1.0, replace(ALONE, part=(2, 4)), "about 60 s left, the training of later rounds included"),
+        ("tuned", 90, 1.0, replace(CONTROLLED, part=(4, 4)), "about 2 min left, the control included"),
+        ("control", 90, 1.0, replace(CONTROLLED, part=(4, 4)), "about 10 s left"),
+        ("tuned", 60, 2.0, ask.Tune(Tuning(steps=100, control=False, patience=3)), "at most 20 s left"),
+    ],
+)
+def test_the_time_that_is_left_counts_the_rounds_and_the_control(arm, step, rate, tune, said) -> None:
+    """It is known from the second step on, ends at a second and is never negative."""
+    assert words.time_left(tell.StepTrained(arm, step, 100, 3.25, 0.1), rate, tune) == said
+
+
+def test_while_it_is_paused_a_recovery_tells_how_long_it_would_still_take() -> None:
+    """But not how fast it is, which it is not."""
+    state = replace(BUSY, status="paused", doing="Tune", step=tell.StepTrained("tuned", 60, 100, 3.25, 0.1))
+    said = words.status_words(state, 2.0, False, ALONE)
+    assert "loss 3.250, about 20 s left. Resume goes on" in said and "steps/s" not in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"status": "busy", "awake": True}, "recovering, step 3 of 9"),
+        ({"status": "paused", "awake": True}, "paused: recovering, step 3 of 9"),
+        ({"status": "paused"}, "left in the middle: recovering, step 3 of 9"),
+        ({"status": "failed", "state": "failed: no memory", "step": None}, "failed: no memory"),
+        ({"status": "idle", "doing": "", "step": None}, "nothing to do"),
+        ({"status": "idle", "doing": "", "step": None, "waiting": True}, "left before it was done"),
+        ({"status": "new", "doing": "", "step": None, "waiting": True, "awake": True}, "about to begin"),
+    ],
+)
+def test_what_another_run_is_doing_is_said_in_the_words_of_the_page(changes, said) -> None:
+    """No command is named."""
+    run = LiveRun("one", "", "", None, None, False, None, "", doing="Tune", step=3, steps=9)
+    assert words.run_words(replace(run, **changes)) == said
+
+
+def test_a_run_is_called_by_its_model_and_when_it_was_begun() -> None:
+    """A name that somebody gave stays as it is."""
+    assert words.called("20261121T221500Z-gpt2-tiny-3f9a1c").startswith("gpt2-tiny, 2") and words.called("mine") == "mine"
 
 
 def test_a_rate_that_is_not_known_is_not_said() -> None:
