@@ -21,10 +21,9 @@ def badges_html(degraded: Sequence[Degraded]) -> str:
 
 
 def _badge(short: str, name: str, told: str) -> str:
-    return (
-        f'<details class="esp-badge"><summary title="{escape(name)}" aria-label="{escape(name)}"><span>{escape(short)}</span>'
-        f"</summary><div>{told}</div></details>"
-    )
+    name = escape(name)
+    summary = f'<summary title="{name}" aria-label="{name}"><span>{escape(short)}</span></summary>'
+    return f'<details class="esp-badge" name="esp-badge">{summary}<div>{told}</div></details>'
 
 
 def _told(one: Degraded) -> str:

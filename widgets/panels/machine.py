@@ -41,6 +41,7 @@ class _Machine:
             button.on_click(lambda _, ask=ASKS[name]: self._ask(ask))
         yes = ipywidgets.Button(description="Delete it", tooltip="Delete the run and its folder; there is no way back.", **auto)
         no = ipywidgets.Button(description="Keep it", tooltip="Leave the run as it is.", **auto)
+        yes.add_class("esp-danger")
         yes.on_click(lambda _: self._ask(DiscardRun, sure=True))
         no.on_click(lambda _: self.act(KeepRun()))
         row, self.sure = ipywidgets.Box(tuple(self.buttons.values())), ipywidgets.Box([yes, no])
