@@ -7,7 +7,7 @@ from widgets import words
 from widgets.transport import SMALLER
 from widgets.view import View
 
-SETTLED = 0.15  # seconds without a movement after which a preview is asked for
+SETTLED = 0.1  # seconds without a movement after which a preview is asked for
 BACKGROUND = (ask.Preview, ask.Score)  # what nobody waits for
 
 
