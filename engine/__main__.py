@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from engine.progress import Progress
+from engine.record.beforehand import check_beforehand
 from engine.record.catalogue import models
 from engine.record.client import open_run
 from engine.record.errors import BadInput, shorten
@@ -80,6 +81,7 @@ def list_models(given: argparse.Namespace) -> int:
 def run_recipe(given: argparse.Namespace) -> int:
     """Carry a recipe out in this process."""
     recipe = read_recipe(given.recipe, given.set)
+    check_beforehand(recipe)
     from engine.recovery.ranks import ranks  # these bring in torch, which a bad recipe need not wait for
     from engine.session import run
 

@@ -42,7 +42,10 @@ def foretell(command: ask.Command, desk: Desk | None, base: int) -> MemoryEstima
     match command:
         case ask.Score():
             extra = to_score(anatomy, _needs(command.criterion), command.calibration)
-        case ask.Preview() | ask.Prune():
+        case ask.Preview():  # it measures a copy that is cut
+            measured = COMPUTING + weights(anatomy)
+            extra = max(to_prune(anatomy, _needs(command.criterion), command.compensation, command.calibration), measured)
+        case ask.Prune():
             extra = to_prune(anatomy, _needs(command.criterion), command.compensation, command.calibration)
         case ask.Tune():
             letters = sum(len(document) for document in desk.texts.splits.train)
@@ -69,8 +72,9 @@ def to_load(folder: Path) -> int:
             count += size
             wide = wide and tensor["dtype"] == "F32"
     vocabulary = read_json(folder / "config.json").get("vocab_size") or 0
-    own = 0 if wide else FLOAT * count + stored  # float32 is only mapped, and held once it is read
-    return own + LOADING + LOADING_A_TOKEN * vocabulary
+    # The model is tried out on one token: float32 that was only mapped is read by that, and other weights have been copied.
+    own = FLOAT * count + (0 if wide else stored)
+    return own + COMPUTING + LOADING + LOADING_A_TOKEN * vocabulary
 
 
 def to_score(anatomy: Anatomy, needs: Iterable[str], calibration: Calibration) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from engine.record import client as runs
+from engine.record.beforehand import check_there
 from engine.record.client import Client
 from engine.record.commands import Command, Evaluate, Finish, Load, Prune, Sample, Score, Stop, Tune
 from engine.record.errors import BadInput
@@ -124,9 +125,14 @@ class Session:
         self.watch()
 
     def begin(self, recipe: Recipe) -> None:
-        """Start a run that takes the place of the one on the page as soon as it has loaded."""
+        """Start a run that takes the place of the one on the page as soon as it has loaded; none for what is not there."""
         self.drop_coming()
         self._unloadable = None
+        try:
+            check_there(recipe)
+        except BadInput as error:
+            self._unloadable = loaded_by(recipe), (error.field, str(error))
+            return
         self._coming = _Coming(self._start(recipe), recipe)
         for command in opening_commands(recipe):
             self._coming.client.post(command)

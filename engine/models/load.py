@@ -19,10 +19,11 @@ from engine.models.fetch import INDEX, PICKLES, WEIGHTS, fetching
 from engine.models.packaged import converting
 from engine.models.reading import quiet, read_config, read_tokenizer
 from engine.models.stored import SIDECAR, load_pruned
-from engine.record.catalogue import BUILTIN, FAMILIES, check_model, model_names, packaged
-from engine.record.errors import BadInput, UnknownName, shorten
+from engine.record.beforehand import model_folder
+from engine.record.catalogue import FAMILIES, packaged
+from engine.record.errors import BadInput, shorten
 from engine.record.lifecycle import Progressed
-from engine.record.paths import kind_of, typed
+from engine.record.paths import kind_of
 from engine.record.steps import ended
 
 Finding = Generator[Progressed, None, Path]
@@ -88,24 +89,11 @@ def finding(name: str | PathLike[str]) -> Finding:
     Raises `BadInput`, of which `UnknownName` is one, for a name that is nowhere, a package that is not installed, and a hub that
     cannot be reached or says no.
     """
-    name = fspath(name)
-    if not name.strip():
-        raise UnknownName("model", name, model_names())
-    if name in (path.parent.name for path in BUILTIN.glob("*/config.json")):
-        return BUILTIN / name
-    if (carried := packaged(name)) is not None:
-        return (yield from converting(carried))
-    folder = typed(name, "model folder")
-    kind = kind_of(folder, "model folder")
-    if kind == "folder":
+    if (folder := model_folder(name)) is not None:
         return folder
-    if kind != "nothing":
-        raise BadInput(f"{shorten(name)} is a file; name the folder that holds the model's config.json.")
-    if name.startswith((".", "/", "~")) or name.count("/") > 1 and "@" not in name:
-        raise BadInput(
-            f"There is no folder {shorten(name)}; name a folder that holds a config.json, a built-in model or a hub id."
-        )
-    hub_id, _, revision = check_model(name).partition("@")
+    if (carried := packaged(fspath(name))) is not None:
+        return (yield from converting(carried))
+    hub_id, _, revision = fspath(name).partition("@")
     return (yield from fetching(hub_id, revision or None))
 
 

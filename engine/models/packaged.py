@@ -24,7 +24,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.models.reading import quiet
 from engine.record.alone import alone
-from engine.record.catalogue import Packaged, file_of, to_install
+from engine.record.beforehand import package_file
+from engine.record.catalogue import Packaged, to_install
 from engine.record.errors import BadInput, shorten
 from engine.record.folder import cache_home
 from engine.record.lifecycle import Progressed
@@ -40,9 +41,7 @@ def converting(model: Packaged) -> Generator[Progressed, None, Path]:
     whole or not at all. Raises `BadInput` where the package or what reads its file is not installed, where the file is no model,
     and where the cache folder cannot be written to.
     """
-    file = file_of(model)
-    if file is None:
-        raise BadInput(f"The model {model.name!r} is in no package of this Python; run {' and '.join(to_install(model))}.")
+    file = package_file(model)
     folder = folder_of(model, file)
     if folder.is_dir():
         return folder

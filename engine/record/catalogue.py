@@ -121,6 +121,12 @@ def heads_of(config: Mapping[str, Any]) -> tuple[int, int]:
     return heads, config.get("num_key_value_heads") or heads
 
 
+def context_of(config: Mapping[str, Any]) -> int | None:
+    """The most positions of such a model; None where the object does not say."""
+    found = config.get("max_position_embeddings") or config.get("n_positions") if isinstance(config, dict) else None
+    return found if isinstance(found, int) else None
+
+
 def model_names() -> tuple[str, ...]:
     """The names in the catalogue; a hub id with a slash or a folder on disk may be used besides."""
     builtin = tuple(path.parent.name for path in sorted(BUILTIN.glob("*/config.json")))

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import LongTensor
 
+from engine.record.beforehand import check_length
 from engine.record.errors import BadInput, blaming
 from engine.text.blocks import pack
 from engine.text.corpora import Splits
@@ -27,10 +28,7 @@ class Texts:
         `field` is the part of the recipe that asks. Raises `BadInput`, blaming its length for one over the model's context,
         the corpus for a split too short for one block, and the model for a tokenizer that has tokens which it does not know.
         """
-        if length > self.context:
-            with blaming(f"{field}.sequence_length" if field else ""):
-                asked = f"{field}.sequence_length {length}".lstrip(".")
-                raise BadInput(f"{asked} is more than the {self.context} positions of this model; give at most {self.context}.")
+        check_length(length, self.context, field)
         key = (split, length, tokens)
         if key not in self._blocks:
             with blaming("corpus"):

@@ -39,13 +39,13 @@ def desk(model_folder, text_file):
 
 
 def test_loading_counts_what_the_files_say(model_folder, tmp_path):
-    """float32 is only mapped; half precision is held twice as large as it is stored, beside the file that it is read from."""
+    """float32 is mapped, and held once; half precision twice as large as it is stored, beside the file that it is read from."""
     count = sum(tensor.numel() for tensor in load_file(model_folder / "model.safetensors").values())
     mapped = fit.to_load(model_folder)
     (tmp_path / "config.json").write_bytes((model_folder / "config.json").read_bytes())
     halves = {name: tensor.half() for name, tensor in load_file(model_folder / "model.safetensors").items()}
     save_file(halves, tmp_path / "model.safetensors")
-    assert fit.to_load(tmp_path) - mapped == (4 + 2) * count
+    assert mapped > 4 * count and fit.to_load(tmp_path) - mapped == 2 * count
 
 
 def test_a_recovery_holds_its_copies(desk):

@@ -318,14 +318,18 @@ def test_going_back_to_the_model_on_the_page_gives_up_the_one_that_was_to_come(p
     assert len(list_runs()) == 2
 
 
-def test_a_text_without_its_path_waits_for_one(page: Page) -> None:
-    """No run is started for half a choice."""
+def test_a_text_without_its_path_waits_for_one(page: Page, tmp_path: Path) -> None:
+    """No run is started for half a choice, and none for a file that is not there."""
     page.move("corpus", "file:")
     page.tick()
     assert "Write the path" in page.refusal and len(list_runs()) == 1
-    page.move("corpus_path", "/tmp/some.txt")
+    page.move("corpus_path", str(tmp_path / "no.txt"))
     page.tick()
-    assert len(list_runs()) == 2
+    assert "is not there" in page.refusal and len(list_runs()) == 1
+    (tmp_path / "some.txt").write_text("words")
+    page.move("corpus_path", str(tmp_path / "some.txt"))
+    page.tick()
+    assert page.refusal == "" and len(list_runs()) == 2
 
 
 def test_model_and_text_are_held_while_a_recovery_runs(page: Page) -> None:
