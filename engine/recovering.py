@@ -10,6 +10,7 @@ from dataclasses import replace
 from torch import nn
 
 from engine.desk import Desk
+from engine.failures import Shortage
 from engine.models.anatomy import dissect
 from engine.pruning.cut import cut
 from engine.pruning.plan import Plan
@@ -36,8 +37,8 @@ class Recovery:
         self._teacher: Teacher | None = None  # a copy of the dense model, once somebody needed one
 
     def recover(self) -> Events:
-        """Train the model as it stands, gates closed. Whoever closes this keeps the steps so far, and a training that diverged
-        those to which it went back; after any other error the model is as it was."""
+        """Train the model as it stands, gates closed. Whoever closes this keeps the steps so far, and so does a `Shortage`; a
+        training that diverged keeps those to which it went back; after any other error the model is as it was."""
         desk, tuning = self.desk, self.command.tuning
         plan = desk.overlay.plan
         model = cut(desk.model, plan) if tuning.cut_first else desk.model
@@ -54,7 +55,7 @@ class Recovery:
                 went_back = isinstance(event, WentBack)
                 yield event
         except BaseException as error:
-            if self.steps and (isinstance(error, GeneratorExit) or went_back):
+            if self.steps and (isinstance(error, (GeneratorExit, Shortage)) or went_back):
                 self._keep(course, model, plan)
             elif course is not None:
                 course.drop()
@@ -97,8 +98,8 @@ class Recovery:
         held_out = desk.texts.blocks("calibration", tuning.sequence_length, VALIDATION_TOKENS, "tuning")
         steps = command.steps(part)
         yield TuningStarted(arm, tuning.method, tuning.steps, str(precision).removeprefix("torch."), steps[0])
-        how = {"arm": arm, "seed": command.seed, "precision": precision, "loss": course.loss, "part": steps}
-        yield from train(model, blocks, held_out, tuning, **how)
+        how = {"arm": arm, "seed": command.seed, "precision": precision, "part": steps}
+        yield from train(model, blocks, held_out, tuning, loss=course.loss, beside=course.beside, **how)
 
     def _taught(self, frozen: bool) -> Teacher:
         """The dense model for the model on the desk: the same weights, where they are those that were loaded and stay frozen."""

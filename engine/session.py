@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from engine.failures import Shortage, telling_shortage
 from engine.record import commands as ask
 from engine.record.catalogue import version
 from engine.record.errors import BadInput
@@ -105,14 +106,15 @@ def carry_out(bench: Workbench, line: int, command: ask.Command, inbox: Inbox, n
             if held and not steps:
                 nap(NAP)
                 continue
-            event = next(events)
+            with telling_shortage(name):
+                event = next(events)
             yield event
             if held and type(event).__name__ not in PASSING:
                 steps -= 1
     except StopIteration:
         yield CommandFinished(line, name)
     except BadInput as error:
-        yield from bench.after_end(command, "diverged")
+        yield from bench.after_end(command, "out of memory" if isinstance(error, Shortage) else "diverged")
         yield CommandRefused(line, name, error.field, str(error))
     finally:
         events.close()

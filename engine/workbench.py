@@ -3,8 +3,8 @@
     Load → Score → Suggest, Preview, Prune, SetGate → Evaluate, Sample → Tune, and its control → Cut → Save      Undo, Reset: back
 
 `handle(command)` is a generator. The caller drives it: pausing is not asking for the next event, stopping is closing it. A
-command that raises `BadInput`, or that is stopped, leaves the model as it was; only a Tune that was stopped, or that diverged
-once it had learnt something, keeps that, and `after_end` says so.
+command that raises `BadInput`, or that is stopped, leaves the model as it was; only a Tune that was stopped, that diverged or ran
+out of memory once it had learnt something, keeps that, and `after_end` says so.
 """
 
 from collections.abc import Generator, Mapping
@@ -15,6 +15,7 @@ from torch import nn
 
 from engine.desk import Desk
 from engine.evaluation import latency
+from engine.failures import Shortage, telling_shortage
 from engine.fit import estimate, foretell, to_load
 from engine.measured import Measured
 from engine.models.load import finding, read
@@ -25,14 +26,12 @@ from engine.pruning.plan import Plan, Scores
 from engine.record import commands as ask
 from engine.record import events as tell
 from engine.record.errors import BadInput, blaming
-from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Calibration, Recipe
 from engine.record.resident import resident
 from engine.record.schedules import reached
 from engine.record.standing import Standing
 from engine.recovering import Recovery
 from engine.recovery import checkpoints
-from engine.recovery.checkpoints import Damaged
 from engine.recovery.loop import arithmetic
 from engine.recovery.stepper import Diverged
 from engine.report import about, compared, cut_as, loaded_as, pick_device, residuals, write_scores
@@ -99,12 +98,17 @@ class Workbench:
                 raise BadInput(f"{type(command).__name__} is for whoever drives the workbench, not for the workbench itself.")
 
     def after_end(self, command: ask.Command, how: str) -> Events:
-        """What is left to say once `handle` came to an end before its own, `how` being "stopped" or "diverged": what a Tune keeps
-        of its steps is saved and measured."""
-        if isinstance(command, ask.Tune) and self._recovery is not None and self._recovery.steps:
-            yield from self._trained(f"tune, {how}")
-            yield from self.measured.evaluate(self.desk.model, "tuned", command.evaluation)
-            yield self._sample(self.desk.model, "tuned", command.prompt, command.seed)
+        """What is left to say once `handle` came to an end before its own, `how` being "stopped", "diverged" or "out of memory":
+        what a Tune keeps of its steps is saved and, where that can be, measured."""
+        if not isinstance(command, ask.Tune) or self._recovery is None or not self._recovery.steps:
+            return
+        yield from self._trained(f"tune, {how}")
+        try:
+            with telling_shortage("measuring what was kept"):
+                yield from self.measured.evaluate(self.desk.model, "tuned", command.evaluation)
+                yield self._sample(self.desk.model, "tuned", command.prompt, command.seed)
+        except BadInput as error:
+            yield tell.Degraded("the perplexity of what was kept", "none", str(error)[:-1])
 
     def catch_up(
         self, command: ask.Load, checkpoint: str | None, standing: Standing, parents: Mapping[str, str | None] | None = None
@@ -134,14 +138,14 @@ class Workbench:
         self._recovery: Recovery | None = None  # the last one, or the one that is under way
 
     def _load(self, command: ask.Load) -> Events:
-        yield Progressed("reading the model", 0, 2, "parts")
+        yield tell.Progressed("reading the model", 0, 2, "parts")
         with blaming("device"):
             device = pick_device(command.device)
         with blaming("model"):
             folder = yield from finding(command.model)
             yield estimate("Load", to_load(folder))
             loaded = read(command.model, folder, device=device)
-        yield Progressed("reading the text", 1, 2, "parts")
+        yield tell.Progressed("reading the text", 1, 2, "parts")
         with blaming("corpus"):
             splits = read_corpus(command.corpus)
         texts = Texts(splits, loaded.tokenizer, loaded.anatomy.context, loaded.anatomy.vocabulary)
@@ -236,24 +240,21 @@ class Workbench:
         yield from self._trained("tune" if parts == 1 else f"tune, round {part} of {parts}")
         yield from self.measured.evaluate(desk.model, "tuned", command.evaluation)
         yield self._sample(desk.model, "tuned", command.prompt, command.seed)
-        if part < parts:
-            return
-        try:
-            before = desk.before_rounds(before)
-        except Damaged as error:  # how much training the model had before cannot be known
-            yield Degraded("a control", "none", str(error))
-            return
-        if command.tuning.control and before.trained != before.control:
-            yield Degraded("a control", "none", "an earlier recovery ran without one, so no unpruned model had the same training")
-        elif command.tuning.control:
-            yield from self._control(command)
+        if part == parts and command.tuning.control:
+            yield from self._control(command, before)
 
-    def _control(self, command: ask.Tune) -> Events:
+    def _control(self, command: ask.Tune, before: checkpoints.Checkpoint) -> Events:
         """Train the unpruned model just the same. The recovery is done by now: a control that diverges takes nothing from it."""
+        why, control = "an earlier recovery ran without one, so no unpruned model had the same training", None
         try:
-            control = yield from self._recovery.control()
-        except (Diverged, Damaged) as error:
-            yield Degraded("a control", "none", str(error))
+            before = self.desk.before_rounds(before)  # damaged: how much training the model had before cannot be known
+            if before.trained == before.control:
+                with telling_shortage("the control"):
+                    control = yield from self._recovery.control()
+        except (Diverged, checkpoints.Damaged, Shortage) as error:
+            why = str(error)
+        if control is None:
+            yield tell.Degraded("a control", "none", why)
             return
         self.desk.keep_control(control)
         yield from self.measured.evaluate(control, "control", command.evaluation)
@@ -272,7 +273,7 @@ class Workbench:
         costs, works = [], latency.workloads(blocks)
         for found in latency.compare(dense, smaller, blocks):
             costs.append(found)
-            yield Progressed("timing", len(costs), len(works), "measurements")
+            yield tell.Progressed("timing", len(costs), len(works), "measurements")
         with torch.inference_mode():
             tokens = blocks[:1].to(self.desk.device)  # [1, length]
             difference = (model(input_ids=tokens).logits - smaller(input_ids=tokens).logits).abs().max().item()

@@ -15,6 +15,8 @@ from torch.nn import functional
 
 from engine.record.errors import BadInput
 
+AT_ONCE = 8  # sequences that are read at once
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -25,7 +27,7 @@ class Evaluation:
     perplexity: float
 
 
-def evaluate(model: nn.Module, blocks: torch.Tensor, batch_size: int = 8) -> Evaluation:
+def evaluate(model: nn.Module, blocks: torch.Tensor, batch_size: int = AT_ONCE) -> Evaluation:
     """Measure a causal language model on `blocks`, a LongTensor `[n, length]` as `pack` makes it.
 
     The model is left in the mode (train or eval) in which it came. Raises `BadInput` for blocks that predict nothing.
@@ -41,7 +43,7 @@ def total(parts: Iterator[tuple[float, int]] | list[tuple[float, int]]) -> Evalu
     return Evaluation(nll, tokens, torch.tensor(nll / tokens, dtype=torch.float64).exp().item())
 
 
-def batches(model: nn.Module, blocks: torch.Tensor, batch_size: int = 8) -> Iterator[tuple[float, int]]:
+def batches(model: nn.Module, blocks: torch.Tensor, batch_size: int = AT_ONCE) -> Iterator[tuple[float, int]]:
     """Yield (nll in nats, predicted tokens) for one batch after another, so that a caller can report, pause or stop.
 
     Between two batches the model is in the mode in which it came: whoever stops here leaves nothing behind.

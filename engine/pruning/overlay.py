@@ -128,7 +128,7 @@ class Overlay:
 
         def swap() -> None:
             for pair in pairs:
-                pair[0].data, pair[1] = pair[1], pair[0].data
+                pair[0].data, pair[1] = pair[1].to(pair[0].device), pair[0].data  # the model may have been moved since
 
         @contextmanager
         def through() -> Iterator[None]:

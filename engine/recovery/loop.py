@@ -5,22 +5,25 @@ model is in the mode in which it came.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 
 import torch
 from torch import LongTensor, Tensor, nn
 
-from engine.evaluation.perplexity import evaluate
+from engine.evaluation.perplexity import AT_ONCE, Evaluation, evaluate
+from engine.failures import Shortage, telling_shortage
 from engine.record.events import Degraded, StepTrained, Validated, WentBack
 from engine.record.recipe import Tuning
 from engine.recovery.loss import loss_of
 from engine.recovery.ranks import DONE, GO, STOPPED
 from engine.recovery.schedule import batch
 from engine.recovery.stepper import Diverged, Stepper
+from engine.recovery.thrift import trying
 from engine.recovery.watch import Watch
 
 HALVINGS = 4  # of the learning rate of one training, after a loss or a gradient that is no number; then it is given up
+Events = Generator[StepTrained | Validated | WentBack | Degraded, None, None]
 VALIDATIONS = 10  # points on the validation curve, besides the one before the first step
 
 
@@ -34,9 +37,11 @@ def train(
     seed: int,
     precision: torch.dtype,
     loss: Callable[[LongTensor], Tensor] | None = None,
+    beside: Sequence[nn.Module] = (),
     part: tuple[int, int] | None = None,
-) -> Iterator[StepTrained | Validated | WentBack | Degraded]:
-    """Train what requires a gradient in `model` on `blocks` `[n, length]`, lowering `loss` (None: that of the text).
+) -> Events:
+    """Train what requires a gradient in `model` on `blocks` `[n, length]`, lowering `loss` (None: that of the text), which may
+    ask models `beside` this one.
 
     Yields each step, and the loss on `held_out` before the first, now and then, and after the last. Batches, dropout and the
     learning rate are functions of `seed` and the step alone; `part` (first, end) makes only those of all steps. Where validation
@@ -45,20 +50,28 @@ def train(
     A step whose loss or gradient is not finite is undone and made again, the rate halved from there on, on text of a later epoch:
     on its own it would end as it did. After `HALVINGS` of those `Diverged` is raised, and after a validation loss that is not
     finite. A `WentBack` before that says that the weights are now the best of which there was a copy; without one they are
-    those of the last step.
+    those of the last step. Where memory runs out the step is made again with less of it (`engine.recovery.thrift`), and where
+    there is no way to, `Shortage` is raised; which weights are left then is told in the same way.
     """
-    first, end = part or (0, tuning.steps)
-    stepper = Stepper(model, loss or partial(loss_of, model), tuning, seed, precision)
+    stepper = Stepper(model, loss or partial(loss_of, model), tuning, seed, precision, beside)
+    try:
+        yield from _steps(stepper, blocks, held_out, arm, part or (0, tuning.steps))
+    finally:
+        stepper.close()
+
+
+def _steps(stepper: Stepper, blocks: LongTensor, held_out: LongTensor, arm: str, part: tuple[int, int]) -> Events:
+    tuning, (first, end) = stepper.tuning, part
     watch = Watch(stepper.trained, tuning.patience, tuning.guard)
     every, step, why, undone, halvings = max(1, tuning.steps // VALIDATIONS), first, "", 0, 0
-    found = _validated(model, held_out, arm, first)
+    found = yield from _validated(stepper, held_out, arm, first)
     watch.see(first, found.loss)
     yield found
     try:
         while stepper.ranks.hear(GO if step < end and not why else DONE, stepper.device) == GO:
-            tokens = batch(blocks, step + undone * tuning.steps, tuning.batch_size, seed)  # [batch, length]
+            tokens = batch(blocks, step + undone * tuning.steps, tuning.batch_size, stepper.seed)  # [batch, length]
             try:
-                measured, rate = stepper.step(tokens, step)
+                measured, rate = yield from trying(partial(stepper.step, tokens, step), stepper, arm, step)
             except Diverged as error:
                 if halvings == HALVINGS:
                     told = f"{str(error)[:-1]}, and the rate was halved {HALVINGS} times; lower the learning rate."
@@ -66,21 +79,21 @@ def train(
                 halvings, undone = halvings + 1, undone + 1
                 yield _slowed(stepper, arm, step, error)
                 if found.step != step:
-                    found = _validated(model, held_out, arm, step)
+                    found = yield from _validated(stepper, held_out, arm, step)
                     yield found
                 watch.danger(step, found.loss)
                 continue
             step, undone = step + 1, 0
             yield StepTrained(arm, step, tuning.steps, measured, rate)
             if step % every == 0 or step == end:
-                found = _validated(model, held_out, arm, step)
+                found = yield from _validated(stepper, held_out, arm, step)
                 why = watch.see(step, found.loss)
                 yield found
     except GeneratorExit:
         if not stepper.ranks.number:
             stepper.ranks.hear(STOPPED, stepper.device)
         raise
-    except Diverged as error:
+    except (Diverged, Shortage) as error:
         if watch.keeps:
             watch.go_back()
             yield WentBack(arm, watch.best, step, str(error))
@@ -115,8 +128,12 @@ def arithmetic(precision: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
-def _validated(model: nn.Module, held_out: LongTensor, arm: str, step: int) -> Validated:
-    found = evaluate(model, held_out)
+def _validated(stepper: Stepper, held_out: LongTensor, arm: str, step: int) -> Generator[Degraded, None, Validated]:
+    def read() -> Evaluation:
+        with telling_shortage(f"step {step + 1}"):
+            return evaluate(stepper.model, held_out, min(AT_ONCE, stepper.piece) if stepper.spared else AT_ONCE)
+
+    found = yield from trying(read, stepper, arm, step)
     if not math.isfinite(found.nll):
         raise Diverged(f"The validation loss after step {step} is {found.nll / found.tokens}; lower the learning rate.")
     return Validated(arm, step, found.nll / found.tokens, found.tokens)

@@ -3,23 +3,28 @@
 AdamW, Loshchilov and Hutter 2019, arXiv 1711.05101. Weight decay is for matrices: pulling biases and norms towards zero only
 shifts activations. Weights, gradients and moments stay in the model's own dtype (float32); `precision` is that of the arithmetic
 (autocast). float16 reaches down to 6e-8 only, so there the loss is scaled up before its gradient is taken, by as much as the
-gradients bear: Micikevicius et al. 2018, arXiv 1710.03740.
+gradients bear: Micikevicius et al. 2018, arXiv 1710.03740. Recomputed activations: Chen et al. 2016, arXiv 1604.06174.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import LongTensor, Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers.modeling_layers import GradientCheckpointingLayer
 
+from engine.failures import telling_shortage
 from engine.record.errors import BadInput
+from engine.record.faults import Faults
 from engine.record.recipe import Tuning
-from engine.recovery.faults import Faults
 from engine.recovery.ranks import Ranks, ranks
 from engine.recovery.schedule import learning_rate
 
 FUSED = ("cpu", "cuda", "mps")  # where torch has all of a step in one kernel
+TOO_MUCH = 2**60  # bytes that no machine has, so that a fault that is asked for ends in the device's own error
 
 
 class Diverged(BadInput):
@@ -27,34 +32,85 @@ class Diverged(BadInput):
 
 
 class Stepper:
-    """Trains the parameters of `model` that require a gradient, lowering `loss`.
+    """Trains the parameters of `model` that require a gradient, lowering `loss`; `beside` are the other models that `loss` asks.
 
     `piece` is how many sequences are read at once. It may be made smaller between any two steps: the batch, and up to rounding
-    the step, stay the same. `pace` is a factor of the schedule's learning rate, which may be changed between any two steps too.
+    the step, stay the same. So they do with `recompute` and `move`. `pace` is a factor of the schedule's learning rate, which may
+    be changed between any two steps too. After `close` the model computes as it did, and where it did.
     """
 
-    def __init__(self, model: nn.Module, loss: Callable[[LongTensor], Tensor], tuning: Tuning, seed: int, precision: torch.dtype):
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Callable[[LongTensor], Tensor],
+        tuning: Tuning,
+        seed: int,
+        precision: torch.dtype,
+        beside: Sequence[nn.Module] = (),
+    ):
         self.model, self.loss, self.tuning, self.seed, self.precision = model, loss, tuning, seed, precision
-        self.device = next(model.parameters()).device
+        self.models = (model, *(one for one in beside if one is not model))
+        self.home = self.device = next(model.parameters()).device
         self.ranks = ranks()
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.piece = -(-tuning.batch_size // tuning.accumulation)
+        self.spared = False  # whether memory ran out once
         self.pace, self.faults = 1.0, Faults()
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == torch.float16)
-        matrices = {"params": [one for one in self.trained if one.ndim > 1], "weight_decay": tuning.weight_decay}
-        vectors = {"params": [one for one in self.trained if one.ndim < 2], "weight_decay": 0.0}
-        self.optimizer = torch.optim.AdamW(
-            [matrices, vectors], lr=tuning.learning_rate, betas=(0.9, 0.95), fused=self.device.type in FUSED
-        )
+        self._recomputed: list[nn.Module] = []
+        self.scaler, self.optimizer = self._scaler(), self._adamw()
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether activations are computed again on the way back."""
+        return bool(self._recomputed)
+
+    @property
+    def can_recompute(self) -> bool:
+        """Whether there are layers that keep what a second forward pass could find again."""
+        return not self.recomputes and any(isinstance(one, GradientCheckpointingLayer) for one in self.model.modules())
+
+    def recompute(self) -> None:
+        """From now on keep only what comes into a layer, and compute the rest again on the way back: about a third more time."""
+        self._recomputed = [one for one in self.model.modules() if isinstance(one, GradientCheckpointingLayer)]
+        for layer in self._recomputed:  # by hand: transformers' own switch leaves hooks on the embeddings behind
+            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+
+    def move(self, device: torch.device) -> None:
+        """Go on on another device, with the moments as they are."""
+        moments, scale = self.optimizer.state_dict(), self.scaler.state_dict()
+        for one in self.models:
+            one.to(device)
+        self.device = device
+        self.scaler, self.optimizer = self._scaler(), self._adamw()
+        self.optimizer.load_state_dict(moments)
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(scale)
+
+    def close(self) -> None:
+        """Put the models back where they were, and let them keep their activations again; harmless a second time."""
+        for layer in self._recomputed:
+            del layer.forward
+        self._recomputed = []
+        if self.device != self.home:
+            self.optimizer.state.clear()
+            for one in self.models:
+                one.to(self.home)
+            self.device = self.home
 
     def step(self, tokens: LongTensor, step: int) -> tuple[float, float]:
         """Take the step of that number on `tokens` `[batch, length]`; its loss, before the step, and its learning rate.
 
-        Dropout is a function of the seed and the number. Raises `Diverged` when the loss or the gradient's norm is not finite;
-        the weights are then those before the step. Under float16 a gradient that is too large for it only lowers the scale.
+        Dropout is a function of the seed and the number. Raises `Diverged` when the loss or the gradient's norm is not finite,
+        and `Shortage` where memory runs out; the weights are then those before the step. Under float16 a gradient that is too
+        large for it only lowers the scale.
         """
-        with _training(self.model, self.seed, step, self.device, self.ranks):
-            measured = self._gradients(tokens, step)
+        try:
+            with telling_shortage(f"step {step + 1}"), _training(self.model, self.seed, step, self.device, self.ranks):
+                self._make_moments()
+                measured = self._gradients(tokens, step)
+        except BaseException:
+            self.optimizer.zero_grad()
+            raise
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.trained, self.tuning.clip).item()
         if not math.isfinite(measured) or not (math.isfinite(norm) or self.scaler.get_scale() > 1):
@@ -70,9 +126,33 @@ class Stepper:
         self.optimizer.zero_grad()
         return measured, rate
 
+    def _adamw(self) -> torch.optim.AdamW:
+        tuning = self.tuning
+        matrices = {"params": [one for one in self.trained if one.ndim > 1], "weight_decay": tuning.weight_decay}
+        vectors = {"params": [one for one in self.trained if one.ndim < 2], "weight_decay": 0.0}
+        fused = self.device.type in FUSED
+        return torch.optim.AdamW([matrices, vectors], lr=tuning.learning_rate, betas=(0.9, 0.95), fused=fused)
+
+    def _scaler(self) -> torch.amp.GradScaler:
+        return torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
+
+    def _make_moments(self) -> None:
+        """Have the optimizer's memory before its first step: it would take it between two groups of weights, of which the first
+        is changed by then."""
+        if self.optimizer.state:
+            return
+        fused = self.device.type in FUSED
+        made = {}
+        for one in self.trained:
+            count = torch.zeros((), device=self.device if fused else "cpu")
+            made[one] = {"step": count, "exp_avg": torch.zeros_like(one), "exp_avg_sq": torch.zeros_like(one)}
+        self.optimizer.state.update(made)
+
     def _gradients(self, tokens: LongTensor, step: int) -> float:
         """Leave the gradient of the mean loss in the parameters; returns that loss. Pieces are as long as one another, or the
         last is shorter, and count by their sequences; so do the shares of several processes."""
+        if self.faults.strikes("memory", step):
+            torch.empty(TOO_MUCH, dtype=torch.uint8, device=self.device)
         total, spoilt = 0.0, self.faults.strikes("loss", step)
         for part in self.ranks.share(tokens).split(self.piece):
             part = part.to(self.device)  # [piece, length]

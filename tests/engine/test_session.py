@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 
 from engine import open_run, run
 from engine.evaluation.perplexity import evaluate
@@ -54,6 +55,29 @@ def test_a_recipe_tells_its_whole_story_in_order(recipe, tmp_path):
         *("ModelCut", "Evaluated", "ModelSaved"),
         "RunFinished",
     ]
+
+
+@pytest.mark.parametrize("kind", [ask.Evaluate, ask.Score, ask.Preview, ask.Sample])
+def test_a_command_that_memory_runs_out_for_is_refused_and_the_run_lives(recipe, kind):
+    """In one sentence, the model as it was: the allocator itself says no, once something has been computed."""
+    asked = {
+        ask.Evaluate: ask.Evaluate("pruned", recipe.evaluation),
+        ask.Score: ask.Score("taylor", recipe.calibration),
+        ask.Preview: ask.preview_of(recipe),
+        ask.Sample: ask.Sample("pruned", recipe.prompt),
+    }[kind]
+    bench = Workbench(None, recipe)
+    done = list(serve(bench, Inbox((ask.commands_of(recipe)[0], ask.prune_of(recipe))), lambda: False))
+    assert not any(isinstance(event, CommandRefused) for event in done)
+    plan, weights = bench.desk.overlay.plan, [one.detach().clone() for one in bench.desk.model.parameters()]
+    greedy = bench.desk.model.transformer.h[1].register_forward_hook(lambda *_: torch.empty(2**60, dtype=torch.uint8))
+    refused = list(serve(bench, Inbox((asked,)), lambda: False))[-1]
+    greedy.remove()
+    why = f"Memory ran out ({2**60} bytes more were asked for) in {kind.__name__}"
+    assert refused == CommandRefused(0, kind.__name__, "", f"{why}; close other programs, or ask for fewer or shorter sequences.")
+    assert bench.desk.overlay.plan == plan and all(map(torch.equal, weights, bench.desk.model.parameters()))
+    assert isinstance(list(serve(bench, Inbox((asked,)), lambda: False))[-1], CommandFinished)
+    bench.close()
 
 
 def test_two_runs_of_one_recipe_yield_the_same_events(recipe):

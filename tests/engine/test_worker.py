@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from engine.record.lifecycle import CommandStarted, Degraded
 from engine.record.live import live_runs, resume, stop
 from engine.record.lock import STALE, read_lock
 from engine.record.state import RunState
-from engine.summary import in_words
+from engine.session import Inbox, serve
+from engine.summary import in_words, summary
 from engine.text.cache import path_of
+from engine.workbench import Workbench
 from engine.worker import read_ahead, supervise
 
 pytestmark = pytest.mark.slow
@@ -208,6 +211,28 @@ def test_losses_that_are_no_numbers_are_got_over_and_at_last_given_up_with_the_b
     assert state.checkpoint != pruned and "tuned" in state.standing.perplexity and not state.restarts
     client.post(ask.Undo())
     assert wait(client, lambda state: state.checkpoint == pruned).status != "failed"
+
+
+@pytest.mark.parametrize("faults", ["memory@2, memory@3x2, memory@7"], indirect=True)
+def test_a_recovery_makes_do_with_less_memory_and_at_last_keeps_what_it_has(faults, client):
+    """Smaller pieces, then activations computed again, and the losses stay; then there is nothing left on the CPU: one sentence,
+    the steps so far checkpointed and measured, and the worker is the same one."""
+    client.post(tune(client, 10))
+    state = wait(client, lambda state: state.refused is not None)
+    at_once, where = " sequences at once in tuned step ", "tuned step 3"
+    assert [each.asked for each in state.degraded] == [f"4{at_once}2", f"2{at_once}3", f"keeping the activations of {where}"]
+    assert summary(state)["degradations"][2]["did"] == "computed again on the way back from there on"
+    assert state.refused.reason.startswith("Memory ran out (") and "in tuned step 7, also with one" in state.refused.reason
+    assert state.checkpoint is not None and "tuned" in state.standing.perplexity and not state.restarts
+    commands = (ask.commands_of(client.recipe)[0], tune(client, 10))
+    with pytest.MonkeyPatch.context() as patch, closing(Workbench(None, client.recipe)) as bench:
+        patch.delenv("ESPALIER_FAULTS")
+        whole = list(serve(bench, Inbox(commands), lambda: False))
+    losses = [event.loss for event in whole if isinstance(event, StepTrained)][:6]
+    facts = [stamped.fact for stamped in read_events(client.folder)]
+    assert [fact.loss for fact in facts if isinstance(fact, StepTrained)] == pytest.approx(
+        losses, rel=0.01
+    )  # bfloat16, where it is
 
 
 def test_a_worker_whose_supervisor_was_killed_ends_and_resume_wakes_another(client):

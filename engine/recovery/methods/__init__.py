@@ -49,10 +49,12 @@ class Pupil:
 class Course:
     """A recovery that has begun. `loss` takes `[batch, length]` tokens and gives a scalar with its gradient.
 
-    `in_place` says that the model's own weights train: `drop` cannot bring those back, whoever drops it does.
+    `in_place` says that the model's own weights train: `drop` cannot bring those back, whoever drops it does. `beside` are other
+    models that `loss` asks, which have to be where the pupil is.
     """
 
     loss: Callable[[LongTensor], Tensor]
     keep: Callable[[], None] = nothing
     drop: Callable[[], None] = nothing
     in_place: bool = False
+    beside: tuple[nn.Module, ...] = ()

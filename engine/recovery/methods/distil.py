@@ -22,11 +22,11 @@ def begin(pupil: Pupil, tuning: Tuning, seed: int) -> Course:
     frozen = tuning.student == "lora"
     teacher = pupil.teacher(frozen)  # before anything is put on: it looks at the weights by their names
     if not frozen:
-        return Course(partial(_loss, pupil, teacher, tuning), in_place=True)
+        return Course(partial(_loss, pupil, teacher, tuning), in_place=True, beside=(teacher.model,))
     adapters = Adapters(pupil.model, pupil.anatomy, tuning.rank, tuning.targets, seed, pupil.rehang)
     if teacher.model is pupil.model:
         teacher = Teacher(pupil.model, partial(_bare, teacher, adapters))
-    return Course(partial(_loss, pupil, teacher, tuning), keep=adapters.merge, drop=adapters.remove)
+    return Course(partial(_loss, pupil, teacher, tuning), keep=adapters.merge, drop=adapters.remove, beside=(teacher.model,))
 
 
 def _loss(pupil: Pupil, teacher: Teacher, tuning: Tuning, tokens: LongTensor) -> Tensor:

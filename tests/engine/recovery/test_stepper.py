@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 import torch
 
+from engine.record.faults import Faults
 from engine.record.recipe import Tuning
-from engine.recovery.faults import Faults
 from engine.recovery.loss import loss_of
 from engine.recovery.stepper import Diverged, Stepper
 from tests.families import make, tokens

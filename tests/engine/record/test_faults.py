@@ -1,9 +1,9 @@
-"""Tests of engine/recovery/faults.py: a fault comes when it is asked for, and not otherwise."""
+"""Tests of engine/record/faults.py: a fault comes when it is asked for, and not otherwise."""
 
 import pytest
 
 from engine.record.errors import BadInput
-from engine.recovery.faults import VARIABLE, Faults
+from engine.record.faults import VARIABLE, Faults
 
 
 def struck(faults: Faults, kind: str, tries: int = 6) -> list[int]:

@@ -11,7 +11,7 @@ import re
 from engine.record.errors import BadInput, shorten
 
 VARIABLE = "ESPALIER_FAULTS"
-KINDS = ("loss", "gradient")
+KINDS = ("loss", "gradient", "memory")
 ONE = re.compile(rf"({'|'.join(KINDS)})@([1-9][0-9]*)(?:x([1-9][0-9]*))?")
 
 
