@@ -20,9 +20,10 @@ from engine.record.agreement import RankCorrelation
 from engine.record.catalogue import version
 from engine.record.costs import Latency, Memory
 from engine.record.errors import BadInput
-from engine.record.events import Compensated, CriteriaCompared, Evaluated, ModelCut, ModelLoaded, Residual
+from engine.record.events import Compensated, CorpusLoaded, CriteriaCompared, Evaluated, ModelCut, ModelLoaded, Residual
 from engine.record.lifecycle import Degraded
 from engine.recovery.ranks import own_device
+from engine.text.texts import Texts
 
 
 def pick_device(asked: str) -> str:
@@ -55,6 +56,14 @@ def loaded_as(loaded: Loaded, device: str, precision: torch.dtype) -> ModelLoade
         group_parameters=tuple(layer.group_parameters for layer in layers),
         keeps_heads=tuple(layer.keeps_heads for layer in layers),
     )
+
+
+def texts_as(texts: Texts) -> CorpusLoaded:
+    """What a text is, as the event that says so; raises `BadInput` for a split without a token to predict."""
+    splits = texts.splits
+    tokens = {f"{split}_tokens": texts.blocks(split, 2).numel() for split in ("calibration", "evaluation")}
+    documents = {f"{split}_documents": len(getattr(splits, split)) for split in ("train", "calibration", "evaluation")}
+    return CorpusLoaded(splits.name, **documents, **tokens, train_tokens=None, licence=splits.licence)
 
 
 def counts(plan: Plan, anatomy: Anatomy, added: int = 0) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from engine.failures import Shortage, telling_shortage
+from engine.failures import Shortage, first_fatal, is_fatal, telling_shortage
 from engine.record import commands as ask
 from engine.record.catalogue import version
 from engine.record.errors import BadInput
@@ -189,7 +189,8 @@ def _run(recipe: Recipe, bench: Workbench, inbox: Inbox) -> Iterator[Event]:
         yield from serve(bench, inbox, lambda: False, strict=True)
     except Exception as error:
         # Whatever it was, the record of the run ends with it; the error itself goes on to whoever called.
-        yield RunFailed(f"{type(error).__name__}: {error}")
+        dead = f"The accelerator failed ({first_fatal(error)}); run it again, or with device=cpu." if is_fatal(error) else ""
+        yield RunFailed(dead or f"{type(error).__name__}: {error}")
         raise
     finally:
         bench.close()

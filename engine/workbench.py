@@ -34,7 +34,7 @@ from engine.recovering import Recovery
 from engine.recovery import checkpoints
 from engine.recovery.loop import arithmetic
 from engine.recovery.stepper import Diverged
-from engine.report import about, compared, cut_as, loaded_as, pick_device, residuals, write_scores
+from engine.report import about, compared, cut_as, loaded_as, pick_device, residuals, texts_as, write_scores
 from engine.text.corpora import read_corpus
 from engine.text.sample import sample
 from engine.text.texts import Texts
@@ -43,10 +43,12 @@ Events = Generator[tell.Event, None, None]
 
 
 class Workbench:
-    """One model with one text, and all that is done to them. `folder` is where checkpoints and the export go (None: away)."""
+    """One model with one text, and all that is done to them. `folder` is where checkpoints and the export go (None: away);
+    `sheltered` has every model on the CPU, whatever is asked."""
 
-    def __init__(self, folder: Path | None = None, recipe: Recipe | None = None):
+    def __init__(self, folder: Path | None = None, recipe: Recipe | None = None, sheltered: bool = False):
         self.folder = folder
+        self.sheltered = sheltered
         self.recipe = recipe or Recipe()
         self._base = resident()  # what is held without any model
         self.desk: Desk | None = None
@@ -141,16 +143,17 @@ class Workbench:
         yield tell.Progressed("reading the model", 0, 2, "parts")
         with blaming("device"):
             device = pick_device(command.device)
+        if self.sheltered and device != "cpu":
+            yield tell.Degraded(device, "the CPU", "an accelerator failed in this run a short while ago")
+            device = "cpu"
         with blaming("model"):
             folder = yield from finding(command.model)
             yield estimate("Load", to_load(folder))
             loaded = read(command.model, folder, device=device)
         yield tell.Progressed("reading the text", 1, 2, "parts")
         with blaming("corpus"):
-            splits = read_corpus(command.corpus)
-        texts = Texts(splits, loaded.tokenizer, loaded.anatomy.context, loaded.anatomy.vocabulary)
-        tokens = {f"{split}_tokens": texts.blocks(split, 2).numel() for split in ("calibration", "evaluation")}
-        documents = {f"{split}_documents": len(getattr(splits, split)) for split in ("train", "calibration", "evaluation")}
+            texts = Texts(read_corpus(command.corpus), loaded.tokenizer, loaded.anatomy.context, loaded.anatomy.vocabulary)
+        told = texts_as(texts)
         precision = arithmetic(command.precision, torch.device(device))
         yield loaded_as(loaded, device, precision)
         # Not before: whoever stops between the two events has loaded nothing, and the record of the run takes it back as well.
@@ -158,7 +161,7 @@ class Workbench:
         self._forget()
         self.desk = Desk(loaded, texts, device, precision, self.folder)
         self.measured = Measured(self.desk)
-        yield tell.CorpusLoaded(splits.name, **documents, **tokens, train_tokens=None, licence=splits.licence)
+        yield told
 
     def _score(self, criterion: str, calibration: Calibration, seed: int) -> Events:
         scores = yield from self.desk.scores(criterion, calibration, seed)

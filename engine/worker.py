@@ -1,11 +1,11 @@
 """The process behind a run: a supervisor without torch that keeps a worker alive, and the worker that serves the run folder.
 
     python -m engine.worker RUN           supervisor: takes the lock, starts the worker, restarts it when it dies
-    python -m engine.worker RUN --serve   worker: carries out commands, writes events, samples memory
+    python -m engine.worker RUN --serve   worker: carries out commands, writes events, samples memory; with --cpu on the CPU
 
-A worker that dies (out of memory, a crash in native code, a device that asserts) takes no page with it: the next one goes
-on from the last checkpoint and does the interrupted command again, once. A worker that has nothing to do and that nobody
-watches ends by itself.
+A worker that dies (out of memory, a crash in native code) takes no page with it: the next one goes on from the last checkpoint
+and does the interrupted command again, once. One whose accelerator fails says so and ends, since no process gets that back, and
+the next one does the same on the CPU. A worker that has nothing to do and that nobody watches ends by itself.
 """
 
 import os
@@ -13,58 +13,57 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 import psutil
 
-from engine.record import commands as ask
 from engine.record.catalogue import CORPORA, version
 from engine.record.errors import BadInput
-from engine.record.events import ENDS, CorpusLoaded
-from engine.record.folder import Tail, Writer, read_events, read_recipe
+from engine.record.events import ENDS
+from engine.record.faults import without
+from engine.record.folder import Writer, read_events, read_recipe
 from engine.record.lifecycle import (
-    CommandFinished,
-    CommandRefused,
     CommandStarted,
-    CommandStopped,
+    Degraded,
     MemorySampled,
     RunFailed,
     RunStarted,
     WorkerRestarted,
     WorkerStarted,
 )
-from engine.record.line import Stamped
 from engine.record.lock import beat, is_watched, release_lock, take_lock
 from engine.record.resident import THRESHOLDS, forget_peak, give_back, peak, resident
 from engine.record.state import RunState, fold
+from engine.resuming import DONE, catch_up, see_to_interrupted
 from engine.text.cache import path_of
 
 BEAT = 1.0  # seconds between heartbeats of the supervisor and between memory samples of the worker
 SELDOM = 5  # beats between memory samples of a worker that has nothing to do
+DEVICE_FAILED = 75  # how a worker ends whose accelerator failed
+CRASHES = (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)  # how one ends that an accelerator's driver has ended
 RESTARTS = 5  # deaths in a row, without a command done in between, after which the run is given up
 # OpenMP's threads wait for one another by spinning, unless told otherwise. With more busy processes than cores a training step
 # then took many times as long: the spinning thread keeps the core from the one that it waits for.
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-DONE = (CommandFinished, CommandRefused, CommandStopped)
-NO_STANDING_START = (ask.Undo, ask.Reset)  # not done again after a death: they may have taken effect before it
+SHELTER = "the CPU, in another process"
 
 
 def supervise(folder: Path) -> int:
     """Keep a worker alive for a run; returns 0 when the worker ended by itself, 1 when the run was given up."""
     if not take_lock(folder):
         return 0
-    deaths, worker = 0, None
+    deaths, worker, shelter = 0, None, []
     try:
         while True:
             done = fold(RunState(), read_events(folder)).commands_done
             worker = subprocess.Popen(
-                [sys.executable, "-m", "engine.worker", str(folder), "--serve"],
+                [sys.executable, "-m", "engine.worker", str(folder), "--serve", *shelter],
                 stdin=subprocess.DEVNULL,
-                env=PATIENT | THRESHOLDS | os.environ,
+                env=PATIENT | THRESHOLDS | os.environ | (without("device") if shelter else {}),
             )
             while worker.poll() is None:
                 beat(folder, worker=worker.pid)
@@ -76,6 +75,9 @@ def supervise(folder: Path) -> int:
                 return 0
             state = fold(RunState(), read_events(folder))
             deaths = 1 if state.commands_done > done else deaths + 1
+            if (fact := crashed_on(worker.returncode, state)) is not None:
+                _tell(folder, fact)
+            shelter = ["--cpu"] if fact is not None or worker.returncode == DEVICE_FAILED else shelter
             why = f"the worker ended with status {worker.returncode}" + (f" while doing {state.doing}" if state.doing else "")
             _tell(
                 folder,
@@ -90,8 +92,17 @@ def supervise(folder: Path) -> int:
         release_lock(folder)
 
 
-def work(folder: Path) -> int:
-    """Serve a run folder until the run is finished, or until nobody needs this any more; returns the exit status."""
+def crashed_on(status: int, state: RunState) -> Degraded | None:
+    """What there is to say where a worker seems to have died of its accelerator without a word, as its driver has it die."""
+    device = state.model.device if state.model is not None else "cpu"
+    if status not in CRASHES or device == "cpu":
+        return None
+    return Degraded(device, SHELTER, f"the worker ended with status {status}, as it does when an accelerator fails")
+
+
+def work(folder: Path, sheltered: bool = False) -> int:
+    """Serve a run folder until the run is finished, or until nobody needs this any more; returns the exit status. `sheltered`
+    from accelerators it computes on the CPU."""
     events = read_events(folder)
     state = fold(RunState(), events)
     if state.is_over:
@@ -111,17 +122,16 @@ def work(folder: Path) -> int:
 
         sampler.accelerator = partial(_accelerator, torch)
         log.append(WorkerStarted(os.getpid(), torch.get_num_threads()))
-        bench = Workbench(folder, recipe)
+        bench = Workbench(folder, recipe, sheltered)
         try:
-            fell_back = _catch_up(folder, bench, state, events)
-        except BadInput as error:  # another worker would find no more than this one
-            log.append(RunFailed(f"The run cannot go on where it was: {error}"))
-            return 0
-        for fact in fell_back:
-            log.append(fact)
-        done = _see_to_interrupted(folder, events, log, bool(fell_back))
-        inbox = Inbox(folder=folder, done=done)
-        try:
+            try:
+                fell_back = catch_up(folder, bench, state, events)
+            except BadInput as error:  # another worker would find no more than this one
+                log.append(RunFailed(f"The run cannot go on where it was: {error}"))
+                return 0
+            for fact in fell_back:
+                log.append(fact)
+            inbox = Inbox(folder=folder, done=see_to_interrupted(folder, events, log.append, bool(fell_back)))
             for event in serve(bench, inbox, lambda: is_watched(folder) and os.getppid() == parent):
                 if isinstance(event, CommandStarted):
                     forget_peak()
@@ -132,10 +142,24 @@ def work(folder: Path) -> int:
                     give_back()  # between two commands a worker holds what it needs: others may be on the same machine
                 if os.getppid() != parent:  # the supervisor is gone: whoever looks next starts both anew
                     return 1
+        except Exception as error:
+            _leave_accelerator(error, log, bench.desk.device if bench.desk is not None else recipe.device)
+            raise
         finally:
             bench.close()
     writer.close()
     return 0
+
+
+def _leave_accelerator(error: Exception, log: "_Log", device: str) -> None:
+    """Where that is what has failed, say so and end this process at once: nothing in it may touch the accelerator any more, and
+    whatever was put back on the way out would."""
+    from engine.failures import first_fatal, is_fatal
+
+    if is_fatal(error):
+        traceback.print_exception(error)
+        log.append(Degraded(device, SHELTER, f"the accelerator failed ({first_fatal(error)})"))
+        os._exit(DEVICE_FAILED)
 
 
 def read_ahead(corpus: str | dict[str, str]) -> threading.Thread | None:
@@ -152,45 +176,6 @@ def read_ahead(corpus: str | dict[str, str]) -> threading.Thread | None:
     waiting = threading.Thread(target=subprocess.run, kwargs=call, name="reading ahead", daemon=True)
     waiting.start()
     return waiting
-
-
-def _see_to_interrupted(folder: Path, events: list[Stamped], log: "_Log", fell_back: bool) -> int:
-    """The line of the first command that is still to be done; one that a worker died of twice is refused, not tried again, and
-    so is one that was asked of a model that is no more."""
-    begun = [stamped.fact for stamped in events if isinstance(stamped.fact, CommandStarted)]
-    ended = {stamped.fact.command for stamped in events if isinstance(stamped.fact, DONE)}
-    if not begun or begun[-1].command in ended:
-        return 1 + max(ended, default=-1)
-    last = begun[-1]
-    lines = {stamped.seq: stamped.fact for stamped in Tail(folder / "commands.jsonl").read()}
-    tried = sum(fact.command == last.command for fact in begun)
-    if fell_back or tried >= 2 or isinstance(lines[last.command], NO_STANDING_START):
-        why = "the checkpoint that it began from is damaged" if fell_back else "the worker ended while doing it"
-        reason = f"{last.name} was given up: {'the worker ended twice while doing it' if tried >= 2 else why}."
-        log.append(CommandRefused(last.command, last.name, "", reason))
-        return last.command + 1
-    return last.command
-
-
-def _catch_up(folder: Path, bench, state: RunState, events: list[Stamped]) -> tuple[object, ...]:
-    """Bring a new workbench to where the run stood: the last model that was loaded, at the last checkpoint. Returns what there is
-    to say: which checkpoint before that one stands instead, where it is damaged."""
-    line, loaded = None, None
-    for stamped in events:
-        match stamped.fact:
-            case CommandStarted():
-                line = stamped.fact.command
-            case CorpusLoaded():  # the last thing that a Load says: whether it was stopped after that or not, it is done
-                loaded = line
-    if loaded is None:
-        return ()
-    asked = {stamped.seq: stamped.fact for stamped in Tail(folder / "commands.jsonl").read()}
-    standing = state.before or state.standing
-    told = bench.catch_up(asked[loaded], state.checkpoint, standing, state.parents)
-    if told:
-        state = fold(replace(state, standing=standing, before=None), [Stamped(-1, 0.0, fact) for fact in told])
-        bench.measured.recall(state.standing)
-    return told
 
 
 class _Log:
@@ -267,7 +252,7 @@ def main(arguments: list[str]) -> int:
     """`RUN` supervises, `RUN --serve` works."""
     folder = Path(arguments[0])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by itself it would skip every `finally` and leave the lock
-    return work(folder) if "--serve" in arguments[1:] else supervise(folder)
+    return work(folder, "--cpu" in arguments[1:]) if "--serve" in arguments[1:] else supervise(folder)
 
 
 if __name__ == "__main__":

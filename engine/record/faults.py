@@ -11,8 +11,15 @@ import re
 from engine.record.errors import BadInput, shorten
 
 VARIABLE = "ESPALIER_FAULTS"
-KINDS = ("loss", "gradient", "memory")
+KINDS = ("loss", "gradient", "memory", "device")
 ONE = re.compile(rf"({'|'.join(KINDS)})@([1-9][0-9]*)(?:x([1-9][0-9]*))?")
+
+
+def without(kind: str) -> dict[str, str]:
+    """The variable with the faults of that kind left out, for a process in which they cannot happen; {} where none is asked."""
+    words = os.environ.get(VARIABLE, "")
+    left = ", ".join(word.strip() for word in words.split(",") if not word.strip().startswith(f"{kind}@"))
+    return {VARIABLE: left} if words else {}
 
 
 class Faults:

@@ -153,6 +153,8 @@ class Stepper:
         last is shorter, and count by their sequences; so do the shares of several processes."""
         if self.faults.strikes("memory", step):
             torch.empty(TOO_MUCH, dtype=torch.uint8, device=self.device)
+        if self.faults.strikes("device", step):
+            raise torch.AcceleratorError("CUDA error: device-side assert triggered")
         total, spoilt = 0.0, self.faults.strikes("loss", step)
         for part in self.ranks.share(tokens).split(self.piece):
             part = part.to(self.device)  # [piece, length]

@@ -17,6 +17,7 @@ from engine.record.lifecycle import (
     CommandFinished,
     CommandRefused,
     CommandStopped,
+    Degraded,
     RunFailed,
     RunFinished,
     RunPaused,
@@ -77,6 +78,28 @@ def test_a_command_that_memory_runs_out_for_is_refused_and_the_run_lives(recipe,
     assert refused == CommandRefused(0, kind.__name__, "", f"{why}; close other programs, or ask for fewer or shorter sequences.")
     assert bench.desk.overlay.plan == plan and all(map(torch.equal, weights, bench.desk.model.parameters()))
     assert isinstance(list(serve(bench, Inbox((asked,)), lambda: False))[-1], CommandFinished)
+    bench.close()
+
+
+def test_a_dead_accelerator_ends_a_run_of_the_command_line_in_one_sentence(recipe, tmp_path, monkeypatch):
+    """Nobody is there who could start another process; what went wrong is on record, and raised."""
+    monkeypatch.setenv("ESPALIER_FAULTS", "device@2")
+    told = []
+    with pytest.raises(torch.AcceleratorError):
+        told.extend(run(recipe, tmp_path / "run"))
+    last = read_events(tmp_path / "run")[-1].fact
+    assert last == RunFailed(
+        "The accelerator failed (CUDA error: device-side assert triggered); run it again, or with device=cpu."
+    )
+
+
+def test_a_sheltered_workbench_has_every_model_on_the_cpu_and_says_so(recipe, monkeypatch):
+    """Whatever a recipe asks for; here `pick_device` is told of an accelerator that is not there, at the seam."""
+    monkeypatch.setattr("engine.workbench.pick_device", lambda asked: "cuda")
+    bench = Workbench(None, recipe, sheltered=True)
+    told = list(bench.handle(ask.commands_of(recipe)[0]))
+    (loaded,) = (event for event in told if isinstance(event, ModelLoaded))
+    assert loaded.device == "cpu" and Degraded("cuda", "the CPU", "an accelerator failed in this run a short while ago") in told
     bench.close()
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from engine.record import commands as ask
 from engine.record.client import Client, open_run, start
-from engine.record.events import StepTrained, WentBack
+from engine.record.events import ModelLoaded, StepTrained, WentBack
 from engine.record.folder import read_events
 from engine.record.lifecycle import CommandStarted, Degraded
 from engine.record.live import live_runs, resume, stop
@@ -25,7 +25,7 @@ from engine.session import Inbox, serve
 from engine.summary import in_words, summary
 from engine.text.cache import path_of
 from engine.workbench import Workbench
-from engine.worker import read_ahead, supervise
+from engine.worker import DEVICE_FAILED, SHELTER, crashed_on, read_ahead, supervise
 
 pytestmark = pytest.mark.slow
 PATIENCE = 120  # seconds: a process that imports torch on a busy machine takes some
@@ -233,6 +233,33 @@ def test_a_recovery_makes_do_with_less_memory_and_at_last_keeps_what_it_has(faul
     assert [fact.loss for fact in facts if isinstance(fact, StepTrained)] == pytest.approx(
         losses, rel=0.01
     )  # bfloat16, where it is
+
+
+@pytest.mark.parametrize("faults", ["device@3"], indirect=True)
+def test_a_worker_whose_accelerator_fails_is_replaced_by_one_on_the_cpu(faults, client):
+    """It says what failed and ends at once; the next one makes the recovery anew from the last checkpoint, and says so."""
+    client.post(prune(client))
+    checkpoint = wait(client, lambda state: state.checkpoint is not None and state.status == "idle").checkpoint
+    first = read_lock(client.folder)["worker"]
+    client.post(tune(client, 6))
+    state = wait(client, lambda state: state.status == "idle" and "tuned" in state.standing.perplexity)
+    why = "the accelerator failed (CUDA error: device-side assert triggered)"
+    assert state.degraded == (Degraded("cpu", SHELTER, why),)  # a real one is "cuda"
+    (restart,) = state.restarts
+    assert restart.checkpoint == checkpoint and restart.why == f"the worker ended with status {DEVICE_FAILED} while doing Tune"
+    assert psutil.Process(read_lock(client.folder)["worker"]).cmdline()[-1] == "--cpu" and gone(first)
+    assert [step for step, _ in state.standing.curves["tuned"].training] == list(range(1, 7))
+    assert f"instead of cpu: {SHELTER}, because {why}" in in_words(state)
+
+
+def test_a_worker_that_its_driver_has_ended_counts_as_one_whose_accelerator_failed():
+    """Where it computed on one; any other end is told as before."""
+    loaded = ModelLoaded("m", "gpt2", 1, 8, 8, (1,), (1,), (1,), (1,), "cuda", "float32")
+    on_cuda, on_cpu = (RunState(model=replace(loaded, device=device)) for device in ("cuda", "cpu"))
+    told = crashed_on(-signal.SIGABRT, on_cuda)
+    assert told == Degraded("cuda", SHELTER, "the worker ended with status -6, as it does when an accelerator fails")
+    others = [(-signal.SIGABRT, on_cpu), (-signal.SIGKILL, on_cuda), (1, on_cuda), (-signal.SIGABRT, RunState())]
+    assert [crashed_on(*other) for other in others] == [None] * 4
 
 
 def test_a_worker_whose_supervisor_was_killed_ends_and_resume_wakes_another(client):

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.record.errors import BadInput
-from engine.record.faults import VARIABLE, Faults
+from engine.record.faults import VARIABLE, Faults, without
 
 
 def struck(faults: Faults, kind: str, tries: int = 6) -> list[int]:
@@ -33,3 +33,11 @@ def test_what_is_no_fault_is_refused(words):
     """Rather than a test that tests nothing."""
     with pytest.raises(BadInput, match=f"^{VARIABLE} has .*; write KIND@STEP or KIND@STEPxTIMES, KIND one of "):
         Faults(words)
+
+
+def test_a_kind_that_cannot_happen_is_left_out(monkeypatch):
+    """The others stay as they were asked for."""
+    monkeypatch.setenv(VARIABLE, "device@3, loss@2x4,device@9x2")
+    assert without("device") == {VARIABLE: "loss@2x4"}
+    monkeypatch.delenv(VARIABLE)
+    assert without("device") == {}
