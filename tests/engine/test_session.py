@@ -1,6 +1,7 @@
 """Tests of engine/session.py: what a recipe does from start to end, and how it is held, stepped and stopped on the way."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -64,7 +65,7 @@ def test_a_command_that_memory_runs_out_for_is_refused_and_the_run_lives(recipe,
     asked = {
         ask.Evaluate: ask.Evaluate("pruned", recipe.evaluation),
         ask.Score: ask.Score("taylor", recipe.calibration),
-        ask.Preview: ask.preview_of(recipe),
+        ask.Preview: replace(ask.preview_of(recipe), criterion="fisher"),
         ask.Sample: ask.Sample("pruned", recipe.prompt),
     }[kind]
     bench = Workbench(None, recipe)
