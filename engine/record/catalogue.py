@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from engine.record.errors import UnknownName
+from engine.record.errors import BadInput, UnknownName, shorten
 from engine.record.registry import Registry
 
 ENGINE = Path(__file__).resolve().parent.parent
@@ -143,6 +143,27 @@ def check_model(name: str) -> str:
     if is_path(name) and (listed or "/" in name or Path(name).is_dir()):
         return name
     raise UnknownName("model", name, model_names())
+
+
+def check_corpus(spec: Any) -> str | dict[str, str]:
+    """Return a corpus that could exist; raise `BadInput` for a wrong set of paths and `UnknownName` for an unknown name."""
+    if isinstance(spec, dict):
+        if set(spec) != {"train", "calibration", "evaluation"}:
+            raise BadInput(f"corpus {shorten(spec)} must name exactly three paths: train, calibration and evaluation.")
+        for split, path in spec.items():
+            if not isinstance(path, str) or not is_path(path):
+                raise BadInput(f"corpus.{split} {shorten(path)} is no path; give that of a text file or of a folder of them.")
+        return spec
+    if not isinstance(spec, str):
+        raise BadInput(f"corpus {shorten(spec)} is no text; give a name, file:PATH, or three paths.")
+    name, _, where = spec.partition(":")
+    takes = {name: entry.facts["TAKES"] for name, entry in CORPORA.entries.items() if "TAKES" in entry.facts}
+    if name in takes and is_path(where):
+        return spec
+    named = tuple(name for name in CORPORA.names() if name not in takes and name != "paths")
+    if spec not in named:
+        raise UnknownName("corpus", spec, (*named, *(f"{name}:{what}" for name, what in takes.items())))
+    return spec
 
 
 def unscored(criterion: str, kinds: Iterable[str]) -> str:

@@ -110,8 +110,6 @@ def assign(recipe: Any, changes: Iterable[str]) -> Any:
             value = json.loads(text)
         except ValueError:
             value = text
-        if isinstance(value, float) and value.is_integer() and "." not in text:
-            value = int(value)  # 1e3 is a whole number to whoever writes it
         *path, last = dotted.split(".")
         at = result
         try:

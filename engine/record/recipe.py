@@ -8,11 +8,11 @@ and the engine refuse the same values with the same sentence, which `engine.reco
 import unicodedata
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from engine.record.catalogue import CORPORA, CRITERIA, METHODS, check_model, is_path, unscored
-from engine.record.errors import BadInput, UnknownName, naming, shorten
+from engine.record.catalogue import CRITERIA, METHODS, check_corpus, check_model, unscored
+from engine.record.errors import BadInput, naming, shorten
 from engine.record.knobs import knob
 from engine.record.schedules import shares
 
@@ -33,6 +33,13 @@ Recover = Literal["end", "rounds"]
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _whole(cls, value: Any, about: ValidationInfo) -> Any:
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:  # JSON has one kind of number: 1e3 is whole
+            return int(value) if cls.model_fields[about.field_name].annotation is int else value
+        return value
 
 
 def _impossible(field: str, value: object, why: str) -> PydanticCustomError:
@@ -261,27 +268,6 @@ class Recipe(_Frozen):
     @classmethod
     def _a_prompt(cls, prompt: str) -> str:
         return check_prompt(prompt)
-
-
-def check_corpus(spec: Any) -> str | dict[str, str]:
-    """Return a corpus that could exist; raise `BadInput` for a wrong set of paths and `UnknownName` for an unknown name."""
-    if isinstance(spec, dict):
-        if set(spec) != {"train", "calibration", "evaluation"}:
-            raise BadInput(f"corpus {shorten(spec)} must name exactly three paths: train, calibration and evaluation.")
-        for split, path in spec.items():
-            if not isinstance(path, str) or not is_path(path):
-                raise BadInput(f"corpus.{split} {shorten(path)} is no path; give that of a text file or of a folder of them.")
-        return spec
-    if not isinstance(spec, str):
-        raise BadInput(f"corpus {shorten(spec)} is no text; give a name, file:PATH, or three paths.")
-    name, _, where = spec.partition(":")
-    takes = {name: entry.facts["TAKES"] for name, entry in CORPORA.entries.items() if "TAKES" in entry.facts}
-    if name in takes and is_path(where):
-        return spec
-    named = tuple(name for name in CORPORA.names() if name not in takes and name != "paths")
-    if spec not in named:
-        raise UnknownName("corpus", spec, (*named, *(f"{name}:{what}" for name, what in takes.items())))
-    return spec
 
 
 def check_prompt(prompt: str) -> str:

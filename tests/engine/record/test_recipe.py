@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from engine.record.errors import BadInput
-from engine.record.fields import explain
+from engine.record.fields import assign, explain
 from engine.record.recipe import PROMPT_LIMIT, Recipe, Schedule
 
 SPELT_OUT = """
@@ -118,6 +118,15 @@ def test_a_refusal_names_field_value_and_what_is_allowed(text):
     assert field == blamed
     assert words in said
     assert "\n" not in said and len(said) < 400
+
+
+def test_a_whole_number_may_be_written_as_json_likes():
+    """1e1 and 10.0 are 10, in a file and as `--set` has it; 10.5 steps are refused, and so is a number for a yes or no."""
+    for text in ("1e1", "10.0", "10"):
+        assert Recipe.model_validate_json(f'{{"tuning": {{"steps": {text}}}}}').tuning.steps == 10
+        assert type(Recipe.model_validate(assign({}, [f"seed={text}"])).seed) is int
+    assert refusal('{"tuning": {"steps": 10.5}}')[0] == "tuning.steps"
+    assert refusal('{"tuning": {"control": 1.0}}')[0] == "tuning.control"
 
 
 @pytest.mark.parametrize("prompt", ["x", "x" * PROMPT_LIMIT, "Zwei\nZeilen\tüber 🌳", "‮"])
