@@ -57,7 +57,7 @@ def export(run: str | Path, folder: str | Path, dense: bool = False) -> Handed:
     state = open_run(run)
     model, tokenizer, told = _taken(run, state)
     exported, plain = write(model, folder, tokenizer=tokenizer, about=told, dense=dense)
-    says = [_in_words(exported, model.config.model_type)]
+    says = [_in_words(exported)]
     if exported.left_out:
         says += [
             f"Left out were {len(exported.left_out)} biases that compensation added, since the config of a "
@@ -95,14 +95,14 @@ def _taken(run: Path, state: RunState) -> tuple[nn.Module, PreTrainedTokenizerBa
     return cut(loaded.model, stand.plan), loaded.tokenizer, told
 
 
-def _in_words(exported: Exported, family: str) -> str:
+def _in_words(exported: Exported) -> str:
     size = f"{exported.parameters:,} parameters"
     match exported.form:
         case "plain":
             return f"A smaller model of {size}, which AutoModelForCausalLM.from_pretrained reads, and load_pruned too."
         case "dense":
             apart = f"its logits and those of the smaller model are at most {exported.difference:.1e} apart"
-            return f"A {family} of {size}, zeros where units went, which AutoModelForCausalLM.from_pretrained reads; {apart}."
+            return f"A dense model of {size}, zeros where units went, which AutoModelForCausalLM.from_pretrained reads; {apart}."
     return f"A smaller model of {size}, which load_pruned reads. {exported.why}"
 
 

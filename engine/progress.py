@@ -3,6 +3,7 @@
 from typing import TextIO
 
 from engine.record import events as tell
+from engine.record.errors import counted
 from engine.record.lifecycle import Degraded, MemoryEstimated, Progressed
 
 
@@ -40,8 +41,8 @@ class Progress:
 def _line(event: tell.Event) -> str | None:
     match event:
         case tell.ModelLoaded():
-            heads, neurons = sum(event.heads), sum(event.neurons)
-            return f"{event.model}: {event.parameters:,} parameters, {heads} heads, {neurons:,} neurons, on {event.device}"
+            units = f"{counted(sum(event.heads), 'head')}, {counted(sum(event.neurons), 'neuron')}"
+            return f"{event.model}: {event.parameters:,} parameters, {units}, on {event.device}"
         case tell.CorpusLoaded():
             return (
                 f"{event.corpus}: {event.calibration_tokens:,} tokens to calibrate on, {event.evaluation_tokens:,} to evaluate on"
@@ -49,9 +50,9 @@ def _line(event: tell.Event) -> str | None:
         case tell.RoundBegan():
             return f"round {event.round} of {event.rounds}: {event.level:.1%} of the level"
         case tell.WentBack():
-            return f"  {event.arm} ends as it was after {event.step} of {event.made} steps: {event.why}"
+            return f"  {event.arm} ends as it was after {event.step} of {counted(event.made, 'step')}: {event.why}"
         case tell.PlanMade():
-            gone = f"{sum(event.head_counts)} heads and {sum(event.neuron_counts):,} neurons"
+            gone = f"{counted(sum(event.head_counts), 'head')} and {counted(sum(event.neuron_counts), 'neuron')}"
             left = f"{event.parameters_after / event.parameters_before:.1%} of the parameters left"
             when = f", round {event.round} of {event.rounds}" if event.rounds > 1 else ""
             return " ".join((f"pruned by {event.criterion}{when}: {gone} closed, {left}.", *event.notes))
@@ -61,13 +62,13 @@ def _line(event: tell.Event) -> str | None:
         case tell.SuggestionMeasured():
             return f"the loss rose by {event.measured:.3f} nats per token; promised were {event.promised:.3f}"
         case tell.Compensated():
-            projections = f"{len(event.residuals)} output projections fitted on {event.tokens:,} tokens"
+            projections = f"{counted(len(event.residuals), 'output projection')} fitted on {event.tokens:,} tokens"
             return " ".join((f"compensated by {event.method}: {projections}.", *event.notes))
         case tell.Evaluated():
             how = f"{event.corpus}, {event.tokens:,} tokens, length {event.sequence_length}, {event.dtype}"
             return f"perplexity {event.stage}: {event.perplexity:.2f}   ({how})"
         case tell.Validated():
-            return f"  {event.arm} after {event.step} steps: validation loss {event.loss:.3f}"
+            return f"  {event.arm} after {counted(event.step, 'step')}: validation loss {event.loss:.3f}"
         case tell.ModelCut():
             return f"cut: {event.parameters_before:,} → {event.parameters_after:,} parameters"
         case tell.ModelSaved():

@@ -19,7 +19,7 @@ from engine.pruning.plan import Plan, Scores, parameters_removed
 from engine.record.agreement import RankCorrelation
 from engine.record.catalogue import version
 from engine.record.costs import Latency, Memory
-from engine.record.errors import BadInput
+from engine.record.errors import BadInput, counted
 from engine.record.events import Compensated, CorpusLoaded, CriteriaCompared, Evaluated, ModelCut, ModelLoaded, Residual
 from engine.record.lifecycle import Degraded
 from engine.recovery.ranks import own_device
@@ -146,7 +146,8 @@ def machine(model: nn.Module) -> str:
     dtype = str(one.dtype).removeprefix("torch.")
     if one.device.type == "cuda":
         return f"{torch.cuda.get_device_name(one.device)}, {dtype}, torch {torch.__version__}"
-    return f"{one.device.type} ({platform.machine()}, {torch.get_num_threads()} threads), {dtype}, torch {torch.__version__}"
+    processor = f"{platform.machine()}, {counted(torch.get_num_threads(), 'thread')}"
+    return f"{one.device.type} ({processor}), {dtype}, torch {torch.__version__}"
 
 
 def about(

@@ -1,5 +1,6 @@
 """What stands in a run and the controls do not say, in sentences: a recipe alone would not lead there; draws nothing."""
 
+from engine.record.errors import counted
 from engine.record.state import RunState
 from widgets.view import View
 from widgets.words import is_pruned
@@ -38,7 +39,7 @@ def _recovered(view: View) -> str:
         return ""
     done = curve.training[-1][0] if curve.training else 0
     if done != tuning.steps:
-        return f"The recovery came to {done:,} steps; they train {tuning.steps:,}."
+        return f"The recovery came to {counted(done, 'step')}; they train {tuning.steps:,}."
     return ""
 
 

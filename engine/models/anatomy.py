@@ -113,7 +113,7 @@ def family_of(model: nn.Module) -> tuple[str, Family]:
     of_class = {FAMILIES.load(name).FAMILY.model_class: name for name in FAMILIES.names()}
     given = type(model).__name__
     if given not in of_class:
-        raise BadInput(f"A {given} cannot be pruned here; supported are causal language models of the types {supported()}.")
+        raise BadInput(f"{given} cannot be pruned here; supported are causal language models of the types {supported()}.")
     name = of_class[given]
     return name.replace("-", "_"), FAMILIES.load(name).FAMILY
 

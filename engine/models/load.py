@@ -21,7 +21,7 @@ from engine.models.reading import quiet, read_config, read_tokenizer
 from engine.models.stored import SIDECAR, load_pruned
 from engine.record.beforehand import model_folder
 from engine.record.catalogue import FAMILIES, packaged
-from engine.record.errors import BadInput, shorten
+from engine.record.errors import BadInput, counted, shorten
 from engine.record.lifecycle import Progressed
 from engine.record.paths import kind_of
 from engine.record.steps import ended
@@ -128,6 +128,6 @@ def _dense(folder: Path, dtype: torch.dtype) -> nn.Module:
     layers = FAMILIES.load(config.model_type.replace("_", "-")).FAMILY.layers.rpartition(".")[2]
     numbers = [int(found[1]) for key in report["unexpected_keys"] if (found := re.search(rf"(?:^|\.){layers}\.(\d+)\.", key))]
     if max(numbers, default=0) >= config.num_hidden_layers:
-        found = f"weights of {max(numbers) + 1} layers, and its config speaks of {config.num_hidden_layers}"
+        found = f"weights of {counted(max(numbers) + 1, 'layer')}, and its config speaks of {config.num_hidden_layers}"
         raise BadInput(f"{shorten(str(folder))} holds {found}; take the config that belongs to the weights.")
     return model

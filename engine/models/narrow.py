@@ -16,7 +16,7 @@ from transformers.pytorch_utils import Conv1D
 from engine.models.anatomy import Anatomy, Layer, dissect, family_of, head_features, matrix, output_features
 from engine.models.families import Family
 from engine.models.reading import MISFITS, told
-from engine.record.errors import BadInput, shorten
+from engine.record.errors import BadInput, counted, shorten
 
 # By path of a projection which output and which input features stay; None: all of them.
 Selection = dict[str, tuple[list[int] | None, list[int] | None]]
@@ -145,7 +145,7 @@ def selection(layer: Layer, heads: Sequence[int], neurons: Sequence[int]) -> Sel
 
 def _fits(kind: str, kept: Sequence[Sequence[int]], sizes: Sequence[int]) -> None:
     if len(kept) != len(sizes):
-        raise BadInput(f"The kept {kind} are given for {len(kept)} layers, and the dense model has {len(sizes)}.")
+        raise BadInput(f"The kept {kind} are given for {counted(len(kept), 'layer')}, and the dense model has {len(sizes)}.")
     for index, (units, size) in enumerate(zip(kept, sizes, strict=True)):
         if list(units) != sorted(set(units)) or not all(0 <= unit < size for unit in units):
             raise BadInput(f"The kept {kind} of layer {index} must be ascending numbers from 0 to {size - 1}, each at most once.")

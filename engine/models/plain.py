@@ -17,7 +17,7 @@ from engine.models.anatomy import dissect, family_of, matrix
 from engine.models.biases import output_biases
 from engine.models.narrow import Selection, everything, fill, hollow, kept_of, selection, skeleton
 from engine.models.reading import MISFITS, quiet
-from engine.record.errors import BadInput, shorten
+from engine.record.errors import BadInput, counted, shorten
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +73,14 @@ def smaller(model: nn.Module) -> Plain:
             plain = hollow(type(model), config)
         fits = [(one.heads, one.groups, one.head_width, one.neurons) for one in dissect(plain).layers]
     except MISFITS as error:  # BadInput is one
-        raise BadInput(f"No plain config of a {name} has {heads} heads: {shorten(' '.join(str(error).split()), 160)}.") from error
+        raise BadInput(
+            f"No plain config of the type {name} has {counted(heads, 'head')}: {shorten(' '.join(str(error).split()), 160)}."
+        ) from error
     if fits != [(one.heads, one.groups, one.head_width, one.neurons) for one in anatomy.layers]:
-        raise BadInput(f"The config of a {name} has no words for {heads} heads and {neurons} neurons in each layer.")
+        raise BadInput(f"The config of the type {name} has no words for {heads} heads and {neurons} neurons in each layer.")
     made = _filled(model, plain, {})
     if made.left_out:
-        raise BadInput(f"The config of a {name} has no words for the bias {made.left_out[0]}, which compensation added.")
+        raise BadInput(f"The config of the type {name} has no words for the bias {made.left_out[0]}, which compensation added.")
     return made
 
 

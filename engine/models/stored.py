@@ -25,7 +25,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 from engine.models.anatomy import Anatomy, dissect
 from engine.models.narrow import Kept, fill, skeleton
 from engine.models.reading import MISFITS, config_from, quiet, read_config, read_json, read_tensors, read_tokenizer, told
-from engine.record.errors import BadInput, shorten
+from engine.record.errors import BadInput, counted, shorten
 from engine.record.events import ModelCut
 
 FORMAT = 2
@@ -126,7 +126,9 @@ def load_pruned(folder: str | Path) -> tuple[nn.Module, PreTrainedTokenizerBase 
     if stored.dense_config is not None:
         model_class, config = config_from(stored.dense_config, folder / SIDECAR)
     if config.num_hidden_layers != len(stored.layers):
-        raise BadInput(f"{SIDECAR} tells of {len(stored.layers)} layers, and the config of {shorten(config.num_hidden_layers)}.")
+        raise BadInput(
+            f"{SIDECAR} tells of {counted(len(stored.layers), 'layer')}, and the config of {shorten(config.num_hidden_layers)}."
+        )
     config._attn_implementation = stored.attention
     tensors = read_tensors(folder / WEIGHTS)
     if stored.dense_config is not None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.pruning.plan import Group, Plan, Scores, ranked
-from engine.record.errors import BadInput
+from engine.record.errors import BadInput, counted
 from engine.record.recipe import Protection, Schedule, shares_of_kind
 from engine.record.schedules import block_of_layers, count
 
@@ -186,7 +186,7 @@ def notes(parts: Sequence[Part], counts: Sequence[int], shares: Shares) -> tuple
         said.append(f"Heads that share a key go together, {sizes} at a time: {asked:.1f} heads were asked for and {got} go.")
     kept = sum(not part.groups and bool(shares[part.kind][part.layer]) for part in parts if part.kind == "heads")
     if kept:
-        said.append(f"In {kept} layers no head can go: all of them share the only key, or none is left.")
+        said.append(f"In {counted(kept, 'layer')} no head can go: all of them share the only key, or none is left.")
     for kind, name in KINDS.items():
         held = sum(
             gone < count(shares[kind][part.layer], len(part.groups))
@@ -194,7 +194,7 @@ def notes(parts: Sequence[Part], counts: Sequence[int], shares: Shares) -> tuple
             if part.kind == kind
         )
         if held:
-            said.append(f"In {held} layers fewer {name}s go than the shares ask for: limits hold the others.")
+            said.append(f"In {counted(held, 'layer')} fewer {name}s go than the shares ask for: limits hold the others.")
     return tuple(said)
 
 

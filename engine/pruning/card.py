@@ -63,7 +63,7 @@ def _front(stored: Stored, form: Form) -> str:
 
 
 def _name(stored: Stored) -> str:
-    return stored.base.model.rstrip("/").rpartition("/")[2] if stored.base is not None else f"A {stored.family}"
+    return stored.base.model.rstrip("/").rpartition("/")[2] if stored.base is not None else f"A model of the type {stored.family}"
 
 
 def _base(stored: Stored) -> str:

@@ -24,7 +24,7 @@ from engine.models.biases import give_bias, put
 from engine.pruning.plan import Plan, check
 from engine.pruning.regression import Equations, fit
 from engine.pruning.statistics import Inputs, Statistics
-from engine.record.errors import BadInput, UnknownName, shorten
+from engine.record.errors import BadInput, UnknownName, counted, shorten
 from engine.record.lifecycle import Progressed
 from engine.record.steps import ended
 
@@ -113,7 +113,7 @@ def compensating(
         return ()
     statistics.require(NEEDS[method])
     if len(statistics.mlp) != len(anatomy.layers):
-        layers = f"{len(statistics.mlp)} layers and the model has {len(anatomy.layers)}"
+        layers = f"{counted(len(statistics.mlp), 'layer')} and the model has {len(anatomy.layers)}"
         raise BadInput(f"The statistics are of {layers}; calibrate the model as it is now.")
     losing = [spot for layer in anatomy.layers for spot in spots(layer, plan) if spot.gone]
     records: list[Compensation] = []

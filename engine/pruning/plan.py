@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.record.errors import BadInput, shorten
+from engine.record.errors import BadInput, counted, shorten
 from engine.record.schedules import count
 
 if TYPE_CHECKING:
@@ -147,7 +147,9 @@ def _lowest_of(
             )
         return
     if len(shares) != len(scores):
-        raise BadInput(f"There are {len(shares)} {kind} shares for {len(scores)} layers; give one share for each layer.")
+        raise BadInput(
+            f"{len(shares)} {kind} shares are given for {counted(len(scores), 'layer')}; give one share for each layer."
+        )
     for layer, (of_layer, share) in enumerate(zip(scores, shares, strict=True)):
         if not (math.isfinite(share) and 0 <= share <= 1):
             raise BadInput(f"The {kind} share of layer {layer} is {shorten(share)}; it must lie between 0 and 1.")

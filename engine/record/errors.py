@@ -49,6 +49,11 @@ def naming(field: str) -> Iterator[None]:
             raise BadInput(f"{field}: {error}") from error
 
 
+def counted(number: int, what: str) -> str:
+    """How many there are, in words: "1 layer", "1,024 layers"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def shorten(value: object, limit: int = 60) -> str:
     """`repr(value)`, cut to `limit` characters, so that a pasted book does not become an error message.
 

@@ -16,7 +16,7 @@ the same ratio between the ends of the model: they differ in the middle alone, w
 import math
 from collections.abc import Sequence
 
-from engine.record.errors import BadInput, shorten
+from engine.record.errors import BadInput, counted, shorten
 
 BLOCKS = ("front", "middle", "back")
 SHAPES = ("uniform", "linear", "exponential", "custom")
@@ -52,15 +52,15 @@ def shares(
     if shape == "custom":
         if layer_shares is not None and len(layer_shares) != layers:
             raise BadInput(
-                f"custom shares by layer: {shorten(list(layer_shares))} has {len(layer_shares)} values, but the model has "
-                f"{layers} layers; give one share for each layer."
+                f"custom shares by layer: {shorten(list(layer_shares))} has {counted(len(layer_shares), 'value')}, but the model "
+                f"has {counted(layers, 'layer')}; give one share for each layer."
             )
         asked = layer_shares if layer_shares is not None else [blocks[block] for block in of_layer]
         return tuple(float(share) if layer in open_layers else 0.0 for layer, share in enumerate(asked))
     if level * layers > cap * len(open_layers) + 1e-9:
         raise BadInput(
-            f"A level of {level} cannot be reached where {layers - len(open_layers)} of {layers} layers are protected and no "
-            f"other loses more than {cap}; lower the level or protect fewer layers."
+            f"A level of {level} cannot be reached where {layers - len(open_layers)} of {counted(layers, 'layer')} are protected "
+            f"and no other loses more than {cap}; lower the level or protect fewer layers."
         )
     if not open_layers:
         return (0.0,) * layers

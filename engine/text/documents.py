@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from engine.record.errors import BadInput, shorten
+from engine.record.errors import BadInput, counted, shorten
 from engine.record.paths import kind_of, typed
 
 SUFFIXES = (".txt", ".md")
@@ -35,9 +35,9 @@ def read_documents(where: str, at_least: int = 1) -> tuple[str, ...]:
     documents = tuple(dict.fromkeys(documents))
     if len(documents) < at_least:
         raise BadInput(
-            f"corpus {shorten(where)} is too short: it has {len(documents)} documents or groups of paragraphs that differ, and "
-            f"{at_least} are needed to keep apart what is trained on and what is measured on; give a longer text, with an empty "
-            "line between its paragraphs."
+            f"corpus {shorten(where)} is too short: {counted(len(documents), 'document')} or groups of paragraphs in it differ, "
+            f"and {at_least} are needed to keep apart what is trained on and what is measured on; give a longer text, with an "
+            "empty line between its paragraphs."
         )
     return documents
 

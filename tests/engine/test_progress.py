@@ -95,6 +95,6 @@ def test_a_round_and_what_was_promised_are_told_in_a_line():
     progress.show(PlanMade((), (1,), (2,), (0.1,), (0.1,), 1000, 800, "random", notes=("So it is.",), round=1, rounds=3))
     progress.show(SuggestionMeasured(0.1, 0.1234))
     assert stream.getvalue().splitlines() == [
-        "pruned by random, round 1 of 3: 1 heads and 2 neurons closed, 80.0% of the parameters left. So it is.",
+        "pruned by random, round 1 of 3: 1 head and 2 neurons closed, 80.0% of the parameters left. So it is.",
         "the loss rose by 0.123 nats per token; promised were 0.100",
     ]

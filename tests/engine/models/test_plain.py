@@ -109,7 +109,7 @@ def test_a_config_that_forbids_the_number_of_heads_is_refused_in_its_words():
     model = make("llama-ungrouped-nine-heads")
     anatomy = dissect(model)
     assert smaller(cut(model, uniform(anatomy, 3, 0))).model.config.num_attention_heads == 6
-    with pytest.raises(BadInput, match="No plain config of a llama has 8 heads: .*not a multiple"):
+    with pytest.raises(BadInput, match="No plain config of the type llama has 8 heads: .*not a multiple"):
         smaller(cut(model, uniform(anatomy, 1, 0)))
 
 

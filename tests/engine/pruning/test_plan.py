@@ -62,7 +62,7 @@ def test_a_share_outside_zero_to_one_is_refused(share):
 
 def test_a_share_for_each_layer_is_asked_for():
     """One share for two layers is not stretched to fit."""
-    with pytest.raises(BadInput, match="1 head shares for 2 layers"):
+    with pytest.raises(BadInput, match="1 head shares are given for 2 layers"):
         make_plan(SCORES, (0.5,), (0.5, 0.5))
 
 

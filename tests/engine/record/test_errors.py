@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.record.errors import BadInput, UnknownName, blaming, shorten
+from engine.record.errors import BadInput, UnknownName, blaming, counted, shorten
 
 
 def test_an_unknown_name_offers_the_nearest_one_and_lists_all():
@@ -61,3 +61,8 @@ def test_blame_leaves_other_errors_alone():
     """Only refusals come from a field."""
     with pytest.raises(ZeroDivisionError), blaming("field"):
         _ = 1 / 0
+
+
+def test_one_of_something_is_not_many():
+    """Thousands are set apart."""
+    assert [counted(number, "layer") for number in (0, 1, 2, 1024)] == ["0 layers", "1 layer", "2 layers", "1,024 layers"]
