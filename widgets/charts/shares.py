@@ -116,7 +116,7 @@ def _foretold(view: View) -> str:
         return ""
     worst = max(found, key=lambda each: each.relative)
     part = "attention" if worst.part == "attention" else "MLP"
-    return f"Error foretold: at most {percent(worst.relative)} ({part}, layer {worst.layer})."
+    return f"What a layer writes should be off by at most {percent(worst.relative)} ({part}, layer {worst.layer})."
 
 
 def _noted(view: View) -> str:
