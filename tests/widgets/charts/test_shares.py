@@ -71,7 +71,7 @@ def test_what_compensation_leaves_and_what_a_suggestion_kept_is_said() -> None:
     assert "at most 25" in said and "(attention, layer 4)" in said
     assert "promised +0.100 nats of loss per token; +0.250 were measured" in said
     chart.draw(View(folded(loaded()), None, LIGHT))
-    assert "foretold" not in chart.widget.children[-1].value and "promised" not in chart.widget.children[-1].value
+    assert "off by" not in chart.widget.children[-1].value and "promised" not in chart.widget.children[-1].value
 
 
 def test_what_whole_groups_made_of_a_plan_is_said_while_it_stands():
