@@ -63,10 +63,15 @@ def _measure(model: nn.Module, batch: torch.Tensor) -> float:
     try:
         with torch.inference_mode():
             logits = model(input_ids=batch, use_cache=False).logits  # [batch, length, vocabulary]
-            # Row by row: a float32 copy of all logits of a 50,000-word vocabulary would be the largest tensor of the run.
-            return sum(_row(row, tokens) for row, tokens in zip(logits, batch, strict=True))
+            return nats(logits, batch)
     finally:
         model.train(training)
+
+
+def nats(logits: torch.Tensor, batch: torch.Tensor) -> float:
+    """The sum of -log p of all predicted tokens of `batch` [batch, length], from its logits [batch, length, vocabulary]."""
+    # Row by row: a float32 copy of all logits of a 50,000-word vocabulary would be the largest tensor of the run.
+    return sum(_row(row, tokens) for row, tokens in zip(logits, batch, strict=True))
 
 
 def _row(logits: torch.Tensor, tokens: torch.Tensor) -> float:

@@ -78,7 +78,7 @@ def skeleton(model_class: type[nn.Module], config: PreTrainedConfig, kept: Kept)
     _fits("heads", kept.heads, [layer.heads for layer in layers])
     _fits("neurons", kept.neurons, [layer.neurons for layer in layers])
     for layer, heads, neurons in zip(layers, kept.heads, kept.neurons, strict=True):
-        _narrow(model, family, layer, heads, neurons)
+        narrow(model, family, layer, heads, neurons)
     setattr(model, RECORD, kept)
     return model
 
@@ -151,7 +151,11 @@ def _fits(kind: str, kept: Sequence[Sequence[int]], sizes: Sequence[int]) -> Non
             raise BadInput(f"The kept {kind} of layer {index} must be ascending numbers from 0 to {size - 1}, each at most once.")
 
 
-def _narrow(model: nn.Module, family: Family, layer: Layer, heads: Sequence[int], neurons: Sequence[int]) -> None:
+def narrow(model: nn.Module, family: Family, layer: Layer, heads: Sequence[int], neurons: Sequence[int]) -> None:
+    """Give one layer of a model the shapes that it has with these units alone (present indices, ascending), on the meta device.
+
+    Raises `BadInput` as `skeleton` does.
+    """
     for group in layer.head_groups:  # attention takes query i to group i // (heads per group), so a smaller group would mix them
         if not set(group).isdisjoint(heads) and not set(group).issubset(heads):
             raise BadInput(

@@ -5,7 +5,7 @@ whole model runs once for each batch, and what every layer put out is kept for t
 attention is not computed again either: its output is taken without what the head wrote, W[:, h] x_h.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ from torch import BoolTensor, LongTensor, Tensor, nn
 
 from engine.models.anatomy import Anatomy, Layer, family_of, matrix, output_features
 from engine.pruning.gradients import token_losses
-from engine.pruning.modes import evaluating
+from engine.pruning.modes import evaluating, repeating
 
 AT_ONCE = 2**29  # bytes that the outputs of all layers and the logits of a batch may take, unless a single block takes more
 
@@ -103,25 +103,5 @@ def _without(model: nn.Module, layer: Layer, heads: Sequence[int], roots: Sequen
     attention, *rest = seen.outputs[layer.attention]  # [batch, length, out], and whatever else this family's attention returns
     attention = attention - seen.inputs[layer.attention_output][..., features] @ written.T  # [batch, length, out]
     outputs = {path: seen.outputs[path] for path in roots[: layer.index]}
-    with _repeating(model, {**outputs, layer.attention: (attention, *rest)}):
+    with repeating(model, {**outputs, layer.attention: (attention, *rest)}):
         yield
-
-
-@contextmanager
-def _repeating(model: nn.Module, outputs: Mapping[str, object]) -> Iterator[None]:
-    """Inside, these modules compute nothing and put out what is given; modules, weights and hooks stay where they are."""
-
-    def always(output: object) -> Callable:
-        return lambda *_inputs, **_options: output
-
-    modules = {path: model.get_submodule(path) for path in outputs}
-    own = {path: vars(module)["forward"] for path, module in modules.items() if "forward" in vars(module)}
-    for path, module in modules.items():
-        module.forward = always(outputs[path])
-    try:
-        yield
-    finally:
-        for path, module in modules.items():
-            del module.forward
-            if path in own:  # another library had put one there
-                module.forward = own[path]

@@ -38,6 +38,20 @@ def cut(model: nn.Module, plan: Plan) -> nn.Module:
     return smaller.train(model.training)
 
 
+def taken(model: nn.Module, name: str, selected: Selection, into: nn.Module) -> Tensor:
+    """A copy of a parameter, of that of a projection only what is selected, in the layout of the module that it is for."""
+    path, _, own = name.rpartition(".")
+    outputs, inputs = selected.get(path, (None, None))
+    if path in selected and own == "weight":
+        copy = matrix(model.get_submodule(path)).detach()  # [out, in]
+        copy = copy if outputs is None else copy[outputs]
+        copy = copy if inputs is None else copy[:, inputs]
+        copy = copy.T if isinstance(into, Conv1D) else copy
+        return copy.clone(memory_format=torch.contiguous_format)
+    whole = model.get_parameter(name).detach()
+    return whole.clone() if outputs is None else whole[outputs]  # a bias
+
+
 def _narrowed(model: nn.Module, smaller: nn.Module, selected: Selection, dropped: set[str]) -> dict[str, nn.Parameter | Tensor]:
     """Copies of all parameters and buffers by name, of each projection only what is selected; ties are kept."""
     copies: dict[int, nn.Parameter] = {}
@@ -47,16 +61,7 @@ def _narrowed(model: nn.Module, smaller: nn.Module, selected: Selection, dropped
         if path in dropped:
             continue
         if id(parameter) not in copies:
-            copy = parameter.detach().clone()
-            outputs, inputs = selected.get(path, (None, None))
-            if path in selected and own == "weight":
-                copy = matrix(model.get_submodule(path)).detach()  # [out, in]
-                copy = copy if outputs is None else copy[outputs]
-                copy = copy if inputs is None else copy[:, inputs]
-                copy = copy.T if isinstance(smaller.get_submodule(path), Conv1D) else copy
-                copy = copy.clone(memory_format=torch.contiguous_format)
-            elif outputs is not None:
-                copy = copy[outputs]  # a bias
+            copy = taken(model, name, selected, smaller.get_submodule(path))
             copies[id(parameter)] = nn.Parameter(copy, requires_grad=parameter.requires_grad)
         tensors[name] = copies[id(parameter)]
     return tensors | {name: buffer.clone() for name, buffer in model.named_buffers(remove_duplicate=False)}

@@ -1,6 +1,7 @@
-"""How a model stands while it is read: evaluating, its weights frozen, its attention step by step; each taken back at the end."""
+"""How a model stands while it is read: evaluating, its weights frozen, its attention step by step, parts of it repeating what
+they put out before; each taken back at the end."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from torch import nn
@@ -41,3 +42,23 @@ def eager_attention(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(before)
+
+
+@contextmanager
+def repeating(model: nn.Module, outputs: Mapping[str, object]) -> Iterator[None]:
+    """Inside, these modules compute nothing and put out what is given; modules, weights and hooks stay where they are."""
+
+    def always(output: object) -> Callable:
+        return lambda *_inputs, **_options: output
+
+    modules = {path: model.get_submodule(path) for path in outputs}
+    own = {path: vars(module)["forward"] for path, module in modules.items() if "forward" in vars(module)}
+    for path, module in modules.items():
+        module.forward = always(outputs[path])
+    try:
+        yield
+    finally:
+        for path, module in modules.items():
+            del module.forward
+            if path in own:  # another library had put one there
+                module.forward = own[path]

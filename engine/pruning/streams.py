@@ -13,7 +13,7 @@ import torch
 from torch import LongTensor, Tensor, nn
 
 from engine.models.anatomy import Layer, family_of
-from engine.pruning.modes import evaluating
+from engine.pruning.modes import evaluating, repeating
 
 
 class Enough(Exception):
@@ -74,6 +74,14 @@ def calls(model: nn.Module, batch: LongTensor) -> tuple[Call, ...]:
             stack.callback(layer.register_forward_pre_hook(keep, with_kwargs=True).remove)
         _forward(model, batch)
     return tuple(found)
+
+
+def leave(model: nn.Module, batch: LongTensor, hidden: Tensor) -> Tensor:
+    """The logits [batch, length, vocabulary] of what the last layer gave for `batch`, `hidden` [batch, length, width]; no layer
+    is run."""
+    root = family_of(model)[1].layers
+    with evaluating(model), torch.no_grad(), repeating(model, {f"{root}.{at}": hidden for at in range(len(_layers(model)))}):
+        return model(input_ids=batch, use_cache=False).logits  # [batch, length, vocabulary]
 
 
 def step(model: nn.Module, layer: Layer, hidden: Tensor, call: Call, until: str = "hidden") -> Seen:
