@@ -110,12 +110,19 @@ def assign(recipe: Any, changes: Iterable[str]) -> Any:
             value = json.loads(text)
         except ValueError:
             value = text
-        *path, last = dotted.split(".")
-        at = result
-        try:
-            for part in path:
-                at = at[int(part)] if isinstance(at, list) else at.setdefault(part, {})
-            at[int(last) if isinstance(at, list) else last] = value
-        except (AttributeError, IndexError, TypeError, ValueError):
-            raise BadInput(f"{shorten(change)} cannot be set: the recipe has no place for a field {shorten(dotted)}.") from None
+        put(result, dotted, value)
     return result
+
+
+def put(recipe: Any, dotted: str, value: Any) -> None:
+    """Set one field of a recipe's plain form, in place; an element of a list is named by its index. Raises `BadInput` for a field
+    inside of something that has none."""
+    *path, last = dotted.split(".")
+    at = recipe
+    try:
+        for part in path:
+            at = at[int(part)] if isinstance(at, list) else at.setdefault(part, {})
+        at[int(last) if isinstance(at, list) else last] = value
+    except (AttributeError, IndexError, TypeError, ValueError):
+        change = f"{dotted}={json.dumps(value)}"
+        raise BadInput(f"{shorten(change)} cannot be set: the recipe has no place for a field {shorten(dotted)}.") from None
