@@ -1,4 +1,4 @@
-"""The command line: models, run, runs, show, export; turns what was typed into recipes and what happened into words and statuses.
+"""The command line: models, run, sweep, runs, show, export; from what was typed to recipes, from what happened to words.
 
 Exit status: 0 finished, 1 failed or stopped (one line says why), 2 a bad recipe or a bad argument.
 """
@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,12 +19,15 @@ from engine.record.beforehand import check_beforehand
 from engine.record.catalogue import models
 from engine.record.client import open_run
 from engine.record.errors import BadInput, shorten
+from engine.record.events import Event
 from engine.record.fields import assign, explain
 from engine.record.folder import find_run, home, name_for
 from engine.record.lifecycle import RunFailed, RunFinished
 from engine.record.live import discard, find, live_runs, resume, stop
 from engine.record.recipe import Recipe
-from engine.summary import in_words, summary
+from engine.record.sweep import parse_sweep
+from engine.record.swept import is_sweep, open_sweep
+from engine.summary import as_table, in_words, summary, sweep_summary
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,6 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
     ran.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="change fields: neurons.level=0.5"
     )
+    swept = commands.add_parser("sweep", help="carry out many recipes that differ in a few fields; progress goes to stderr")
+    swept.add_argument("sweep", metavar="SWEEP.json", help="a recipe, axes, a mode and seeds; - reads them from standard input")
+    swept.add_argument("--folder", type=Path, help="the folder to make, or one in which this sweep was begun: it goes on")
+    swept.add_argument(
+        "--memory", type=int, metavar="MB", help="the most to keep of what cells share (a quarter of what is free, at most 4000)"
+    )
     living = commands.add_parser("runs", help="the runs that are not over: state, model, since when, awake?, where")
     living.add_argument("--json", action="store_true", help="as one JSON list")
     living.add_argument("--all", action="store_true", help="those that are over as well")
@@ -48,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     told.add_argument("--resume", metavar="NAME", help="have this run go on: paused, or left before it was done")
     told.add_argument("--discard", metavar="NAME", help="delete this run and its folder for good, once that is confirmed")
     living.add_argument("--yes", action="store_true", help="confirm --discard without being asked")
-    shown = commands.add_parser("show", help="what a run did")
+    shown = commands.add_parser("show", help="what a run or a sweep did")
     shown.add_argument("folder", type=Path, metavar="DIR")
     shown.add_argument("--json", action="store_true", help="as one JSON object")
     taken = commands.add_parser("export", help="write the smaller model of a run for other programs")
@@ -59,7 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     try:
-        does = {"models": list_models, "run": run_recipe, "runs": list_live, "show": show_run, "export": export_run}
+        does = {"models": list_models, "run": run_recipe, "sweep": run_sweep, "runs": list_live, "show": show_run}
+        does |= {"export": export_run}
         return does[given.command](given)
     except BadInput as error:
         return fail(str(error), 2)
@@ -85,15 +96,27 @@ def run_recipe(given: argparse.Namespace) -> int:
     from engine.recovery.ranks import ranks  # these bring in torch, which a bad recipe need not wait for
     from engine.session import run
 
-    first = ranks().number == 0  # of several processes one speaks
-
     folder = given.folder or home() / name_for(recipe)
-    events = run(recipe, folder)
+    return follow(run(recipe, folder), folder, says=ranks().number == 0)  # of several processes one speaks
+
+
+def run_sweep(given: argparse.Namespace) -> int:
+    """Carry a sweep out in this process, or go on with it."""
+    asked = parse_sweep(read_text(given.sweep, "sweep"))
+    from engine.sweeping import sweep
+
+    folder = given.folder or home() / name_for(next(cell.recipe for cell in asked.cells if cell.recipe is not None))
+    memory = None if given.memory is None else given.memory * 10**6
+    return follow(sweep(asked, folder, memory), folder)
+
+
+def follow(events: Iterator[Event], folder: Path, says: bool = True) -> int:
+    """Have events happen to their end, show them on stderr, print the folder, and return the exit status."""
     progress, last = Progress(sys.stderr), None
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end that is asked for is written down, whoever asks
     try:
         for last in events:
-            if first:
+            if says:
                 progress.show(last)
     except KeyboardInterrupt:
         last = None
@@ -104,7 +127,7 @@ def run_recipe(given: argparse.Namespace) -> int:
         progress.close()
         events.close()
     if isinstance(last, RunFinished):
-        if first:
+        if says:
             print(folder)
         return 0
     if isinstance(last, RunFailed):
@@ -144,7 +167,11 @@ def list_live(given: argparse.Namespace) -> int:
 
 
 def show_run(given: argparse.Namespace) -> int:
-    """Print what a run did."""
+    """Print what a run or a sweep did."""
+    if is_sweep(given.folder):
+        swept = open_sweep(given.folder)
+        print(json.dumps(sweep_summary(swept), indent=2, allow_nan=False) if given.json else as_table(swept))
+        return 0
     state = open_run(given.folder)
     print(json.dumps(summary(state), indent=2, allow_nan=False) if given.json else in_words(state))
     return 0
@@ -171,12 +198,7 @@ def export_run(given: argparse.Namespace) -> int:
 
 def read_recipe(path: str, changes: list[str]) -> Recipe:
     """The recipe in a file, with some fields changed; raises `BadInput` with one sentence for whatever is wrong with it."""
-    try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"recipe file {shorten(path)} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"recipe file {shorten(path)} is not UTF-8 text; save it as UTF-8.") from error
+    text = read_text(path, "recipe")
     try:
         return Recipe.model_validate(assign(json.loads(text), changes)) if changes else Recipe.model_validate_json(text)
     except ValidationError as error:
@@ -185,6 +207,16 @@ def read_recipe(path: str, changes: list[str]) -> Recipe:
         raise
     except (ValueError, RecursionError) as error:  # no JSON, numbers of thousands of digits, thousands of brackets
         raise BadInput(f"The recipe is not JSON: {shorten(str(error), 120)}.") from error
+
+
+def read_text(path: str, what: str) -> str:
+    """The text of a file, - standing for standard input; raises `BadInput`, calling it a file of `what`."""
+    try:
+        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{what} file {shorten(path)} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{what} file {shorten(path)} is not UTF-8 text; save it as UTF-8.") from error
 
 
 def fail(why: str, status: int) -> int:

@@ -47,6 +47,13 @@ def _line(event: tell.Event) -> str | None:
             return (
                 f"{event.corpus}: {event.calibration_tokens:,} tokens to calibrate on, {event.evaluation_tokens:,} to evaluate on"
             )
+        case tell.SweepStarted():
+            left = f"{event.done:,} of {event.cells:,} cells are done" if event.done else f"{event.cells:,} cells"
+            return f"{left}; at most {event.memory / 1e6:,.0f} MB are kept of what they share"
+        case tell.SweepCellDone():
+            what = ", ".join(f"{name}={value}" for name, value in {**event.set, "seed": event.seed}.items())
+            came = f"perplexity {event.perplexity:,.2f}" if event.error is None else f"failed: {event.error}"
+            return f"{what}: {came}   ({event.seconds:.1f} s)"
         case tell.RoundBegan():
             return f"round {event.round} of {event.rounds}: {event.level:.1%} of the level"
         case tell.WentBack():

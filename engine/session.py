@@ -180,7 +180,7 @@ def run(recipe: Recipe, folder: Path | str | None = None) -> Iterator[Event]:
     beat(folder, worker=os.getpid())
     for command in commands:
         post(folder, command)
-    return _written(folder, _run(recipe, Workbench(folder, recipe), Inbox(folder=folder)))
+    return written(folder, _run(recipe, Workbench(folder, recipe), Inbox(folder=folder)))
 
 
 def _run(recipe: Recipe, bench: Workbench, inbox: Inbox) -> Iterator[Event]:
@@ -196,11 +196,14 @@ def _run(recipe: Recipe, bench: Workbench, inbox: Inbox) -> Iterator[Event]:
         bench.close()
 
 
-def _written(folder: Path, events: Iterator[Event]) -> Iterator[Event]:
+def written(folder: Path, events: Iterator[Event], passing: tuple[type, ...] = ()) -> Iterator[Event]:
+    """The same events, each written into the folder as it comes, but for the classes in `passing`; at the end the folder's lock,
+    which the caller holds, is given back."""
     writer, last = Writer(folder / "events.jsonl"), None
     try:
         for last in events:
-            writer.append(last)
+            if not isinstance(last, passing):
+                writer.append(last)
             yield last
     finally:
         events.close()

@@ -1,8 +1,10 @@
-"""What a run did, from its state, as one plain object for programs and as a few lines for people; reads no files."""
+"""What a run or a sweep did, from its state, as one plain object for programs and as lines for people; reads no files."""
 
+import json
 from typing import Any
 
 from engine.record.state import RunState
+from engine.record.swept import SweepState, cells_told
 
 STAGES = ("baseline", "pruned", "tuned", "control", "cut")
 
@@ -46,3 +48,33 @@ def in_words(state: RunState) -> str:
     if told["seconds"]:
         lines.append("  seconds     " + ", ".join(f"{name} {spent:.1f}" for name, spent in told["seconds"].items()))
     return "\n".join(lines)
+
+
+def sweep_summary(state: SweepState) -> dict[str, Any]:
+    """The object that `show --json` prints of a sweep; what was not measured is None."""
+    return {"status": state.status, **state.sweep.plain(), "failure": state.failure, "cells": cells_told(state)}
+
+
+def as_table(state: SweepState) -> str:
+    """The same for people: a line for each cell, in the order in which they are done."""
+    sweep, cells = state.sweep, cells_told(state)
+    done = sum(cell["status"] == "done" for cell in cells)
+    lines = [f"{state.status}: {done:,} of {len(cells):,} cells, mode {sweep.mode}"]
+    if state.failure:
+        lines.append(f"  {state.failure}")
+    head = [*sweep.axes, "seed", "parameters", "perplexity", "seconds", ""]
+    rows = []
+    for cell in cells:
+        row = [value if isinstance(value, str) else json.dumps(value) for value in cell["set"].values()]
+        row += [str(cell["seed"]), _number(cell["parameters"], ",d"), _number(cell["perplexity"], ",.2f")]
+        said = cell["error"] or ("" if cell["status"] == "done" else cell["status"])
+        rows.append([*row, _number(cell["seconds"], ",.1f"), said])
+    wide = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        first = [text.rjust(width) for text, width in zip(row[:-1], wide, strict=False)]
+        lines.append("  ".join([*first, row[-1]]).rstrip())
+    return "\n".join(lines)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)

@@ -19,10 +19,12 @@ LEVELS = (
     ("engine.models.builtin",),  # makes the files that engine.models loads; a script, and nothing imports it
     ("engine.report",),
     ("engine.desk",),
-    ("engine.planning", "engine.recovering", "engine.fit"),
+    ("engine.planning", "engine.recovering", "engine.fit", "engine.sharing"),
     ("engine.measured",),
     ("engine.workbench", "engine.exports"),
     ("engine.session",),
+    ("engine.cells",),
+    ("engine.sweeping",),
     ("engine.worker",),
     ("engine.__main__",),
 )

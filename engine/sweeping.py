@@ -1,0 +1,64 @@
+"""Carries a sweep out: every cell that is not done, in its order, as events; in a folder it can be stopped and goes on later.
+
+`engine.record.sweep` says what cells there are, `engine.cells` what comes of each; this file begins and ends the whole.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from engine.cells import measured, recovered
+from engine.record.catalogue import version
+from engine.record.cells import SweepCellDone, SweepStarted
+from engine.record.errors import BadInput, shorten
+from engine.record.events import Event, StepTrained
+from engine.record.lifecycle import MemoryEstimated, Progressed, RunFailed, RunFinished
+from engine.record.lock import beat, read_lock, take_lock
+from engine.record.sweep import Sweep
+from engine.record.swept import SweepState, begin, replayed
+from engine.session import written
+
+PASSING = (Progressed, StepTrained, MemoryEstimated)  # of thousands of cells these would fill a disk
+SHARE, MOST = 4, 4 * 10**9  # of the free memory one part is for what cells share, and no more bytes than that
+
+
+def sweep(asked: Sweep, folder: Path | str | None = None, memory: int | None = None) -> Iterator[Event]:
+    """Carry out a sweep in this process, yielding each event as it happens; a `SweepCellDone` for every cell.
+
+    In a folder, when one is given, the sweep is written down, and goes on where it was left: cells that are done are not done
+    again, those that have failed are. At most `memory` bytes are kept of what cells share (None: a quarter of what is free, and
+    4 GB at most).
+    The last event is `RunFinished`, `RunStopped`, or `RunFailed` where no cell could be done. Raises `BadInput` at once for a
+    folder that holds something else or is in use.
+    """
+    memory = min(MOST, psutil.virtual_memory().available // SHARE) if memory is None else memory
+    if memory < 0:
+        raise BadInput(f"memory {memory} is not possible; give a number of bytes from 0 up.")
+    if folder is None:
+        return _carried_out(SweepState(asked), memory, None)
+    folder = begin(asked, Path(folder))
+    if not take_lock(folder):
+        holder = (read_lock(folder) or {}).get("pid")
+        raise BadInput(f"folder {shorten(str(folder))} is in use by process {holder}; wait until it is done, or stop it.")
+    beat(folder, worker=os.getpid())
+    return written(folder, _carried_out(replayed(asked, folder), memory, folder), PASSING)
+
+
+def _carried_out(state: SweepState, memory: int, folder: Path | None) -> Iterator[Event]:
+    asked, waiting = state.sweep, state.waiting
+    before = len(asked.cells) - len(waiting)
+    good, failure = before, ""
+    yield SweepStarted(asked.plain(), len(asked.cells), before, memory, version())
+    try:
+        for event in measured(waiting, memory, folder) if asked.mode == "measure" else recovered(waiting):
+            yield event
+            if isinstance(event, SweepCellDone):
+                good += event.status == "done"
+                failure = failure or event.error or ""
+    except Exception as error:
+        # Whatever it was, the record of the sweep ends with it; the error itself goes on to whoever called.
+        yield RunFailed(f"{type(error).__name__}: {error}")
+        raise
+    yield RunFinished() if good else RunFailed(f"None of the {len(asked.cells):,} cells could be done: {failure}")
