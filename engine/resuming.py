@@ -1,44 +1,97 @@
-"""Where a new worker goes on that takes over from another, read off the record of the run; knows no process and no model.
+"""What a process that died left behind: where its run stands, and what of the command in hand is still to be done; reads the
+record of the run, drives the workbench to where it stood, and carries out nothing.
 
-`bench` is a workbench that nothing was done with yet.
+A change of the model has taken effect once the record says so: its checkpoint, or that it was undone, was told. What died before
+that is done again from where it began; what died after it is not done twice, only told to its end.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from engine.record import commands as ask
-from engine.record.events import CorpusLoaded
+from engine.record.events import CheckpointSaved, CorpusLoaded, Evaluated, GatesChanged, ModelSaved, TextSampled, Undone
 from engine.record.folder import Tail
-from engine.record.lifecycle import CommandFinished, CommandRefused, CommandStarted, CommandStopped
+from engine.record.lifecycle import (
+    CommandFinished,
+    CommandRefused,
+    CommandStarted,
+    CommandStopped,
+    WorkerRestarted,
+    WorkerStarted,
+)
 from engine.record.line import Stamped
 from engine.record.state import RunState, fold
 
 DONE = (CommandFinished, CommandRefused, CommandStopped)
-NO_STANDING_START = (ask.Undo, ask.Reset)  # not done again after a death: they may have taken effect before it
+TRIES = 2  # deaths in one command, without a checkpoint between them, after which it is given up
 
 
-def see_to_interrupted(folder: Path, events: list[Stamped], tell: Callable[[object], object], fell_back: bool) -> int:
-    """The line of the first command that is still to be done; one that a worker died of twice is refused, not tried again, and
-    so is one that was asked of a model that is no more."""
-    begun = [stamped.fact for stamped in events if isinstance(stamped.fact, CommandStarted)]
-    ended = {stamped.fact.command for stamped in events if isinstance(stamped.fact, DONE)}
-    if not begun or begun[-1].command in ended:
-        return 1 + max(ended, default=-1)
-    last = begun[-1]
-    lines = {stamped.seq: stamped.fact for stamped in Tail(folder / "commands.jsonl").read()}
-    tried = sum(fact.command == last.command for fact in begun)
-    if fell_back or tried >= 2 or isinstance(lines[last.command], NO_STANDING_START):
-        why = "the checkpoint that it began from is damaged" if fell_back else "the worker ended while doing it"
-        reason = f"{last.name} was given up: {'the worker ended twice while doing it' if tried >= 2 else why}."
-        tell(CommandRefused(last.command, last.name, "", reason))
-        return last.command + 1
-    return last.command
+@dataclass(frozen=True)
+class Interrupted:
+    """The command in hand when the process died: its line and itself, what was told of it since it was begun last, and how many
+    processes have ended unasked while doing it since it last got further."""
+
+    line: int
+    command: ask.Command
+    since: tuple[Any, ...]
+    deaths: int
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it is a recovery whose model is trained and checkpointed: what is left of it is measuring, and the control."""
+        return isinstance(self.command, ask.Tune) and self._told(CheckpointSaved)
+
+    @property
+    def has_taken_effect(self) -> bool:
+        """Whether there is nothing left to do of it but to say that it is done."""
+        match self.command:
+            case ask.Load():
+                return self._told(CorpusLoaded)
+            case ask.Prune() | ask.SetGate():
+                return self._told(CheckpointSaved)
+            case ask.Undo() | ask.Reset():
+                return self._told(Undone)
+            case ask.Save():
+                return self._told(ModelSaved)
+            case ask.Sample():
+                return self._told(TextSampled)
+            case ask.Evaluate(stage=stage) if stage != "pruned":  # after which a promise may be left to be told
+                return any(isinstance(fact, Evaluated) and fact.stage == stage for fact in self.since)
+        return False
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the gates as they are after an undo are still to be told."""
+        return self._told(Undone) and not isinstance(self.since[-1], GatesChanged)
+
+    def _told(self, kind: type) -> bool:
+        return any(isinstance(fact, kind) for fact in self.since)
 
 
-def catch_up(folder: Path, bench, state: RunState, events: list[Stamped]) -> tuple[object, ...]:
+def interrupted(folder: Path, events: Sequence[Stamped]) -> Interrupted | None:
+    """The command that was begun last, where it was not answered."""
+    facts = [stamped.fact for stamped in events]
+    begun = [place for place, fact in enumerate(facts) if isinstance(fact, CommandStarted)]
+    if not begun or any(isinstance(fact, DONE) and fact.command == facts[begun[-1]].command for fact in facts):
+        return None
+    line = facts[begun[-1]].command
+    since = [fact for fact in facts[begun[-1] + 1 :] if not isinstance(fact, WorkerRestarted | WorkerStarted)]
+    command = next(each.fact for each in Tail(folder / "commands.jsonl").read() if each.seq == line)
+    return Interrupted(line, command, tuple(since), _deaths(facts, line))
+
+
+def first_line(events: Sequence[Stamped], left: Interrupted | None) -> int:
+    """The line of the first command that is still to be seen to."""
+    if left is not None:
+        return left.line
+    return 1 + max((stamped.fact.command for stamped in events if isinstance(stamped.fact, DONE)), default=-1)
+
+
+def catch_up(folder: Path, bench, state: RunState, events: Sequence[Stamped], trained: bool) -> tuple[object, ...]:
     """Bring a new workbench to where the run stood: the last model that was loaded, at the last checkpoint. Returns what there is
-    to say: which checkpoint before that one stands instead, where it is damaged."""
+    to say: which checkpoint before that one stands instead, where it is damaged. `trained`: the recovery in hand made it."""
     line, loaded = None, None
     for stamped in events:
         match stamped.fact:
@@ -49,9 +102,41 @@ def catch_up(folder: Path, bench, state: RunState, events: list[Stamped]) -> tup
     if loaded is None:
         return ()
     asked = {stamped.seq: stamped.fact for stamped in Tail(folder / "commands.jsonl").read()}
-    standing = state.before or state.standing
-    told = bench.catch_up(asked[loaded], state.checkpoint, standing, state.parents)
+    told = bench.catch_up(asked[loaded], state, trained)
     if told:
-        state = fold(replace(state, standing=standing, before=None), [Stamped(-1, 0.0, fact) for fact in told])
+        state = fold(
+            replace(state, standing=state.before or state.standing, before=None), [Stamped(-1, 0.0, fact) for fact in told]
+        )
         bench.measured.recall(state.standing)
     return told
+
+
+def see_to(left: Interrupted, bench, fell_back: bool) -> tuple[object, ...]:
+    """What there is to say of the command that was interrupted: why it is given up, or that it is done; nothing where it is to be
+    carried out (again). `fell_back`: the checkpoint that it began from is damaged."""
+    name = type(left.command).__name__
+    why = "the checkpoint that it began from is damaged" if fell_back else ""
+    if left.deaths >= TRIES and not left.has_taken_effect:
+        why = "the worker ended twice while doing it"
+    if why:
+        return (CommandRefused(left.line, name, "", f"{name} was given up: {why}."),)
+    if not left.has_taken_effect:
+        return ()
+    gates = GatesChanged(**bench.desk.counts(bench.desk.stand.plan), reason=name.lower()) if left.is_silent else None
+    return (*((gates,) if gates else ()), CommandFinished(left.line, name))
+
+
+def _deaths(facts: Sequence[Any], line: int) -> int:
+    """How many workers were replaced while they carried out the command of that line, since its last checkpoint."""
+    deaths, doing = 0, False
+    for fact in facts:
+        match fact:
+            case CommandStarted(command=begun):
+                doing = begun == line
+            case CheckpointSaved() if doing:
+                deaths = 0
+            case WorkerRestarted():
+                deaths, doing = deaths + doing, False
+            case WorkerStarted():
+                doing = False
+    return deaths

@@ -7,7 +7,7 @@ command that raises `BadInput`, or that is stopped, leaves the model as it was; 
 out of memory once it had learnt something, keeps that, and `after_end` says so.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from pathlib import Path
 
 import torch
@@ -29,7 +29,7 @@ from engine.record.errors import BadInput, blaming
 from engine.record.recipe import Calibration, Recipe
 from engine.record.resident import resident
 from engine.record.schedules import reached
-from engine.record.standing import Standing
+from engine.record.state import RunState
 from engine.recovering import Recovery
 from engine.recovery import checkpoints
 from engine.recovery.loop import arithmetic
@@ -53,7 +53,7 @@ class Workbench:
         self._base = resident()  # what is held without any model
         self.desk: Desk | None = None
         self.measured: Measured | None = None  # of what is on the desk
-        self._smaller: tuple[nn.Module, tell.ModelCut] | None = None
+        self._smaller: tuple[nn.Module | None, tell.ModelCut] | None = None
         self._forget()
 
     def handle(self, command: ask.Command) -> Events:
@@ -112,17 +112,20 @@ class Workbench:
         except BadInput as error:
             yield tell.Degraded("the perplexity of what was kept", "none", str(error)[:-1])
 
-    def catch_up(
-        self, command: ask.Load, checkpoint: str | None, standing: Standing, parents: Mapping[str, str | None] | None = None
-    ) -> tuple[tell.Event, ...]:
+    def catch_up(self, command: ask.Load, state: RunState, trained: bool = False) -> tuple[tell.Event, ...]:
         """Stand where an earlier process stood: the same model and text, at a checkpoint, with what was measured of it. There
-        is nothing to say, unless the checkpoint is damaged: then which of those before it (`parents`) stands instead."""
+        is nothing to say, unless the checkpoint is damaged: then which of those before it stands instead. `trained`: the recovery
+        that comes next has made that checkpoint."""
         for _ in self._load(command):
             pass
-        self.desk.parents |= parents or {}
-        self.desk.restore(checkpoint)
+        standing = state.before or state.standing
+        self.desk.parents |= state.parents
+        self.desk.restore(state.checkpoint)
         self.measured.recall(standing)
-        return tuple(self._fallen_back())
+        told = tuple(self._fallen_back())
+        self._is_trained = trained and not told
+        self._smaller = (None, standing.cut) if standing.cut is not None and not told else None  # to be cut again to be saved
+        return told
 
     def close(self) -> None:
         """Take gates and hooks off the model and let everything go; harmless a second time."""
@@ -138,6 +141,7 @@ class Workbench:
     def _forget(self) -> None:
         self._told: tuple | None = None  # the scores that were told last
         self._recovery: Recovery | None = None  # the last one, or the one that is under way
+        self._is_trained = False  # whether an earlier process has trained the model for the recovery that comes next
 
     def _load(self, command: ask.Load) -> Events:
         yield tell.Progressed("reading the model", 0, 2, "parts")
@@ -235,21 +239,22 @@ class Workbench:
         return tell.TextSampled(stage, prompt, seed, pieces, surprises, read)
 
     def _tune(self, command: ask.Tune) -> Events:
-        desk, before = self.desk, self.desk.stand
-        yield from self.measured.renew(command.evaluation)  # now: once it is trained the pruned model is gone
-        self._recovery = Recovery(desk, command)
-        yield from self._recovery.recover()
-        part, parts = command.part
-        yield from self._trained("tune" if parts == 1 else f"tune, round {part} of {parts}")
+        desk, before, (part, parts) = self.desk, None if self._is_trained else self.desk.stand, command.part
+        self._recovery, self._is_trained = Recovery(desk, command), False
+        if before is not None:
+            yield from self.measured.renew(command.evaluation)  # now: once it is trained the pruned model is gone
+            yield from self._recovery.recover()
+            yield from self._trained("tune" if parts == 1 else f"tune, round {part} of {parts}")
         yield from self.measured.evaluate(desk.model, "tuned", command.evaluation)
         yield self._sample(desk.model, "tuned", command.prompt, command.seed)
         if part == parts and command.tuning.control:
             yield from self._control(command, before)
 
-    def _control(self, command: ask.Tune, before: checkpoints.Checkpoint) -> Events:
+    def _control(self, command: ask.Tune, before: checkpoints.Checkpoint | None) -> Events:
         """Train the unpruned model just the same. The recovery is done by now: a control that diverges takes nothing from it."""
         why, control = "an earlier recovery ran without one, so no unpruned model had the same training", None
         try:
+            before = before or checkpoints.read(self.desk.checkpoints, self.desk.stand.parent)
             before = self.desk.before_rounds(before)  # damaged: how much training the model had before cannot be known
             if before.trained == before.control:
                 with telling_shortage("the control"):
@@ -269,9 +274,8 @@ class Workbench:
         yield from self.desk.keep_trained(steps, reason)
 
     def _cut(self, command: ask.Cut) -> Events:
-        model, dense = self.desk.model, self.desk.dense()
+        model, dense, measuring = self.desk.model, self.desk.dense(), command.evaluation
         smaller = cut(model, self.desk.overlay.plan)
-        measuring = command.evaluation
         blocks = self.desk.texts.blocks("evaluation", measuring.sequence_length, measuring.tokens, "evaluation")
         costs, works = [], latency.workloads(blocks)
         for found in latency.compare(dense, smaller, blocks):
@@ -292,7 +296,7 @@ class Workbench:
         desk, (smaller, costs) = self.desk, self._smaller
         history = checkpoints.line_of(desk.checkpoints, desk.stand)
         told = about(desk.loaded, self.recipe.model_dump(mode="json"), history, self.measured.found, costs)
-        save(smaller, self.folder / "model", tokenizer=desk.loaded.tokenizer, about=told)
+        save(smaller or cut(desk.model, desk.overlay.plan), self.folder / "model", tokenizer=desk.loaded.tokenizer, about=told)
         yield tell.ModelSaved("model", sum(path.stat().st_size for path in (self.folder / "model").iterdir()))
 
     def _back(self, name: str | None, reason: str) -> Events:

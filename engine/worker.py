@@ -1,14 +1,17 @@
 """The process behind a run: a supervisor without torch that keeps a worker alive, and the worker that serves the run folder.
 
-    python -m engine.worker RUN           supervisor: takes the lock, starts the worker, restarts it when it dies
-    python -m engine.worker RUN --serve   worker: carries out commands, writes events, samples memory; with --cpu on the CPU
+    python -m engine.worker RUN                supervisor: takes the lock, starts the worker, restarts it when it dies
+    python -m engine.worker RUN --serve PID    worker of that supervisor: carries out commands, writes events, samples memory;
+                                               with --cpu on the CPU
 
 A worker that dies (out of memory, a crash in native code) takes no page with it: the next one goes on from the last checkpoint
-and does the interrupted command again, once. One whose accelerator fails says so and ends, since no process gets that back, and
-the next one does the same on the CPU. A worker that has nothing to do and that nobody watches ends by itself.
+and does what is left of the interrupted command (`engine.resuming`). One whose accelerator fails says so and ends, since no
+process gets that back, and the next one does the same on the CPU. A worker that has nothing to do and that nobody watches ends by
+itself. No worker begins before the last one of its run has ended, whoever has started it.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +24,7 @@ from types import ModuleType
 
 import psutil
 
+from engine.record.alone import alone
 from engine.record.catalogue import CORPORA, version
 from engine.record.errors import BadInput
 from engine.record.events import ENDS
@@ -38,14 +42,14 @@ from engine.record.lifecycle import (
 from engine.record.lock import beat, is_watched, release_lock, take_lock
 from engine.record.resident import THRESHOLDS, forget_peak, give_back, peak, resident
 from engine.record.state import RunState, fold
-from engine.resuming import DONE, catch_up, see_to_interrupted
+from engine.resuming import DONE, catch_up, first_line, interrupted, see_to
 from engine.text.cache import path_of
 
 BEAT = 1.0  # seconds between heartbeats of the supervisor and between memory samples of the worker
 SELDOM = 5  # beats between memory samples of a worker that has nothing to do
 DEVICE_FAILED = 75  # how a worker ends whose accelerator failed
 CRASHES = (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)  # how one ends that an accelerator's driver has ended
-RESTARTS = 5  # deaths in a row, without a command done in between, after which the run is given up
+RESTARTS = 5  # deaths in a row, without a command done or a checkpoint saved in between, after which the run is given up
 # OpenMP's threads wait for one another by spinning, unless told otherwise. With more busy processes than cores a training step
 # then took many times as long: the spinning thread keeps the core from the one that it waits for.
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -56,12 +60,14 @@ def supervise(folder: Path) -> int:
     """Keep a worker alive for a run; returns 0 when the worker ended by itself, 1 when the run was given up."""
     if not take_lock(folder):
         return 0
+    for beside in folder.glob(".lock.json.*"):  # half written by a supervisor that was killed
+        beside.unlink(missing_ok=True)
     deaths, worker, shelter = 0, None, []
     try:
         while True:
-            done = fold(RunState(), read_events(folder)).commands_done
+            before = _how_far(folder)
             worker = subprocess.Popen(
-                [sys.executable, "-m", "engine.worker", str(folder), "--serve", *shelter],
+                [sys.executable, "-m", "engine.worker", str(folder), "--serve", str(os.getpid()), *shelter],
                 stdin=subprocess.DEVNULL,
                 env=PATIENT | THRESHOLDS | os.environ | (without("device") if shelter else {}),
             )
@@ -74,7 +80,7 @@ def supervise(folder: Path) -> int:
             if worker.returncode == 0:
                 return 0
             state = fold(RunState(), read_events(folder))
-            deaths = 1 if state.commands_done > done else deaths + 1
+            deaths = 1 if _how_far(folder) != before else deaths + 1
             if (fact := crashed_on(worker.returncode, state)) is not None:
                 _tell(folder, fact)
             shelter = ["--cpu"] if fact is not None or worker.returncode == DEVICE_FAILED else shelter
@@ -100,9 +106,20 @@ def crashed_on(status: int, state: RunState) -> Degraded | None:
     return Degraded(device, SHELTER, f"the worker ended with status {status}, as it does when an accelerator fails")
 
 
-def work(folder: Path, sheltered: bool = False) -> int:
+def work(folder: Path, parent: int, sheltered: bool = False) -> int:
     """Serve a run folder until the run is finished, or until nobody needs this any more; returns the exit status. `sheltered`
-    from accelerators it computes on the CPU."""
+    from accelerators it computes on the CPU.
+
+    `parent` is the supervisor's process id: without it nobody would replace this process, which then ends.
+    """
+    # A supervisor that is killed leaves a worker that sees it within a second. What that one writes until then must be there when
+    # this one reads what has happened, and not come after it.
+    with alone(folder / "worker.lock"):
+        return _serve(folder, parent, sheltered) if os.getppid() == parent else 1
+
+
+def _serve(folder: Path, parent: int, sheltered: bool) -> int:
+    sweep(folder)
     events = read_events(folder)
     state = fold(RunState(), events)
     if state.is_over:
@@ -111,8 +128,7 @@ def work(folder: Path, sheltered: bool = False) -> int:
     read_ahead(recipe.corpus)
     writer = Writer(folder / "events.jsonl")
     log = _Log(writer)
-    parent = os.getppid()
-    if not events:
+    if not any(isinstance(stamped.fact, RunStarted) for stamped in events):
         log.append(RunStarted(recipe.model_dump(mode="json"), version()))
     with _Sampler(log, parent) as sampler:
         import torch  # after the first lines are written: the page shows them while this takes its seconds
@@ -122,16 +138,17 @@ def work(folder: Path, sheltered: bool = False) -> int:
 
         sampler.accelerator = partial(_accelerator, torch)
         log.append(WorkerStarted(os.getpid(), torch.get_num_threads()))
-        bench = Workbench(folder, recipe, sheltered)
+        bench, left = Workbench(folder, recipe, sheltered), interrupted(folder, events)
         try:
             try:
-                fell_back = catch_up(folder, bench, state, events)
+                fell_back = catch_up(folder, bench, state, events, left is not None and left.is_trained)
             except BadInput as error:  # another worker would find no more than this one
                 log.append(RunFailed(f"The run cannot go on where it was: {error}"))
                 return 0
-            for fact in fell_back:
+            told = see_to(left, bench, bool(fell_back)) if left is not None else ()
+            for fact in (*fell_back, *told):
                 log.append(fact)
-            inbox = Inbox(folder=folder, done=see_to_interrupted(folder, events, log.append, bool(fell_back)))
+            inbox = Inbox(folder=folder, done=first_line(events, left) + bool(told))
             for event in serve(bench, inbox, lambda: is_watched(folder) and os.getppid() == parent):
                 if isinstance(event, CommandStarted):
                     forget_peak()
@@ -242,6 +259,18 @@ def _accelerator(torch: ModuleType) -> tuple[int | None, int | None]:
     return total - free, total
 
 
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed have left half written beside its place; only the one worker of a run may."""
+    for beside in (*folder.glob(".model-*"), *folder.glob("artifacts/**/.*.safetensors.*"), *folder.glob("artifacts/*.writing")):
+        shutil.rmtree(beside) if beside.is_dir() else beside.unlink(missing_ok=True)
+
+
+def _how_far(folder: Path) -> tuple[int, int]:
+    """What a run has got done: commands, and checkpoints of the model that is loaded."""
+    state = fold(RunState(), read_events(folder))
+    return state.commands_done, len(state.parents)
+
+
 def _tell(folder: Path, fact: object) -> None:
     writer = Writer(folder / "events.jsonl")
     writer.append(fact)
@@ -249,10 +278,10 @@ def _tell(folder: Path, fact: object) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """`RUN` supervises, `RUN --serve` works."""
+    """`RUN` supervises, `RUN --serve PID` works."""
     folder = Path(arguments[0])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by itself it would skip every `finally` and leave the lock
-    return work(folder, "--cpu" in arguments[1:]) if "--serve" in arguments[1:] else supervise(folder)
+    return work(folder, int(arguments[2]), "--cpu" in arguments[3:]) if "--serve" in arguments[1:] else supervise(folder)
 
 
 if __name__ == "__main__":

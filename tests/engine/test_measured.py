@@ -105,7 +105,7 @@ def test_another_process_knows_what_was_measured_and_what_was_promised(started, 
     started.do(ask.prune_of(recipe.model_copy(update={"allocation": "suggest"})))
     state = fold(started.state, [Stamped(0, 0.0, WorkerStarted(1, 1))])
     other = Workbench(tmp_path, recipe)
-    other.catch_up(ask.commands_of(recipe)[0], state.checkpoint, state.standing)
+    other.catch_up(ask.commands_of(recipe)[0], state)
     evaluate = ask.Evaluate("pruned", recipe.evaluation)
     told = [[each for each in bench.handle(evaluate) if isinstance(each, SuggestionMeasured)] for bench in (started.bench, other)]
     assert told[0] == told[1] and told[0][0].promised == started.state.standing.plan.promised

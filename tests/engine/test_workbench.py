@@ -21,7 +21,7 @@ from engine.record import events as tell
 from engine.record.errors import BadInput, UnknownName
 from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Recipe, Schedule
-from engine.record.standing import Standing
+from engine.record.state import RunState
 from engine.recovering import Recovery
 from engine.recovery.loop import train
 from engine.recovery.stepper import Diverged
@@ -294,17 +294,17 @@ def test_another_process_goes_on_where_this_one_stood(recipe, bench, tmp_path):
     """From the folder alone: the same logits, the same undo, the same calibration for a gate by hand."""
     do(bench, prune(recipe), tune(recipe), prune(recipe, criterion="random"))
     other = Workbench(tmp_path, recipe)
-    other.catch_up(ask.commands_of(recipe)[0], bench.desk.stand.name, Standing())
+    other.catch_up(ask.commands_of(recipe)[0], RunState(checkpoint=bench.desk.stand.name))
     for command in (ask.SetGate(0, 0, open=(0, 0) in bench.desk.overlay.plan.heads), ask.Undo(), ask.Undo(), ask.Undo()):
         assert torch.equal(seen(other), seen(bench)) and other.desk.stand == bench.desk.stand
         do(bench, command)
         other.desk.restore(bench.desk.stand.name or None) if isinstance(command, ask.SetGate) else do(other, command)
-    other.catch_up(ask.commands_of(recipe)[0], None, Standing())
+    other.catch_up(ask.commands_of(recipe)[0], RunState())
     do(other, prune(recipe))
     stand = other.desk.stand.name
     do(other, ask.SetGate(0, 0, open=(0, 0) in other.desk.overlay.plan.heads))
     wanted = seen(other)
-    other.catch_up(ask.commands_of(recipe)[0], stand, Standing())
+    other.catch_up(ask.commands_of(recipe)[0], RunState(checkpoint=stand))
     do(other, ask.SetGate(0, 0, open=(0, 0) in other.desk.overlay.plan.heads))
     assert torch.equal(seen(other), wanted)
     other.close()
