@@ -179,8 +179,10 @@ class Desk:
         self._keep(stand, {}, checkpoints.parameters_of(self.model))
         yield CheckpointSaved(self.stand.name, self.stand.parent, reason)
 
-    def before_rounds(self, stand: Checkpoint) -> Checkpoint:
-        """The stand from which the rounds began whose last pruning led to `stand`; that itself, where there were none."""
+    def before_rounds(self, stand: Checkpoint | None) -> Checkpoint:
+        """The stand from which the rounds began whose last pruning led to `stand` (None: to the parent of the one that stands);
+        that itself, where there were none."""
+        stand = stand or checkpoints.read(self.checkpoints, self.stand.parent)
         while ", round " in stand.reason:
             first = stand.reason.startswith("prune, round 1 ")
             stand = checkpoints.read(self.checkpoints, stand.parent)

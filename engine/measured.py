@@ -1,4 +1,4 @@
-"""What was measured of the model on the desk, stage by stage, all of it in one way; asks for no measurement by itself.
+"""What was measured of the model on the desk and what it wrote, stage by stage, all of it in one way; asks for neither by itself.
 
 Perplexities stand beside one another only where they were measured on the same text, as many tokens of it and in sequences of the
 same length. Who measures in another way measures what it is to stand beside again; what cannot be measured any more is dropped,
@@ -12,11 +12,13 @@ from torch import nn
 
 from engine.desk import Desk
 from engine.planning import kept_promise
-from engine.record.events import Evaluated, Event
+from engine.record.errors import blaming
+from engine.record.events import Evaluated, Event, TextSampled
 from engine.record.lifecycle import Degraded
 from engine.record.recipe import Measuring
 from engine.record.standing import Standing, beside
 from engine.recovery.checkpoints import Damaged
+from engine.text.sample import sample
 
 Events = Generator[Event, None, None]
 
@@ -46,6 +48,15 @@ class Measured:
         yield from self._evaluate(model, stage, measuring)
         if stage == "pruned":
             yield from kept_promise(self.promised, self.found.get("baseline"), self.found[stage])
+
+    def sample(self, model: nn.Module, stage: str, prompt: str, seed: int, new: int = 40) -> TextSampled:
+        """Continue a prompt by `new` tokens with a model, as the text of a stage."""
+        tokenizer = self._desk.loaded.tokenizer
+        with blaming("prompt"):
+            text = sample(model, tokenizer, prompt, tokens=new, seed=seed)
+        pieces, surprises = tuple(token.text for token in text), tuple(token.surprise for token in text)
+        read = len(tokenizer(prompt, add_special_tokens=False)["input_ids"])  # the rest may end before `new`
+        return TextSampled(stage, prompt, seed, pieces, surprises, read)
 
     def renew(self, measuring: Measuring, stage: str = "") -> Events:
         """Measure again in this way what was measured in another and still can be, but for a `stage` that is about to be."""

@@ -25,6 +25,7 @@ from engine.record.line import Stamped
 from engine.record.state import RunState, fold
 
 DONE = (CommandFinished, CommandRefused, CommandStopped)
+CUT_SHORT = ("stopped", "diverged", "out of memory")  # how the reason of a checkpoint ends that a recovery left before its end
 TRIES = 2  # deaths in one command, without a checkpoint between them, after which it is given up
 
 
@@ -41,12 +42,20 @@ class Interrupted:
     @property
     def is_trained(self) -> bool:
         """Whether it is a recovery whose model is trained and checkpointed: what is left of it is measuring, and the control."""
-        return isinstance(self.command, ask.Tune) and self._told(CheckpointSaved)
+        return isinstance(self.command, ask.Tune) and self._told(CheckpointSaved) and not self.is_given_up
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it is a recovery that was stopped, or that failed, and has kept what it had learnt."""
+        reasons = [fact.reason for fact in self.since if isinstance(fact, CheckpointSaved)]
+        return isinstance(self.command, ask.Tune) and bool(reasons) and reasons[-1].endswith(CUT_SHORT)
 
     @property
     def has_taken_effect(self) -> bool:
         """Whether there is nothing left to do of it but to say that it is done."""
         match self.command:
+            case ask.Tune():
+                return self.is_given_up
             case ask.Load():
                 return self._told(CorpusLoaded)
             case ask.Prune() | ask.SetGate():
@@ -123,7 +132,8 @@ def see_to(left: Interrupted, bench, fell_back: bool) -> tuple[object, ...]:
     if not left.has_taken_effect:
         return ()
     gates = GatesChanged(**bench.desk.counts(bench.desk.stand.plan), reason=name.lower()) if left.is_silent else None
-    return (*((gates,) if gates else ()), CommandFinished(left.line, name))
+    answer = CommandStopped if left.is_given_up else CommandFinished
+    return (*((gates,) if gates else ()), answer(left.line, name))
 
 
 def _deaths(facts: Sequence[Any], line: int) -> int:

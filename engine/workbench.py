@@ -36,7 +36,6 @@ from engine.recovery.loop import arithmetic
 from engine.recovery.stepper import Diverged
 from engine.report import about, compared, cut_as, loaded_as, pick_device, residuals, texts_as, write_scores
 from engine.text.corpora import read_corpus
-from engine.text.sample import sample
 from engine.text.texts import Texts
 
 Events = Generator[tell.Event, None, None]
@@ -83,7 +82,7 @@ class Workbench:
             case ask.Evaluate():
                 yield from self.measured.evaluate(self.desk.model, command.stage, command.evaluation)
             case ask.Sample():
-                yield self._sample(self.desk.model, command.stage, command.prompt, command.seed, command.tokens)
+                yield self.measured.sample(self.desk.model, command.stage, command.prompt, command.seed, command.tokens)
             case ask.Tune():
                 yield from self._tune(command)
             case ask.Cut():
@@ -108,7 +107,7 @@ class Workbench:
         try:
             with telling_shortage("measuring what was kept"):
                 yield from self.measured.evaluate(self.desk.model, "tuned", command.evaluation)
-                yield self._sample(self.desk.model, "tuned", command.prompt, command.seed)
+                yield self.measured.sample(self.desk.model, "tuned", command.prompt, command.seed)
         except BadInput as error:
             yield tell.Degraded("the perplexity of what was kept", "none", str(error)[:-1])
 
@@ -231,13 +230,6 @@ class Workbench:
         self.measured.keep(*stages)
         self._smaller = None
 
-    def _sample(self, model: nn.Module, stage: str, prompt: str, seed: int, new: int = 40) -> tell.TextSampled:
-        with blaming("prompt"):
-            text = sample(model, self.desk.loaded.tokenizer, prompt, tokens=new, seed=seed)
-        pieces, surprises = tuple(token.text for token in text), tuple(token.surprise for token in text)
-        read = len(self.desk.loaded.tokenizer(prompt, add_special_tokens=False)["input_ids"])  # the rest may end before `new`
-        return tell.TextSampled(stage, prompt, seed, pieces, surprises, read)
-
     def _tune(self, command: ask.Tune) -> Events:
         desk, before, (part, parts) = self.desk, None if self._is_trained else self.desk.stand, command.part
         self._recovery, self._is_trained = Recovery(desk, command), False
@@ -246,7 +238,7 @@ class Workbench:
             yield from self._recovery.recover()
             yield from self._trained("tune" if parts == 1 else f"tune, round {part} of {parts}")
         yield from self.measured.evaluate(desk.model, "tuned", command.evaluation)
-        yield self._sample(desk.model, "tuned", command.prompt, command.seed)
+        yield self.measured.sample(desk.model, "tuned", command.prompt, command.seed)
         if part == parts and command.tuning.control:
             yield from self._control(command, before)
 
@@ -254,7 +246,6 @@ class Workbench:
         """Train the unpruned model just the same. The recovery is done by now: a control that diverges takes nothing from it."""
         why, control = "an earlier recovery ran without one, so no unpruned model had the same training", None
         try:
-            before = before or checkpoints.read(self.desk.checkpoints, self.desk.stand.parent)
             before = self.desk.before_rounds(before)  # damaged: how much training the model had before cannot be known
             if before.trained == before.control:
                 with telling_shortage("the control"):
@@ -266,7 +257,7 @@ class Workbench:
             return
         self.desk.keep_control(control)
         yield from self.measured.evaluate(control, "control", command.evaluation)
-        yield self._sample(control, "control", command.prompt, command.seed)
+        yield self.measured.sample(control, "control", command.prompt, command.seed)
 
     def _trained(self, reason: str) -> Events:
         steps, self._recovery.steps = self._recovery.steps, 0

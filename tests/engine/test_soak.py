@@ -34,48 +34,41 @@ STEPS = 60
 
 @dataclass(frozen=True)
 class Moment:
-    """A moment of a run to kill in: `after` so many seconds since `come` first held, for the events so far and the run folder."""
+    """A moment of a run to kill in: so many seconds `after` the events so far first were as `come` says."""
 
     name: str
-    come: Callable[[list[Stamped], Path], bool]
+    come: Callable[[list[Stamped]], bool]
     after: float
 
 
-def begun(name: str) -> Callable[[list[Stamped], Path], bool]:
+def begun(name: str) -> Callable[[list[Stamped]], bool]:
     """A command of that name has begun."""
-    return lambda events, folder: any(getattr(each.fact, "name", "") == name for each in events)
+    return lambda events: any(getattr(each.fact, "name", "") == name for each in events)
 
 
-def stepped(arm: str, step: int) -> Callable[[list[Stamped], Path], bool]:
+def stepped(arm: str, step: int) -> Callable[[list[Stamped]], bool]:
     """An arm has trained so far."""
-    return lambda events, folder: any(
+    return lambda events: any(
         type(each.fact).__name__ == "StepTrained" and (each.fact.arm, each.fact.step) == (arm, step) for each in events
     )
-
-
-def written(pattern: str) -> Callable[[list[Stamped], Path], bool]:
-    """Something is being written under such a name."""
-    return lambda events, folder: any(folder.glob(pattern))
 
 
 def moments(draw: random.Random, count: int) -> list[tuple[str, Moment]]:
     """Who is to be killed and when, in the order of the run. The training of one arm is interrupted once: a command that workers
     die of again and again is given up, which is another test's."""
-    training = [("training", stepped("tuned", draw.randint(1, STEPS))), ("checkpoint", written("checkpoints/.writing-*"))]
+    soon = draw.random() * 0.05  # in the writing that begins then, which takes some hundredths of a second
+    training = (("training", stepped("tuned", draw.randint(1, STEPS - 1)), 0.0), ("checkpoint", stepped("tuned", STEPS), soon))
     come = [
-        ("load", begun("Load")),
-        ("score", begun("Score")),
-        ("prune", begun("Prune")),
+        ("load", begun("Load"), draw.random()),
+        ("score", begun("Score"), draw.random() * 0.1),
+        ("prune", begun("Prune"), draw.random() * 0.1),
         draw.choice(training),
-        ("control", stepped("control", draw.randint(1, STEPS))),
-        ("cut", begun("Cut")),
-        ("export", written(".model-*")),
+        ("control", stepped("control", draw.randint(1, STEPS)), 0.0),
+        ("cut", begun("Cut"), draw.random() * 0.3),
+        ("export", begun("Save"), soon),
     ]
-    if come[3][0] == "checkpoint":
-        come.pop(2)  # a pruning writes one too
     chosen = sorted(draw.sample(range(len(come)), min(count, len(come))))
-    who = ("worker", "supervisor", "both")
-    return [(draw.choice(who), Moment(*come[place], draw.choice((0.0, draw.random() * 0.3)))) for place in chosen]
+    return [(draw.choice(("worker", "supervisor", "both")), Moment(*come[place])) for place in chosen]
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +140,7 @@ def disturb(client: Client, plan: list[tuple[str, Moment]]) -> list[str]:
         events += tail.read()
         if plan:
             who, moment = plan[0]
-            if due is None and moment.come(events, client.folder):
+            if due is None and moment.come(events):
                 due = now + moment.after
             if due is not None and now >= due and kill(client.folder, who):
                 done.append(f"{who} in {moment.name}")
