@@ -43,18 +43,22 @@ def report(name: str) -> None:
     """Carry the commands out on one model, and print a line for each: what it was, the bytes expected, the bytes taken."""
     from engine.record import commands as ask
     from engine.record.lifecycle import MemoryEstimated
-    from engine.record.recipe import Calibration, Measuring, Recipe, Schedule, Tuning
+    from engine.record.recipe import Calibration, Measuring, Recipe, Schedule, Suggestion, Tuning
     from engine.record.resident import forget_peak, give_back, peak
     from engine.workbench import Workbench
 
     calibration, measuring = Calibration(tokens=4096), Measuring(tokens=1024, sequence_length=128)
     share, bench = Schedule(level=0.3), Workbench(None, Recipe(model=name))
     base = resident()
+    blockwise = Suggestion(by="block", damage="measured")
     tuning = Tuning(steps=2, batch_size=8, sequence_length=128)
     commands = {
         "Load": ask.Load(name, "wikipedia-sample", "cpu", "float32"),
         "Score by activation": ask.Score("activation", calibration),
         "Score by taylor": ask.Score("taylor", calibration),
+        "Agree on three criteria": ask.Agree(("activation", "fluctuation", "energy"), calibration),
+        "Suggest": ask.Suggest(0.2, "activation", calibration=calibration),
+        "Suggest, measured": ask.Suggest(0.2, "activation", calibration=calibration, suggestion=blockwise),
         "Prune with least squares": ask.Prune("activation", share, share, calibration=calibration),
         "Tune": ask.Tune(tuning, measuring),
     }

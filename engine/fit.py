@@ -1,7 +1,6 @@
 """Will it fit? How many bytes a command is expected to take, from the shapes of the model and the text; carries nothing out.
 
-An estimate is what the process holds before the command, with the weights that are mapped and not yet read, and what it takes on
-top at its worst moment. Every part is counted from shapes; the constants at the top were measured, and say where.
+An estimate is what the process holds before the command, and what it takes on top at its worst moment. Every part is counted from shapes; the constants at the top were measured, and say where.
 """
 
 import json
@@ -21,7 +20,7 @@ from engine.record import commands as ask
 from engine.record.catalogue import CRITERIA
 from engine.record.errors import blaming
 from engine.record.lifecycle import MemoryEstimated
-from engine.record.recipe import Calibration, Tuning
+from engine.record.recipe import Calibration, Suggestion, Tuning
 from engine.record.resident import give_back, resident
 
 FLOAT = 4  # bytes; weights and activations of a run are float32
@@ -30,23 +29,28 @@ MB = 10**6
 LOADING, LOADING_A_TOKEN = 24 * MB, 1350  # the second for each entry of the vocabulary
 COMPUTING = 6 * MB  # of code: twice as much when a process computes for the first time, little later
 SOLVING = 8  # float64 matrices as large as the widest projection's covariance, alive at once in a solve
+CURVES = 4  # the same, where a curve of damage is worked out
 TOKEN = 44  # bytes of a token of text in a list and in a tensor
 LETTERS = 4  # in a token, about
 
 
 def foretell(command: ask.Command, desk: Desk | None, base: int) -> MemoryEstimated | None:
-    """What a Score, Preview, Prune or Tune will take; None for every other command. `base` is what was held before any Load."""
+    """What a Score, Agree, Suggest, Preview, Prune or Tune will take; None for any other command. `base` is what was held before
+    any Load."""
     if desk is None:
         return None
     anatomy = desk.loaded.anatomy
     match command:
         case ask.Score():
             extra = to_score(anatomy, _needs(command.criterion), command.calibration)
+        case ask.Agree():
+            extra = to_score(anatomy, {need for each in command.criteria for need in _needs(each)}, command.calibration)
+        case ask.Suggest():
+            extra = max(_to_plan(anatomy, command), to_suggest(anatomy, command.suggestion, command.calibration))
         case ask.Preview():  # it measures a copy that is cut
-            measured = COMPUTING + weights(anatomy)
-            extra = max(to_prune(anatomy, _needs(command.criterion), command.compensation, command.calibration), measured)
+            extra = max(_to_plan(anatomy, command), COMPUTING + weights(anatomy))
         case ask.Prune():
-            extra = to_prune(anatomy, _needs(command.criterion), command.compensation, command.calibration)
+            extra = _to_plan(anatomy, command)
         case ask.Tune():
             letters = sum(len(document) for document in desk.texts.splits.train)
             extra = to_tune(anatomy, command.tuning, letters)
@@ -103,6 +107,19 @@ def to_prune(anatomy: Anatomy, needs: Iterable[str], compensation: str, calibrat
     return max(scoring, passing, COMPUTING + sums + originals + solves)
 
 
+def to_suggest(anatomy: Anatomy, suggestion: Suggestion, calibration: Calibration) -> int:
+    """What predicting damage takes: the covariances, the moments of the outputs' gradients, and a pass forward and back or what
+    turns both into curves. Where it is measured: the covariances, and the logits of a batch with their logarithms."""
+    widths = [width for layer in anatomy.layers for width in (layer.heads * layer.head_width, layer.neurons)]
+    stream, length = max(widths[::2], default=0), calibration.sequence_length
+    sums = FLOAT * sum(width * width for width in widths)
+    if suggestion.damage == "measured":
+        return COMPUTING + sums + 2 * FLOAT * BATCH * length * anatomy.vocabulary
+    sums += 8 * len(widths) * stream**2
+    passing = graph(anatomy, length * blocks_at_once(anatomy, length, BATCH))
+    return COMPUTING + sums + max(passing, CURVES * 8 * max(widths, default=0) ** 2)
+
+
 def to_tune(anatomy: Anatomy, tuning: Tuning, letters: int) -> int:
     """What training takes: gradients and two moments of what trains, the graph of a piece of a batch, the control, a teacher.
 
@@ -145,6 +162,14 @@ def graph(anatomy: Anatomy, tokens: int) -> int:
 def weights(anatomy: Anatomy) -> int:
     """The bytes of a model's weights in float32."""
     return FLOAT * anatomy.parameters
+
+
+def _to_plan(anatomy: Anatomy, wish: ask.Prune | ask.Preview | ask.Suggest) -> int:
+    """What finding units and laying them over the model takes; where shares are suggested on the way, that as well."""
+    pruning = to_prune(anatomy, _needs(wish.criterion), wish.compensation, wish.calibration)
+    if isinstance(wish, ask.Suggest) or wish.allocation != "suggest":
+        return pruning
+    return max(pruning, to_suggest(anatomy, wish.suggestion, wish.calibration))
 
 
 def _needs(criterion: str) -> tuple[str, ...]:

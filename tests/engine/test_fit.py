@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from engine.record import commands as ask
 from engine.record.catalogue import CRITERIA
 from engine.record.errors import BadInput
 from engine.record.lifecycle import MemoryEstimated
-from engine.record.recipe import Calibration, Schedule, Tuning
+from engine.record.recipe import Calibration, Schedule, Suggestion, Tuning
 from engine.record.resident import CLEAR, THRESHOLDS
 from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
@@ -94,6 +95,20 @@ def test_the_larger_work_has_the_larger_estimate(desk):
 
     score = fit.foretell(ask.Score("activation", CALIBRATION), desk, 10**12).total
     assert score <= of("none") <= of("bias") and of("none") < of("least-squares") and of("none") < of("sequential")
+
+
+def test_looking_ahead_has_its_estimates(desk):
+    """Comparing criteria takes what the hungriest of them does; a suggestion more than the pruning, on the way to it as well."""
+
+    def of(command: ask.Command) -> int:
+        return fit.foretell(command, desk, 10**12).total
+
+    pruning = {"criterion": "activation", "heads": SHARE, "neurons": SHARE, "calibration": CALIBRATION}
+    suggestion, on_the_way = ask.Suggest(0.1, **pruning), ask.Prune(**pruning, allocation="suggest")
+    assert of(ask.Agree(("random", "taylor"), CALIBRATION)) == of(ask.Score("taylor", CALIBRATION))
+    assert of(ask.Prune(**pruning)) < of(suggestion) == of(on_the_way)
+    measured = replace(suggestion, suggestion=Suggestion(damage="measured"))
+    assert of(ask.Score("random", CALIBRATION)) < of(measured) < of(suggestion)
 
 
 def test_it_is_told_before_the_work(recipe):
