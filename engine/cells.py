@@ -1,39 +1,23 @@
 """The cells of a sweep one after another, each measured or recovered, as events; knows no folder's files and nobody who watches.
 
-Cells of one model and text are measured side by side (`engine.sharing`), stage by stage, and within a stage those that begin
-alike follow one another. What shares nothing, a compensation that is fitted layer by layer, is laid over the model for each cell.
-Whatever a cell fails for is its own reason: the others go on.
+Cells of one model and text are measured side by side (`engine.ground`), stage by stage, and within a stage those that begin alike
+follow one another. Whatever a cell fails for is its own reason: the others go on.
 """
 
 import json
-import math
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
-from engine.failures import is_fatal
-from engine.pruning.pieces import Fit
-from engine.pruning.plan import Plan, parameters_removed
-from engine.pruning.rounds import Round
+from engine.ground import FAILURES, Ground, failed, named, reason
 from engine.record.cells import SweepCellDone
-from engine.record.commands import Load, preview_of
-from engine.record.errors import BadInput
+from engine.record.commands import Load
 from engine.record.events import Evaluated, Event, GatesChanged, StepTrained
 from engine.record.lifecycle import Degraded, Progressed, RunFailed
-from engine.record.recipe import Measuring, Recipe
 from engine.record.sweep import Cell
-from engine.report import size_of
 from engine.session import run
-from engine.sharing import Found, Sharing, Wish
 from engine.workbench import Workbench
-
-AHEAD = 200  # cells whose plans are made before the first of them is measured
-# What a single cell may fail for: an impossible recipe, what torch refuses, a full memory or disk.
-FAILURES = (ValueError, RuntimeError, MemoryError, OSError, ArithmeticError)
 
 
 def measured(cells: Sequence[Cell], memory: int, folder: Path | None = None) -> Iterator[Event]:
@@ -43,7 +27,7 @@ def measured(cells: Sequence[Cell], memory: int, folder: Path | None = None) -> 
     unreachable: dict[str, str] = {}  # models and texts that could not be loaded, and why
     possible = [cell for cell in cells if cell.recipe is not None]
     try:
-        yield from (_failed(cell, cell.error) for cell in cells if cell.recipe is None)
+        yield from (failed(cell, cell.error) for cell in cells if cell.recipe is None)
         # Stable: within a stage all cells of one model and text, in the order in which those are met.
         met = list(dict.fromkeys(map(_where, possible)))
         line = sorted(possible, key=lambda cell: (cell.stage, met.index(_where(cell))))
@@ -54,11 +38,11 @@ def measured(cells: Sequence[Cell], memory: int, folder: Path | None = None) -> 
                 ground = stands = None
                 try:
                     yield from bench.handle(Load(recipe.model, recipe.corpus, recipe.device, recipe.precision, recipe.seed))
-                    ground, stands = _Ground(bench, memory), where
+                    ground, stands = Ground(bench, memory), where
                 except FAILURES as error:
-                    unreachable[where] = _reason(error)
+                    unreachable[where] = reason(error)
             if where in unreachable:
-                yield from (_failed(cell, unreachable[where]) for cell in inside)
+                yield from (failed(cell, unreachable[where]) for cell in inside)
             else:
                 coming = [cell for cell in line if cell.stage > inside[0].stage and _where(cell) == where]
                 yield from ground.measured(inside, coming)
@@ -70,7 +54,7 @@ def recovered(cells: Sequence[Cell]) -> Iterator[Event]:
     """Carry out each cell's recipe, its training and its control with it, as a run of its own in this process."""
     for cell in cells:
         if cell.recipe is None:
-            yield _failed(cell, cell.error)
+            yield failed(cell, cell.error)
             continue
         start, found, left, failure = time.perf_counter(), {}, None, None
         try:
@@ -85,13 +69,13 @@ def recovered(cells: Sequence[Cell]) -> Iterator[Event]:
                     case Progressed() | StepTrained() | Degraded():
                         yield event
         except FAILURES as error:
-            failure = _reason(error)
+            failure = reason(error)
         if failure is not None:
-            yield _failed(cell, failure, time.perf_counter() - start)
+            yield failed(cell, failure, time.perf_counter() - start)
             continue
         last = found.get("tuned", found["pruned"])
         yield SweepCellDone(
-            **_named(cell),
+            **named(cell),
             status="done",
             perplexity=last.perplexity,
             parameters=left,
@@ -101,130 +85,7 @@ def recovered(cells: Sequence[Cell]) -> Iterator[Event]:
         )
 
 
-class _Ground:
-    """One model with one text, on a workbench, and the cells that are measured there."""
-
-    def __init__(self, bench: Workbench, memory: int):
-        self._desk = bench.desk
-        self._sharing = Sharing(bench.desk, memory)
-        self._wishes: dict[int, Wish] = {}  # by the number of a cell, from its planning on until it is measured
-        self._planned: dict[int, float] = {}  # the seconds that its planning took
-        self._dense: dict[Measuring, float] = {}  # perplexities before any pruning
-        self._alone: dict[Wish, Found] = {}  # what shares nothing and may be asked for again, by another seed
-
-    def measured(self, cells: Sequence[Cell], coming: Sequence[Cell]) -> Iterator[Event]:
-        """Measure the cells; what they share with those that are `coming` is kept for them."""
-        together = [cell for cell in cells if not _is_slow(cell.recipe)]
-        ahead = [cell for cell in coming if not _is_slow(cell.recipe)][: max(0, AHEAD - len(together))]
-        for cell in (*together, *ahead):
-            try:
-                yield from self._plan(cell)
-            except FAILURES:
-                continue  # it is tried again in its turn, and says then what it fails for
-        line, later = self._ordered(together), []
-        for _, stage in groupby(ahead, key=lambda cell: cell.stage):
-            later += self._ordered(list(stage))
-        self._sharing.expect(self._wishes[cell.number] for cell in (*line, *later))
-        shared = {cell.number for cell in line}
-        for cell in (*line, *(cell for cell in cells if cell.number not in shared)):  # what shares nothing comes last
-            try:
-                yield from self._measured(cell)
-            except FAILURES as error:
-                why = _reason(error)
-                self._desk.overlay.off()
-                self._sharing.forget()
-                yield _failed(cell, why)
-
-    def _plan(self, cell: Cell) -> Generator[Progressed, None, None]:
-        """Find out what goes, unless that is known already."""
-        if cell.number in self._wishes:
-            return
-        recipe, start, last = cell.recipe, time.perf_counter(), None
-        with closing(self._desk.rounds(preview_of(recipe))) as steps:
-            for step in steps:
-                if isinstance(step, Round):
-                    last = step
-                else:
-                    yield step
-        fit = Fit(recipe.compensation, recipe.ridge, recipe.add_biases)
-        self._wishes[cell.number] = Wish(last.plan, fit, recipe.calibration, recipe.evaluation)
-        self._planned[cell.number] = time.perf_counter() - start
-
-    def _measured(self, cell: Cell) -> Iterator[Event]:
-        yield from self._plan(cell)
-        wish, planned = self._wishes.pop(cell.number), self._planned.pop(cell.number)
-        if wish.evaluation not in self._dense:
-            dense = yield from self._sharing.measuring(replace(wish, plan=Plan(), fit=Fit()))
-            self._dense[wish.evaluation] = _finite(dense, "its weights are damaged, or float32 is too coarse for them")
-        start, anatomy = time.perf_counter(), self._desk.loaded.anatomy
-        found = yield from self._laid(wish) if _is_alone(wish) else self._sharing.measuring(wish)
-        perplexity = _finite(found, "prune it less")
-        yield SweepCellDone(
-            **_named(cell),
-            status="done",
-            perplexity=perplexity,
-            parameters=anatomy.parameters - parameters_removed(wish.plan, anatomy) + found.added,
-            seconds=planned + time.perf_counter() - start,
-            perplexities={"baseline": self._dense[wish.evaluation], "pruned": perplexity},
-            tokens=found.evaluation.tokens,
-            shared=found.shared,
-            kept=self._sharing.shelf.held,
-        )
-
-    def _laid(self, wish: Wish) -> Generator[Progressed, None, Found]:
-        """The same for a compensation that shares nothing: laid over the model, measured, and taken off again."""
-        if wish in self._alone:
-            return self._alone[wish]
-        desk, fit = self._desk, wish.fit
-        known = yield from desk.known(fit.method, wish.calibration)
-        yield from desk.overlay.laying(wish.plan, fit.method, known, fit.ridge, fit.add_biases)
-        try:
-            found = yield from desk.evaluate(desk.model, wish.evaluation)
-            self._alone[wish] = Found(found, size_of(desk.model)[0] - desk.loaded.anatomy.parameters, 0)
-        finally:
-            desk.overlay.off()
-        return self._alone[wish]
-
-    def _ordered(self, cells: Sequence[Cell]) -> list[Cell]:
-        """Those of the cells that are planned and share something, in the order in which they share most."""
-        cells = [cell for cell in cells if cell.number in self._wishes and not _is_alone(self._wishes[cell.number])]
-        return [cells[at] for at in self._sharing.ordered([self._wishes[cell.number] for cell in cells])]
-
-
-def _is_slow(recipe: Recipe) -> bool:
-    """Whether it takes passes over the text of its own to find out what goes."""
-    return recipe.rounds > 1 or recipe.allocation == "suggest"
-
-
-def _is_alone(wish: Wish) -> bool:
-    return wish.fit.method == "sequential"
-
-
 def _where(cell: Cell) -> str:
     """What a cell needs loaded."""
     recipe = cell.recipe
     return json.dumps([recipe.model, recipe.corpus, recipe.device], sort_keys=True)
-
-
-def _finite(found: Found, help: str) -> float:
-    """The perplexity; raises `BadInput` where it is none."""
-    measured = found.evaluation
-    if not math.isfinite(measured.perplexity):
-        raise BadInput(f"The model's perplexity is not finite ({measured.nll / measured.tokens:g} nats per token); {help}.")
-    return measured.perplexity
-
-
-def _reason(error: Exception) -> str:
-    """Why a cell has failed; raises the error again where this process could do no other cell after it."""
-    if is_fatal(error):
-        raise error
-    said = " ".join(str(error).split())
-    return said if isinstance(error, BadInput) else f"{type(error).__name__}: {said}"
-
-
-def _named(cell: Cell) -> dict[str, Any]:
-    return {"number": cell.number, "set": dict(cell.set), "seed": cell.seed}
-
-
-def _failed(cell: Cell, why: str, seconds: float = 0.0) -> SweepCellDone:
-    return SweepCellDone(**_named(cell), status="failed", seconds=seconds, error=why)

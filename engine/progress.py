@@ -54,6 +54,10 @@ def _line(event: tell.Event) -> str | None:
             what = ", ".join(f"{name}={value}" for name, value in {**event.set, "seed": event.seed}.items())
             came = f"perplexity {event.perplexity:,.2f}" if event.error is None else f"failed: {event.error}"
             return f"{what}: {came}   ({event.seconds:.1f} s)"
+        case tell.SweepBestFound():
+            what = ", ".join(f"{name}={value}" for name, value in event.set.items())
+            found = f"perplexity {event.perplexity:,.2f} with {event.parameters:,} parameters"
+            return f"best of {event.fit:,} cells that fit, after {event.measured:,} measurements: {what}: {found}"
         case tell.RoundBegan():
             return f"round {event.round} of {event.rounds}: {event.level:.1%} of the level"
         case tell.WentBack():

@@ -52,7 +52,9 @@ def in_words(state: RunState) -> str:
 
 def sweep_summary(state: SweepState) -> dict[str, Any]:
     """The object that `show --json` prints of a sweep; what was not measured is None."""
-    return {"status": state.status, **state.sweep.plain(), "failure": state.failure, "cells": cells_told(state)}
+    best = state.best and {"set": state.best.set, "perplexity": state.best.perplexity, "parameters": state.best.parameters}
+    told = {"status": state.status, **state.sweep.plain(), "failure": state.failure}
+    return told | ({"best": best} if state.sweep.mode == "search" else {}) | {"cells": cells_told(state)}
 
 
 def as_table(state: SweepState) -> str:
@@ -62,13 +64,17 @@ def as_table(state: SweepState) -> str:
     lines = [f"{state.status}: {done:,} of {len(cells):,} cells, mode {sweep.mode}"]
     if state.failure:
         lines.append(f"  {state.failure}")
+    if state.best:
+        what = ", ".join(f"{name}={value}" for name, value in state.best.set.items())
+        lines.append(f"  best for {sweep.budget:.1%} of the parameters: {what}, perplexity {state.best.perplexity:,.2f}")
     head = [*sweep.axes, "seed", "parameters", "perplexity", "seconds", ""]
     rows = []
     for cell in cells:
         row = [value if isinstance(value, str) else json.dumps(value) for value in cell["set"].values()]
         row += [str(cell["seed"]), _number(cell["parameters"], ",d"), _number(cell["perplexity"], ",.2f")]
         said = cell["error"] or ("" if cell["status"] == "done" else cell["status"])
-        rows.append([*row, _number(cell["seconds"], ",.1f"), said])
+        if cell["status"] != "skipped":
+            rows.append([*row, _number(cell["seconds"], ",.1f"), said])
     wide = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
         first = [text.rjust(width) for text, width in zip(row[:-1], wide, strict=False)]

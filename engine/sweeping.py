@@ -18,6 +18,7 @@ from engine.record.lifecycle import MemoryEstimated, Progressed, RunFailed, RunF
 from engine.record.lock import beat, read_lock, take_lock
 from engine.record.sweep import Sweep
 from engine.record.swept import SweepState, begin, replayed
+from engine.searching import searched
 from engine.session import written
 
 PASSING = (Progressed, StepTrained, MemoryEstimated)  # of thousands of cells these would fill a disk
@@ -52,11 +53,21 @@ def _carried_out(state: SweepState, memory: int, folder: Path | None) -> Iterato
     good, failure = before, ""
     yield SweepStarted(asked.plain(), len(asked.cells), before, memory, version())
     try:
-        for event in measured(waiting, memory, folder) if asked.mode == "measure" else recovered(waiting):
+        match asked.mode:
+            case "measure":
+                events = measured(waiting, memory, folder)
+            case "recover":
+                events = recovered(waiting)
+            case _:
+                events = searched(asked, state.done, memory, folder)
+        for event in events:
             yield event
             if isinstance(event, SweepCellDone):
                 good += event.status == "done"
                 failure = failure or event.error or ""
+    except BadInput as error:
+        yield RunFailed(str(error), error.field)
+        return
     except Exception as error:
         # Whatever it was, the record of the sweep ends with it; the error itself goes on to whoever called.
         yield RunFailed(f"{type(error).__name__}: {error}")

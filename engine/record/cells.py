@@ -37,3 +37,16 @@ class SweepCellDone:
     tokens: int | None = None
     shared: int = 0
     kept: int = 0
+
+
+@dataclass(frozen=True)
+class SweepBestFound:
+    """A search is over: the best cell that was found, by its number and what it sets. Of the cells so many were `measured`, and
+    so many `fit` the budget."""
+
+    number: int
+    set: dict[str, Any]
+    perplexity: float
+    parameters: int
+    measured: int
+    fit: int

@@ -7,7 +7,7 @@ nothing but what it was asked.
 from dataclasses import dataclass
 
 from engine.record.agreement import CriteriaCompared
-from engine.record.cells import SweepCellDone, SweepStarted
+from engine.record.cells import SweepBestFound, SweepCellDone, SweepStarted
 from engine.record.costs import Latency, Memory
 from engine.record.lifecycle import (
     CommandFinished,
@@ -253,8 +253,8 @@ Event = (
     RunStarted | WorkerStarted | CommandStarted | CommandFinished | CommandRefused | CommandStopped | ModelLoaded | CorpusLoaded
     | UnitsScored | CriteriaCompared | Suggested | PlanMade | Previewed | GatesChanged | Compensated | Evaluated | TuningStarted
     | SuggestionMeasured | RoundBegan | StepTrained | Validated | WentBack | CheckpointSaved | Undone | TextSampled | ModelCut
-    | ModelSaved | SweepStarted | SweepCellDone | Progressed | MemorySampled | MemoryEstimated | Degraded | WorkerRestarted
-    | RunPaused | RunResumed | RunFinished | RunStopped | RunFailed
+    | ModelSaved | SweepStarted | SweepCellDone | SweepBestFound | Progressed | MemorySampled | MemoryEstimated | Degraded
+    | WorkerRestarted | RunPaused | RunResumed | RunFinished | RunStopped | RunFailed
 )  # fmt: skip
 EVENTS: dict[str, type] = {each.__name__: each for each in Event.__args__}
 ENDS = (RunFinished, RunStopped, RunFailed)  # exactly one of these is the last event of a run

@@ -23,9 +23,10 @@ from engine.record.errors import BadInput, UnknownName, shorten
 from engine.record.fields import explain, model_field, put
 from engine.record.recipe import Recipe
 
-Mode = Literal["measure", "recover"]
+Mode = Literal["measure", "recover", "search"]
 # Fields that change nothing of what a mode measures.
 IDLE = {"measure": ("tuning", "recover", "revive", "precision", "prompt", "cut"), "recover": ("prompt", "cut")}
+IDLE |= {"search": IDLE["measure"]}
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,19 @@ class Cell:
 class Sweep:
     """A recipe, as `Recipe` or as plain JSON, with axes of fields that change, a mode and seeds (None: the recipe's own).
 
-    "measure" prunes and measures, without training; "recover" trains as well. A sweep leaves no smaller models. Raises
-    `BadInput`, in one sentence, for what can be no sweep: an axis that is empty or that no recipe has, a value that fits into
-    none of its recipes, too many cells. What does not fit in some combinations only is an error of those cells.
+    "measure" prunes and measures, without training; "recover" trains as well. "search" measures a tenth of the cells to find the
+    best of those that leave at most the share `budget` of the model's parameters; its axes are fields of the heads' and neurons'
+    schedules, and it has one seed. A sweep leaves no smaller models.
+
+    Raises `BadInput`, in one sentence, for what can be no sweep: an axis that is empty or that no recipe has, a value that fits
+    into none of its recipes, too many cells. What does not fit in some combinations only is an error of those cells.
     """
 
     recipe: Mapping[str, Any] | Recipe = field(default_factory=dict)
     axes: Mapping[str, Any] = field(default_factory=dict)
     mode: Mode = "measure"
     seeds: Sequence[int] | None = None
+    budget: float | None = None
 
     def __post_init__(self):
         plain = self.recipe.model_dump(mode="json") if isinstance(self.recipe, Recipe) else self.recipe
@@ -66,6 +71,7 @@ class Sweep:
         object.__setattr__(self, "recipe", copy.deepcopy(dict(plain)))
         object.__setattr__(self, "axes", dict(self.axes))
         object.__setattr__(self, "seeds", _seeds(self.seeds, self.recipe))
+        _check_budget(self)
         _refuse(self, self.cells)
 
     @cached_property
@@ -101,7 +107,8 @@ class Sweep:
 
     def plain(self) -> dict[str, Any]:
         """The sweep as plain JSON, from which `sweep_of` makes the same one."""
-        return {"recipe": self.recipe, "axes": self.axes, "mode": self.mode, "seeds": list(self.seeds)}
+        plain = {"recipe": self.recipe, "axes": self.axes, "mode": self.mode, "seeds": list(self.seeds)}
+        return plain if self.budget is None else plain | {"budget": self.budget}
 
 
 def sweep_of(plain: Any) -> Sweep:
@@ -137,6 +144,19 @@ def _seeds(given: Any, recipe: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(given)
 
 
+def _check_budget(sweep: Sweep) -> None:
+    budget, is_search = sweep.budget, sweep.mode == "search"
+    if not is_search and budget is not None:
+        raise BadInput(f"budget {shorten(budget)} goes with the mode 'search' only, not with {sweep.mode!r}; leave it out.")
+    number = isinstance(budget, int | float) and not isinstance(budget, bool)
+    if is_search and not (number and 0 < budget < 1):
+        raise BadInput(
+            f"budget {shorten(budget)} is not allowed; a search takes the share of the parameters to leave, from 0 to 1."
+        )
+    if is_search and len(sweep.seeds) > 1:
+        raise BadInput(f"seeds {shorten(list(sweep.seeds))} are too many; a search has one seed.")
+
+
 def _axis(sweep: Sweep, name: str) -> Axis:
     if name == "seed":
         raise BadInput("axis 'seed' is named by the sweep's own field seeds; give the list there.")
@@ -145,6 +165,8 @@ def _axis(sweep: Sweep, name: str) -> Axis:
         raise BadInput(f"axes {name} and {inside[0]} set the same place; leave one of them out.")
     if name.partition(".")[0] in IDLE[sweep.mode]:
         raise BadInput(f"axis {name} changes nothing in the mode {sweep.mode!r}; leave it out or choose another mode.")
+    if sweep.mode == "search" and name.partition(".")[0] not in ("heads", "neurons"):
+        raise BadInput(f"axis {name} is no share of units; a search goes over fields of heads and neurons.")
     knob = model_field(name)
     whole = knob is not None and isinstance(knob.default, int) and not isinstance(knob.default, bool)
     return axis_of(name, sweep.axes[name], whole)

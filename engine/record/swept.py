@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from engine.record.cells import SweepCellDone, SweepStarted
+from engine.record.cells import SweepBestFound, SweepCellDone, SweepStarted
 from engine.record.client import is_held
 from engine.record.errors import BadInput, shorten
 from engine.record.folder import home, name_for, read_events, write_atomic
@@ -24,13 +24,15 @@ FILE = "sweep.json"
 @dataclass(frozen=True)
 class SweepState:
     """A sweep as it stands. `status`: new, busy, interrupted (nobody goes on with it), finished, stopped or failed. `done` has
-    the cells that were measured or have failed, by their number; `failure` says why the whole came to nothing."""
+    the cells that were measured or have failed, by their number; `failure` says why the whole came to nothing, `best` is the
+    cell that a search has found."""
 
     sweep: Sweep
     status: str = "new"
     done: Mapping[int, SweepCellDone] = field(default_factory=dict)
     memory: int | None = None
     failure: str | None = None
+    best: SweepBestFound | None = None
 
     @property
     def waiting(self) -> tuple[Cell, ...]:
@@ -48,6 +50,8 @@ def fold(state: SweepState, events: Iterable[Stamped]) -> SweepState:
                 state = replace(state, status="busy", memory=memory, failure=None)
             case SweepCellDone() as cell:
                 done[cell.number] = cell
+            case SweepBestFound() as best:
+                state = replace(state, best=best)
             case RunFinished():
                 state = replace(state, status="finished")
             case RunStopped():
@@ -103,15 +107,16 @@ def _text(sweep: Sweep) -> str:
 
 
 def cells_told(state: SweepState) -> list[dict[str, Any]]:
-    """Every cell as plain JSON, in the order in which they are done; null is what was not measured."""
-    told = []
+    """Every cell as plain JSON, in the order in which they are done; null is what was not measured. Cells that a search did not
+    need are "skipped"."""
+    told, left = [], "waiting" if state.best is None else "skipped"
     for cell in state.sweep.cells:
         found = state.done.get(cell.number)
         told.append(
             {
                 "set": dict(cell.set),
                 "seed": cell.seed,
-                "status": found.status if found else "waiting",
+                "status": found.status if found else left,
                 "perplexity": found.perplexity if found else None,
                 "parameters": found.parameters if found else None,
                 "seconds": round(found.seconds, 3) if found else None,
