@@ -35,6 +35,7 @@ INTERVAL = 0.12  # seconds between two ticks
 SHORTEST = 0.05  # and between two that were nudged: a dragged slider sends sixty values a second
 REST, LONGEST = 0.4, 2.0  # seconds without a movement after which sliders follow while a command runs, and the longest wait
 WATCH = 5.0
+SETTLING = 120.0  # seconds in which a browser is sure to have taken a new page in; what is sent to it before that may be lost
 NEW_RUN = ("model", "model_name", "corpus", "corpus_path", "device", "precision")
 SHORT = ("Evaluate", "Sample", "SetGate")  # what a gate waits for: another click on the map is answered after it
 NO_LAYERS = 3  # before a model is loaded its blocks have one layer each
@@ -66,6 +67,7 @@ class Pump:
         self._sound: Recipe = session.recipe  # the last that nothing was wrong with
         self._moved = self._watched = self._caught_up = -1e9  # on the clock: a control was moved, word was left, sliders followed
         self._arrived = -1e9  # and this run came onto the page
+        self._settled = clock() + SETTLING
         self._following: list[str] = []  # sliders that are still to follow
         self._unloadable: Refusal | None = None  # why the model or the text that the controls name is not there
         self._waiting = False  # something was asked that no worker has begun
@@ -257,9 +259,13 @@ class Pump:
 
     def _watch(self, view: View) -> None:
         """Leave word every few seconds that somebody looks, and wake a worker where one should be at work and none is."""
-        if self._clock() - self._watched < WATCH or view.state.is_over:
+        if self._clock() - self._watched < WATCH:
             return
         self._watched = self._clock()
+        if self._watched < self._settled:
+            self.transport.send_again()
+        if view.state.is_over:
+            return
         self.session.watch()
         if (self._waiting or view.state.status in ("busy", "paused", "new")) and not self.session.client.is_awake():
             self.session.client.wake()

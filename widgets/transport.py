@@ -149,6 +149,12 @@ class Transport:
         self._set(self._badges, badges_html(state.degraded))
         self._set(self._draft, f'<div class="esp-draft" aria-live="polite">{html.escape(words.draft_words(view))}</div>')
 
+    def send_again(self) -> None:
+        """Send the browser all that stands here once more. While it makes the widgets of a new page, one after another, an update
+        of one that it has not made yet is lost: a button then stayed grey for ever whose tooltip said that it can be pressed."""
+        for widget in (*self._buttons.values(), self._badges, self._status, self._draft):
+            widget.send_state()
+
     def fail(self, trace: str) -> None:
         """Show that a tick failed, which is a fault of the page: its last line as a sentence, the whole of it in a fold."""
         last, self._told = trace.strip().splitlines()[-1], None

@@ -85,7 +85,8 @@ def serve(
         assert process.poll() is None, log.read_text(errors="replace")
         yield Server(f"http://127.0.0.1:{port}/", process, log, Path(own["ESPALIER_HOME"]))
     finally:
-        process.terminate()
+        if process.poll() is None:  # a test may have killed it
+            process.terminate()
         try:
             process.wait(20)
         except psutil.TimeoutExpired:

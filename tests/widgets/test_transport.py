@@ -9,7 +9,8 @@ from engine.record.line import Stamped
 from engine.record.recipe import Recipe, Tuning
 from engine.record.state import RunState
 from tests.widgets.charts.states import folded
-from tests.widgets.page import LOADED, TEXT, gates
+from tests.widgets.page import LOADED, TEXT, Page, gates
+from widgets.pump import SETTLING
 from widgets.theme import LIGHT
 from widgets.transport import BUTTONS, SMALLER, Pace, Transport, refusals
 from widgets.view import View, draft_of
@@ -150,3 +151,16 @@ def test_what_was_done_otherwise_has_a_badge_that_stays_as_it_is_while_steps_are
         stepped = replace(state, step=tell.StepTrained("tuned", step, 9, 1.0, 0.1))
         transport.draw(view(stepped), now=0.0, waiting=False, refusal="")
     assert len(drawn) == 1 and "there is no GPU" in drawn[0] and "step 3 of 9" in transport._status.value
+
+
+def test_what_a_browser_has_lost_of_a_new_page_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Buttons, status, draft and badges, every few seconds while the page is young, and no more then."""
+    page, sent = Page(), []
+    for widget in (*page.transport._buttons.values(), page.transport._status, page.transport._draft, page.transport._badges):
+        monkeypatch.setattr(widget, "send_state", lambda key=None, widget=widget: sent.append(widget) if key is None else None)
+    page.tick(6)
+    assert len(sent) == len(BUTTONS) + 3
+    page.tick(1)
+    assert len(sent) == len(BUTTONS) + 3
+    page.tick(SETTLING)
+    assert len(sent) == len(BUTTONS) + 3
