@@ -82,7 +82,7 @@ def recipe_of(choices: Choices, base: Recipe) -> Recipe:
     for name, value in choices.more.items():
         *inside, last = name.split(".")
         (plain[inside[0]] if inside else plain)[last] = value
-    schedules = {kind: _schedule(choices, kind) for kind in KINDS}
+    schedules = {kind: Schedule().model_dump() | _schedule(choices, kind) for kind in KINDS}  # nothing left to a kind's default
     if choices.given is not None:
         given = zip(KINDS, choices.given, strict=True)
         schedules = {kind: schedule.model_dump() | _limits(choices, kind) for kind, schedule in given}

@@ -39,7 +39,8 @@ def explain(error: ValidationError) -> tuple[str, str]:
             return field, str(UnknownName("field", field, known, besides=_all_fields()))
     if field and model_field(field) is None:  # of a command or an event, which bring fields of their own
         return field, f"{field} {shorten(value)} does not fit: {first['msg'].lower()}."
-    return field, f"{field or 'The recipe'} {shorten(value)} is not allowed; it takes {_takes(path)}."
+    given = json.dumps(value) if value is None or isinstance(value, bool) else shorten(value)  # as whoever wrote it wrote it
+    return field, f"{field or 'The recipe'} {given} is not allowed; it takes {_takes(path)}."
 
 
 def _takes(path: list[str]) -> str:

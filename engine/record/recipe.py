@@ -123,6 +123,9 @@ class Schedule(_Frozen):
         return shares(layers, self.level, self.shape, self.steepness, self.blocks, self.layers, self.cap, protected)
 
 
+NEURONS = Schedule(shape="linear")  # what a recipe that says nothing takes of the neurons
+
+
 def shares_of_kind(kind: str, schedule: Schedule, layers: int, protect: Protection) -> tuple[float, ...]:
     """The shares that the schedule of the "heads" or the "neurons" asks for; raises `BadInput`, naming its field, as it does."""
     with naming(f"{kind}.{'level' if schedule.layers is None else 'layers'}"):
@@ -206,7 +209,7 @@ class Recipe(_Frozen):
     corpus: str | dict[str, str] = knob("wikipedia-sample", reason="A catalogue name, file:PATH, or paths for the three splits.")
     criterion: str = knob("activation", reason="What tells an important unit; the lowest scores go.")
     heads: Schedule = knob(make=Schedule, reason="Which share of the attention heads goes.")
-    neurons: Schedule = knob(make=lambda: Schedule(shape="linear"), reason="Which share of the MLP neurons goes.")
+    neurons: Schedule = knob(make=lambda: NEURONS, reason="Which share of the MLP neurons goes.")
     allocation: Allocation = knob(
         "schedule",
         reason="schedule: the shares above, layer by layer. global: all units compete for the parameters that the levels would "
@@ -241,6 +244,12 @@ class Recipe(_Frozen):
         if self.recover == "rounds" and 0 < self.tuning.steps < self.rounds:
             raise _impossible("rounds", self.rounds, f"is more rounds of recovery than there are steps, {self.tuning.steps}")
         return self
+
+    @field_validator("neurons", mode="before")
+    @classmethod
+    def _the_rest_as_by_default(cls, value: Any) -> Any:
+        # A part of the default schedule changed leaves the rest of it: it is not the heads' one, which is uniform.
+        return {"shape": NEURONS.shape} | value if isinstance(value, dict) else value
 
     @field_validator("model")
     @classmethod

@@ -50,8 +50,8 @@ REFUSED = {
     '{"neurons": {"level": NaN}}': ("neurons.level", f"neurons.level nan {RANGE}"),
     '{"neurons": {"level": Infinity}}': ("neurons.level", f"neurons.level inf {RANGE}"),
     '{"neurons": {"level": "0.5"}}': ("neurons.level", f"neurons.level '0.5' {RANGE}"),
-    '{"neurons": {"level": null}}': ("neurons.level", f"neurons.level None {RANGE}"),
-    '{"neurons": {"level": true}}': ("neurons.level", f"neurons.level True {RANGE}"),
+    '{"neurons": {"level": null}}': ("neurons.level", f"neurons.level null {RANGE}"),
+    '{"neurons": {"level": true}}': ("neurons.level", f"neurons.level true {RANGE}"),
     '{"heads": {"level": 0.5, "cap": 0.2}}': ("heads.level", "heads.level 0.5 cannot be reached under a cap of 0.2."),
     '{"heads": {"shape": "custom"}}': ("heads.shape", "takes either blocks (front, middle, back) or layers"),
     '{"heads": {"shape": "custom", "blocks": [0, 0, 0], "layers": [0]}}': ("heads.shape", "and both are given."),
@@ -92,7 +92,7 @@ REFUSED = {
     '{"prompt": "' + "x" * 100_000 + '"}': ("prompt", "has 100,000 characters; at most 2,000 are allowed."),
     '{"cut": 1}': ("cut", "cut 1 is not allowed; it takes true or false."),
     "[]": ("", "The recipe [] is not allowed; it takes an object with the fields model"),
-    "null": ("", "The recipe None is not allowed; it takes an object"),
+    "null": ("", "The recipe null is not allowed; it takes an object"),
     "{": ("", "The recipe is not JSON: EOF while parsing"),
     "": ("", "The recipe is not JSON: EOF while parsing"),
 }
@@ -118,6 +118,13 @@ def test_a_refusal_names_field_value_and_what_is_allowed(text):
     assert field == blamed
     assert words in said
     assert "\n" not in said and len(said) < 400
+
+
+def test_what_is_said_of_the_neurons_leaves_the_rest_as_it_is_by_default():
+    """Their shape is linear, whatever else is set; a schedule that is given whole is taken as it is."""
+    assert Recipe.model_validate_json('{"neurons": {"level": 0.5}}').neurons == Schedule(level=0.5, shape="linear")
+    assert Recipe.model_validate(assign({}, ["neurons.level=0.5"])).neurons.shape == Recipe().neurons.shape == "linear"
+    assert Recipe(neurons=Schedule(level=0.5)).neurons.shape == Recipe(heads={"level": 0.5}).heads.shape == "uniform"
 
 
 def test_a_whole_number_may_be_written_as_json_likes():
