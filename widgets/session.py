@@ -4,7 +4,9 @@ A change of model or text needs a run of its own. The old run stays on the page 
 cannot be had costs nothing but a sentence.
 """
 
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from engine.record import client as runs
@@ -15,6 +17,7 @@ from engine.record.errors import BadInput
 from engine.record.events import CommandFinished, CommandRefused, CommandStarted, PlanMade, RunFailed
 from engine.record.folder import Tail, post
 from engine.record.line import Stamped
+from engine.record.live import discard
 from engine.record.recipe import Recipe
 from engine.record.state import RunState, fold
 from widgets.address import Address
@@ -120,7 +123,7 @@ class Session:
         """Show another run, from its first event on; raises `BadInput` where there is none of that name."""
         client, recipe = _attached(name)
         self.drop_coming()
-        self.client.leave()
+        _leave(self.client)
         self._take(client, recipe, opened=True)
         self.watch()
 
@@ -140,7 +143,7 @@ class Session:
     def drop_coming(self) -> None:
         """Give up the run that was to come, where there is one."""
         if self._coming is not None:
-            _finish(self._coming.client)
+            _drop(self._coming.client)
             self._coming = None
 
     def watch(self) -> None:
@@ -178,7 +181,7 @@ class Session:
             old, self._coming = self.client, None
             self._take(coming.client, coming.recipe)
             self._unread = coming.seen
-            _finish(old)
+            _leave(old)
 
 
 @dataclass
@@ -196,9 +199,22 @@ def _attached(name: str) -> tuple[Client, Recipe]:
     return client, recipe_as_asked(client.recipe, asked)
 
 
-def _finish(client: Client) -> None:
-    """End a run that nobody will ask anything of again, and what it is doing: a download goes on for nobody."""
+def _leave(client: Client) -> None:
+    """Look at a run no more. It stays as it is, and whoever opens it again can undo, recover and take away; its worker ends."""
+    client.leave()
+    client.let_go()
+
+
+def _drop(client: Client) -> None:
+    """End a run that has never been on a page, and what it is doing, since a download goes on for nobody; then delete it."""
     if not client.is_over():
         client.post(Stop())
         client.post(Finish())
     client.leave()
+    threading.Thread(target=_delete, args=(client,), name="delete a run", daemon=True).start()
+
+
+def _delete(client: Client) -> None:
+    client.join()
+    with suppress(BadInput):  # another page looks at it by now: then it stays
+        discard(client.name)

@@ -100,6 +100,11 @@ class Client:
         if self._supervisor is not None:
             threading.Thread(target=self._supervisor.wait, name="supervisor", daemon=True).start()
 
+    def join(self) -> None:
+        """Wait for the end of the supervisor that this viewer started; nothing where it started none."""
+        if self._supervisor is not None:
+            self._supervisor.wait()
+
     def watch(self) -> None:
         """Leave word that somebody looks; call it every few seconds while a page shows the run.
 
