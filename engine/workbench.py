@@ -25,7 +25,7 @@ from engine.pruning.cut import cut
 from engine.pruning.plan import Plan, Scores
 from engine.record import commands as ask
 from engine.record import events as tell
-from engine.record.errors import BadInput, blaming
+from engine.record.errors import BadInput, blaming, naming
 from engine.record.recipe import Calibration, Recipe
 from engine.record.resident import resident
 from engine.record.schedules import reached
@@ -149,7 +149,7 @@ class Workbench:
         if self.sheltered and device != "cpu":
             yield tell.Degraded(device, "the CPU", "an accelerator failed in this run a short while ago")
             device = "cpu"
-        with blaming("model"):
+        with naming("model"):
             folder = yield from finding(command.model)
             yield estimate("Load", to_load(folder))
             loaded = read(command.model, folder, device=device)

@@ -14,28 +14,32 @@ from engine.record.catalogue import (
     check_model,
     context_of,
     file_of,
+    layers_of,
     model_names,
     packaged,
     to_install,
 )
-from engine.record.errors import BadInput, UnknownName, blaming, shorten
+from engine.record.errors import BadInput, UnknownName, blaming, naming, shorten
 from engine.record.paths import kind_of, typed
-from engine.record.recipe import Recipe
+from engine.record.recipe import Recipe, shares_of_kind
 
 
 def check_beforehand(recipe: Recipe) -> None:
-    """Raise `BadInput`, with its field, for a recipe that is bound to be refused: see `check_there` and `check_length`."""
+    """Raise `BadInput`, with its field, for a recipe that is bound to be refused: what it names is not there, the model cannot
+    read sequences as long, or shares are not for as many layers as it has."""
     check_there(recipe)
     folder = model_folder(recipe.model)
-    context = None if folder is None else _context(folder)
+    context, layers = (None, None) if folder is None else _sizes(folder)
     for field in ("calibration", "evaluation", "tuning") if context is not None else ():
         if field != "tuning" or recipe.tuning.steps:
             check_length(getattr(recipe, field).sequence_length, context, field)
+    for kind in ("heads", "neurons") if layers is not None else ():
+        shares_of_kind(kind, getattr(recipe, kind), layers, recipe.protect)
 
 
 def check_there(recipe: Recipe) -> None:
     """Raise `BadInput` where the model or the text is to be on this machine and is not; the hub's are taken on trust."""
-    with blaming("model"):
+    with naming("model"):
         folder, carried = model_folder(recipe.model), packaged(recipe.model)
         if folder is None and carried is not None:
             package_file(carried)
@@ -85,12 +89,14 @@ def package_file(model: Packaged) -> Path:
     return file
 
 
-def _context(folder: Path) -> int | None:
-    """The positions of the model in a folder; None where its config does not say, which is for whoever reads it to judge."""
+def _sizes(folder: Path) -> tuple[int | None, int | None]:
+    """The positions and the layers of the model in a folder; None for what its config does not say: that is for whoever reads it
+    to judge."""
     try:
-        return context_of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return None
+        return None, None
+    return context_of(config), layers_of(config)
 
 
 def _text_is_there(corpus: str | dict[str, str]) -> None:

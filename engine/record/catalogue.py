@@ -121,10 +121,14 @@ def heads_of(config: Mapping[str, Any]) -> tuple[int, int]:
     return heads, config.get("num_key_value_heads") or heads
 
 
-def context_of(config: Mapping[str, Any]) -> int | None:
+def context_of(config: Any) -> int | None:
     """The most positions of such a model; None where the object does not say."""
-    found = config.get("max_position_embeddings") or config.get("n_positions") if isinstance(config, dict) else None
-    return found if isinstance(found, int) else None
+    return _number(config, "max_position_embeddings", "n_positions")
+
+
+def layers_of(config: Any) -> int | None:
+    """How many layers such a model has; None where the object does not say."""
+    return _number(config, "num_hidden_layers", "n_layer")
 
 
 def model_names() -> tuple[str, ...]:
@@ -212,6 +216,11 @@ def hub_cache() -> Path:
     """Where `huggingface_hub` keeps what it fetched: the documented variables, in its order of precedence."""
     home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
     return Path(os.path.expanduser(os.environ.get("HF_HUB_CACHE") or home / "hub"))  # which leaves the ~ of nobody as it is
+
+
+def _number(config: Any, *names: str) -> int | None:
+    given = [config[name] for name in names if name in config] if isinstance(config, dict) else []
+    return given[0] if given and isinstance(given[0], int) and given[0] > 0 else None
 
 
 @cache

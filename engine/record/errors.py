@@ -41,11 +41,13 @@ def blaming(field: str) -> Iterator[None]:
 
 @contextmanager
 def naming(field: str) -> Iterator[None]:
-    """The same for errors of what does not know which field it works for: the sentence begins with its name as well."""
+    """The same for errors of what does not know which field it works for: the sentence begins with its name, unless it did."""
     with blaming(field):
         try:
             yield
         except BadInput as error:
+            if str(error).startswith(field):
+                raise
             raise BadInput(f"{field}: {error}") from error
 
 

@@ -124,7 +124,6 @@ def test_a_recipe_that_cannot_be_read_has_status_2(tmp_path, capsys):
 TURNS_OUT_BAD = {
     f"corpus=file:{ROOT / '.gitignore'}": "is too short",
     f"model={ROOT}": "config.json",
-    'heads={"shape": "custom", "layers": [0.1, 0.2]}': "3 layers",
 }
 
 

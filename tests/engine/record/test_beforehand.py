@@ -25,6 +25,7 @@ REFUSED = {
     ),
     "calibration.sequence_length": ({"calibration": {"sequence_length": 512}}, "is more than the 256 positions"),
     "evaluation.sequence_length": ({"evaluation": {"sequence_length": 512}}, "is more than the 256 positions"),
+    "heads.layers": ({"heads": {"shape": "custom", "layers": [0.1, 0.2]}}, "heads.layers: .* the model has 6 layers"),
     "tuning.sequence_length": ({"tuning": {"sequence_length": 512}}, "is more than the 256 positions"),
 }
 
