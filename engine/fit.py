@@ -1,6 +1,7 @@
 """Will it fit? How many bytes a command is expected to take, from the shapes of the model and the text; carries nothing out.
 
-An estimate is what the process holds before the command, and what it takes on top at its worst moment. Every part is counted from shapes; the constants at the top were measured, and say where.
+An estimate is what the process holds before the command, and what it takes on top at its worst moment. Every part is counted
+from shapes; the constants at the top were measured, and say where.
 """
 
 import json

@@ -68,13 +68,14 @@ class View:
 
 
 def draft_of(recipe: Recipe, state: RunState, pruned_by: Prune | None = None) -> Draft | None:
-    """What a recipe would do to the model of a run; None while no model is loaded, or where it would change nothing.
+    """What a recipe would do to the model of a run; None while no model is loaded, once the run is over, and
+    where it would change nothing.
 
     `pruned_by` is the command whose plan is in force, where that is known. Raises `BadInput`, blaming the field, for shares that
     do not fit the model.
     """
     model = state.model
-    if model is None:
+    if model is None or state.is_over:
         return None
     shares = [drafting.asked_shares(recipe, kind, len(model.heads)) for kind in ("heads", "neurons")]
     found = _previewed(recipe, state)

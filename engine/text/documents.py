@@ -35,7 +35,7 @@ def read_documents(where: str, at_least: int = 1) -> tuple[str, ...]:
     documents = tuple(dict.fromkeys(documents))
     if len(documents) < at_least:
         raise BadInput(
-            f"corpus {shorten(where)} is too short: {counted(len(documents), 'document')} or groups of paragraphs in it differ, "
+            f"corpus {shorten(where)} is too short: {counted(len(documents), 'document')} in it, or parts of one, that differ, "
             f"and {at_least} are needed to keep apart what is trained on and what is measured on; give a longer text, with an "
             "empty line between its paragraphs."
         )
