@@ -39,12 +39,25 @@ class Ground:
         self.desk = bench.desk
         self._sharing = Sharing(bench.desk, memory)
         self.wishes: dict[int, Wish] = {}  # by the number of a cell, from its planning on until it is measured
+        self._scored: set[tuple] = set()  # the ways in which units were scored
         self._planned: dict[int, float] = {}  # the seconds that its planning took
         self._dense: dict[Measuring, float] = {}  # perplexities before any pruning
         self._alone: dict[Wish, Found] = {}  # what shares nothing and may be asked for again, by another seed
 
     def measured(self, cells: Sequence[Cell], coming: Sequence[Cell]) -> Iterator[Event]:
-        """Measure the cells; what they share with those that are `coming` is kept for them."""
+        """Measure the cells; what they share with those that are `coming` is kept for them.
+
+        Units are scored for the cells in hand and not before: one criterion may take longer than all cells of another.
+        """
+        batches: dict[tuple, list[Cell]] = {}
+        for cell in cells:
+            key = _scored_by(cell.recipe)
+            batches.setdefault(() if key in self._scored else key, []).append(cell)
+        for batch in batches.values():
+            self._scored.update(_scored_by(cell.recipe) for cell in batch)
+            yield from self._together(batch, [cell for cell in coming if _scored_by(cell.recipe) in self._scored])
+
+    def _together(self, cells: Sequence[Cell], coming: Sequence[Cell]) -> Iterator[Event]:
         together = [cell for cell in cells if not _is_slow(cell.recipe)]
         ahead = [cell for cell in coming if not _is_slow(cell.recipe)][: max(0, AHEAD - len(together))]
         for cell in (*together, *ahead):
@@ -120,6 +133,10 @@ class Ground:
         """Those of the cells that are planned and share something, in the order in which they share most."""
         cells = [cell for cell in cells if cell.number in self.wishes and not _is_alone(self.wishes[cell.number])]
         return [cells[at] for at in self._sharing.ordered([self.wishes[cell.number] for cell in cells])]
+
+
+def _scored_by(recipe: Recipe) -> tuple:
+    return recipe.criterion, recipe.calibration, recipe.seed
 
 
 def _is_slow(recipe: Recipe) -> bool:

@@ -6,6 +6,7 @@ from engine import run
 from engine.cells import measured, recovered
 from engine.record.cells import SweepCellDone
 from engine.record.events import Evaluated, GatesChanged, ModelLoaded
+from engine.record.lifecycle import Progressed
 from engine.record.sweep import Sweep
 
 MEMORY = 10**8
@@ -86,3 +87,13 @@ def test_cells_of_two_models_are_measured_each_on_its_own(recipe):
     found = outcomes(events)
     dense = {cell.set["model"]: found[cell.number].perplexities["baseline"] for cell in sweep.cells}
     assert len(found) == 4 and len(set(dense.values())) == 2
+
+
+def test_a_criterion_is_scored_when_its_first_cell_comes(recipe):
+    """So that a slow one does not hold up what another has to show."""
+    axes = {"criterion": ["magnitude", "ablation"], "heads.level": [0.34, 1]}
+    plain = recipe.model_dump(mode="json", exclude_unset=True) | {"neurons": {"level": 0}, "compensation": "none"}
+    line = [event for event in measured(Sweep(plain, axes).cells, MEMORY) if isinstance(event, SweepCellDone | Progressed)]
+    ablating = next(at for at, event in enumerate(line) if isinstance(event, Progressed) and event.what == "leaving heads out")
+    before = [event.set["criterion"] for event in line[:ablating] if isinstance(event, SweepCellDone)]
+    assert before == ["magnitude", "magnitude"] and len(outcomes(line)) == 4
