@@ -130,6 +130,8 @@ def _serve(folder: Path, parent: int, sheltered: bool) -> int:
     log = _Log(writer)
     if not any(isinstance(stamped.fact, RunStarted) for stamped in events):
         log.append(RunStarted(recipe.model_dump(mode="json"), version()))
+    if state.status == "busy":  # nobody was there to tell: whoever watched over the last worker has died as well
+        log.append(WorkerRestarted(f"all that worked on the run ended while doing {state.doing}", state.checkpoint))
     with _Sampler(log, parent) as sampler:
         import torch  # after the first lines are written: the page shows them while this takes its seconds
 

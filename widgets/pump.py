@@ -34,7 +34,7 @@ from widgets.view import Draft, View, draft_of
 INTERVAL = 0.12  # seconds between two ticks
 SHORTEST = 0.05  # and between two that were nudged: a dragged slider sends sixty values a second
 REST, LONGEST = 0.4, 2.0  # seconds without a movement after which sliders follow while a command runs, and the longest wait
-WATCH = 5.0
+WATCH = 2.0  # seconds between two looks whether a worker that should be at work is
 SETTLING = 120.0  # seconds in which a browser is sure to have taken a new page in; what is sent to it before that may be lost
 NEW_RUN = ("model", "model_name", "corpus", "corpus_path", "device", "precision")
 SHORT = ("Evaluate", "Sample", "SetGate")  # what a gate waits for: another click on the map is answered after it

@@ -230,7 +230,12 @@ def _next(state: RunState) -> str:
         return "The smaller model is made: see below what it weighs, and take it away."
     if "tuned" in found and "pruned" in found:
         beside = f", the control {found['control'].perplexity:,.1f}" if "control" in found else ""
-        return f"Recovered: perplexity {found['pruned'].perplexity:,.1f} before, {found['tuned'].perplexity:,.1f} now{beside}."
+        last = state.step
+        early = last is not None and last.arm == "tuned" and last.step < last.steps
+        how = f" for {last.step:,} of {last.steps:,} steps" if early else ""
+        return (
+            f"Recovered{how}: perplexity {found['pruned'].perplexity:,.1f} before, {found['tuned'].perplexity:,.1f} now{beside}."
+        )
     if "pruned" in found:
         before = f" from {found['baseline'].perplexity:,.1f}" if "baseline" in found else ""
         return f"Pruned: perplexity went{before} to {found['pruned'].perplexity:,.1f}. Recover trains what is left."

@@ -284,6 +284,22 @@ def test_a_worker_whose_supervisor_was_killed_ends_and_resume_wakes_another(clie
     assert wait(client, lambda state: state.status == "idle").checkpoint is not None
 
 
+def test_what_died_with_its_supervisor_is_told_by_the_next_worker(client):
+    """Before it has read its libraries, so that a page need not go on with the pace of a run that has none."""
+    client.post(tune(client, 100_000))
+    wait(client, lambda state: state.step is not None)
+    holder = read_lock(client.folder)
+    os.kill(holder["pid"], signal.SIGKILL)
+    assert until(lambda: gone(holder["worker"]))
+    assert wait(client, lambda state: not state.restarts).status == "busy"
+    client.wake()
+    told = wait(client, lambda state: state.restarts)
+    assert told.interrupted == "Tune" and "ended while doing Tune" in told.restarts[0].why
+    wait(client, lambda state: state.status == "busy" and state.step is not None)
+    client.post(ask.Stop())
+    wait(client, lambda state: state.status == "idle")
+
+
 def test_a_worker_whose_page_was_killed_ends(client):
     """The page said no goodbye: its mark grows old, here by setting the mark's time back, and nobody is waited for any more."""
     code = "import sys, time; from engine.record.client import Client; client = Client(sys.argv[1])\n"

@@ -99,6 +99,10 @@ def test_a_rate_that_is_not_known_is_not_said() -> None:
         (folded(LOADED), "press Prune"),
         (folded(LOADED, gates(), measured("baseline", 40.0), measured("pruned", 60.0)), "from 40.0 to 60.0. Recover"),
         (folded(LOADED, gates(), measured("pruned", 60.0), measured("tuned", 45.0), measured("control", 39.0)), "control 39.0"),
+        (
+            folded(LOADED, gates(), measured("pruned", 60.0), tell.StepTrained("tuned", 22, 400, 3, 1), measured("tuned", 45.0)),
+            "Recovered for 22 of 400 steps: perplexity 60.0 before",
+        ),
     ],
 )
 def test_each_state_says_what_is_and_what_to_do(state: RunState, said: str) -> None:
