@@ -18,6 +18,7 @@ from engine.progress import Progress
 from engine.record.beforehand import check_beforehand
 from engine.record.catalogue import models
 from engine.record.client import open_run
+from engine.record.disk import Unwritten, telling_full
 from engine.record.errors import BadInput, shorten
 from engine.record.events import Event
 from engine.record.fields import assign, explain
@@ -120,6 +121,8 @@ def follow(events: Iterator[Event], folder: Path, says: bool = True) -> int:
                 progress.show(last)
     except KeyboardInterrupt:
         last = None
+    except Unwritten as error:
+        return fail(f"{error} The run goes on from its last checkpoint with runs --resume {folder}.", 1)
     except Exception:
         if not isinstance(last, RunFailed):  # else the run has said what it was, and that is said below
             raise
@@ -185,7 +188,8 @@ def export_run(given: argparse.Namespace) -> int:
 
     check_new(given.folder)
     try:
-        handed = export(given.run, given.folder, dense=given.dense)
+        with telling_full(shorten(str(given.folder))):
+            handed = export(given.run, given.folder, dense=given.dense)
     except BadInput as error:
         return fail(str(error), 1)
     except OSError as error:

@@ -26,8 +26,10 @@ from engine.pruning.silence import silence
 from engine.pruning.statistics import Statistics
 from engine.pruning.suggest import Proposal, suggesting_share
 from engine.record.commands import Preview, Prune, Suggest
+from engine.record.disk import Unwritten
 from engine.record.errors import BadInput, blaming, shorten
 from engine.record.events import CheckpointSaved, Event, GatesChanged, PlanMade, Undone
+from engine.record.faults import only
 from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Calibration, Measuring
 from engine.recovery import checkpoints, retention
@@ -52,6 +54,7 @@ class Desk:
         self.evidence = Evidence(loaded.model, loaded.anatomy, self._kept)
         self.stand = LOADED
         self.parents: dict[str, str | None] = {}  # checkpoint → the one before it, also where that cannot be read any more
+        self._faults = only("checkpoint")
         self._fell: list[Degraded] = []  # what `restore` could not bring back, until somebody tells it
 
     def close(self) -> None:
@@ -260,7 +263,12 @@ class Desk:
         yield GatesChanged(**self.counts(self.stand.plan), reason=reason)
 
     def _keep(self, stand: Checkpoint, fitted: dict[str, torch.Tensor], weights: dict[str, torch.Tensor] | None) -> None:
-        self.stand = checkpoints.write(self.checkpoints, stand, fitted, weights)
+        """Checkpoint the model, whose `weights` may be others by now. Where that cannot be written it is as it was before."""
+        try:
+            self.stand = checkpoints.write(self.checkpoints, stand, fitted, weights, self._faults)
+        except Unwritten:
+            self.restore(self.stand.name or None, anew=weights is not None)
+            raise
         self.parents[self.stand.name] = self.stand.parent
         retention.tidy(self.checkpoints, self.stand, self.parents)
 

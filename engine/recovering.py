@@ -22,6 +22,8 @@ from engine.record.events import Event, StepTrained, TuningStarted, Validated, W
 from engine.recovery.loop import train
 from engine.recovery.loss import Teacher
 from engine.recovery.methods import Course, Pupil
+from engine.recovery.retention import check_room
+from engine.report import size_of
 
 VALIDATION_TOKENS = 4096  # of the calibration split, which training does not read
 Events = Generator[Event, None, None]
@@ -40,6 +42,8 @@ class Recovery:
         """Train the model as it stands, gates closed. Whoever closes this keeps the steps so far, and so does a `Shortage`; a
         training that diverged keeps those to which it went back; after any other error the model is as it was."""
         desk, tuning = self.desk, self.command.tuning
+        copies = 2 if tuning.control and self.command.part[0] == self.command.part[1] else 1
+        check_room(desk.checkpoints.parent, copies * size_of(desk.model)[1])
         plan = desk.overlay.plan
         model = cut(desk.model, plan) if tuning.cut_first else desk.model
         pupil = Pupil(model, desk.loaded.anatomy, self._taught, desk.overlay.rehang)

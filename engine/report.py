@@ -199,6 +199,9 @@ def write_scores(folder: Path | None, criterion: str, scores: Scores, number: in
         for kind in ("heads", "neurons")
         for layer, of_layer in enumerate(getattr(scores, kind))
     }
-    save_file(tensors, folder / f"{name}.writing")
-    os.replace(folder / f"{name}.writing", folder / name)
+    try:
+        save_file(tensors, folder / f"{name}.writing")
+        os.replace(folder / f"{name}.writing", folder / name)
+    finally:
+        (folder / f"{name}.writing").unlink(missing_ok=True)
     return name

@@ -13,6 +13,7 @@ from pathlib import Path
 from engine.failures import Shortage, first_fatal, is_fatal, telling_shortage
 from engine.record import commands as ask
 from engine.record.catalogue import version
+from engine.record.disk import Unwritten, telling_full
 from engine.record.errors import BadInput
 from engine.record.events import ENDS, Event
 from engine.record.folder import Tail, Writer, create, post
@@ -106,7 +107,7 @@ def carry_out(bench: Workbench, line: int, command: ask.Command, inbox: Inbox, n
             if held and not steps:
                 nap(NAP)
                 continue
-            with telling_shortage(name):
+            with telling_shortage(name), telling_full(f"What {name} makes"):
                 event = next(events)
             yield event
             if held and type(event).__name__ not in PASSING:
@@ -167,7 +168,8 @@ def run(recipe: Recipe, folder: Path | str | None = None) -> Iterator[Event]:
     In a folder, when one is given, everything is written down as well, the smaller model too, and any page can follow, pause,
     step and stop the run.
     The last event is `RunFinished`, `RunStopped` or `RunFailed`; a recipe that turns out impossible (no such file, no causal
-    language model) ends with the latter. Raises `BadInput` at once for a folder that holds a run already.
+    language model) ends with the latter. Raises `BadInput` at once for a folder that holds a run already, and `Unwritten` where
+    the disk takes no more of what happens: the run can be resumed then from its last checkpoint.
     """
     if ranks().number:  # of several processes the first writes everything down; the others are needed for training alone
         recipe, folder = recipe.model_copy(update={"cut": False}), None
@@ -198,16 +200,21 @@ def _run(recipe: Recipe, bench: Workbench, inbox: Inbox) -> Iterator[Event]:
 
 def written(folder: Path, events: Iterator[Event], passing: tuple[type, ...] = ()) -> Iterator[Event]:
     """The same events, each written into the folder as it comes, but for the classes in `passing`; at the end the folder's lock,
-    which the caller holds, is given back."""
-    writer, last = Writer(folder / "events.jsonl"), None
+    which the caller holds, is given back. Raises `Unwritten` where the disk takes no more."""
+    writer, last, full = Writer(folder / "events.jsonl"), None, False
     try:
         for last in events:
-            if not isinstance(last, passing):
-                writer.append(last)
+            try:
+                with telling_full("What happens in the run"):
+                    if not isinstance(last, passing):
+                        writer.append(last)
+            except Unwritten:
+                full = True
+                raise
             yield last
     finally:
         events.close()
-        if not isinstance(last, ENDS):  # whoever asked for the events asks no more, by Ctrl-C or by leaving the loop
+        if not isinstance(last, ENDS) and not full:  # whoever asked for the events asks no more, by Ctrl-C or by leaving the loop
             writer.append(RunStopped())
         writer.close()
         release_lock(folder)

@@ -25,6 +25,7 @@ from engine.pruning.cut import cut
 from engine.pruning.plan import Plan, Scores
 from engine.record import commands as ask
 from engine.record import events as tell
+from engine.record.disk import Unwritten
 from engine.record.errors import BadInput, blaming, naming
 from engine.record.recipe import Calibration, Recipe
 from engine.record.resident import resident
@@ -214,10 +215,8 @@ class Workbench:
         self.measured.promised = None if only > 1 else last.promised
 
     def _set_gate(self, command: ask.SetGate) -> Events:
-        overlay, unit = self.desk.overlay, (command.layer, command.head)
-        # Heads that share a key go together: whoever asks for one asks for its group.
-        groups = (group for layer in self.desk.loaded.anatomy.layers if layer.index == unit[0] for group in layer.head_groups)
-        units = {(unit[0], head) for group in groups if unit[1] in group for head in group} or {unit}
+        overlay = self.desk.overlay
+        units = self.desk.loaded.anatomy.with_key_of(command.layer, command.head)
         plan = Plan(overlay.plan.heads - units if command.open else overlay.plan.heads | units, overlay.plan.neurons)
         stand = self.desk.stand
         known = yield from self.desk.known(overlay.method, stand.calibration)
@@ -250,19 +249,20 @@ class Workbench:
             if before.trained == before.control:
                 with telling_shortage("the control"):
                     control = yield from self._recovery.control()
-        except (Diverged, checkpoints.Damaged, Shortage) as error:
-            why = str(error)
+                self.desk.keep_control(control)
+        except (Diverged, checkpoints.Damaged, Shortage, Unwritten) as error:
+            why, control = str(error), None
         if control is None:
             yield tell.Degraded("a control", "none", why)
             return
-        self.desk.keep_control(control)
         yield from self.measured.evaluate(control, "control", command.evaluation)
         yield self.measured.sample(control, "control", command.prompt, command.seed)
 
     def _trained(self, reason: str) -> Events:
         steps, self._recovery.steps = self._recovery.steps, 0
-        self._measure_anew("baseline", "pruned")
-        yield from self.desk.keep_trained(steps, reason)
+        for event in self.desk.keep_trained(steps, reason):
+            self._measure_anew("baseline", "pruned")
+            yield event
 
     def _cut(self, command: ask.Cut) -> Events:
         model, dense, measuring = self.desk.model, self.desk.dense(), command.evaluation

@@ -24,12 +24,13 @@ from types import ModuleType
 
 import psutil
 
+from engine.journal import Journal
 from engine.record.alone import alone
 from engine.record.catalogue import CORPORA, version
+from engine.record.disk import Unwritten, telling_full
 from engine.record.errors import BadInput
-from engine.record.events import ENDS
 from engine.record.faults import without
-from engine.record.folder import Writer, read_events, read_recipe
+from engine.record.folder import read_events, read_recipe
 from engine.record.lifecycle import (
     CommandStarted,
     Degraded,
@@ -126,8 +127,7 @@ def _serve(folder: Path, parent: int, sheltered: bool) -> int:
         return 0
     recipe = read_recipe(folder)
     read_ahead(recipe.corpus)
-    writer = Writer(folder / "events.jsonl")
-    log = _Log(writer)
+    log = Journal(folder, lambda: os.getppid() == parent)
     if not any(isinstance(stamped.fact, RunStarted) for stamped in events):
         log.append(RunStarted(recipe.model_dump(mode="json"), version()))
     if state.status == "busy":  # nobody was there to tell: whoever watched over the last worker has died as well
@@ -154,10 +154,12 @@ def _serve(folder: Path, parent: int, sheltered: bool) -> int:
             for event in serve(bench, inbox, lambda: is_watched(folder) and os.getppid() == parent):
                 if isinstance(event, CommandStarted):
                     forget_peak()
+                    sampler.busy = True
                 if isinstance(event, DONE):
-                    log.append(sampler.sample())  # a command may be over before its first beat
+                    log.offer(sampler.sample())  # a command may be over before its first beat
                 log.append(event)
                 if isinstance(event, DONE):
+                    sampler.busy = False
                     give_back()  # between two commands a worker holds what it needs: others may be on the same machine
                 if os.getppid() != parent:  # the supervisor is gone: whoever looks next starts both anew
                     return 1
@@ -166,11 +168,11 @@ def _serve(folder: Path, parent: int, sheltered: bool) -> int:
             raise
         finally:
             bench.close()
-    writer.close()
+    log.close()
     return 0
 
 
-def _leave_accelerator(error: Exception, log: "_Log", device: str) -> None:
+def _leave_accelerator(error: Exception, log: Journal, device: str) -> None:
     """Where that is what has failed, say so and end this process at once: nothing in it may touch the accelerator any more, and
     whatever was put back on the way out would."""
     from engine.failures import first_fatal, is_fatal
@@ -197,33 +199,16 @@ def read_ahead(corpus: str | dict[str, str]) -> threading.Thread | None:
     return waiting
 
 
-class _Log:
-    """The events file, for two threads of one process. Nothing is written after the event that ends the run."""
-
-    def __init__(self, writer: Writer):
-        self._writer = writer
-        self._lock = threading.Lock()
-        self._over = False
-        self.busy = False  # whether a command is being carried out
-
-    def append(self, fact: object) -> None:
-        with self._lock:
-            if not self._over:
-                self._writer.append(fact)
-            self._over = self._over or isinstance(fact, ENDS)
-        if isinstance(fact, (CommandStarted, *DONE)):
-            self.busy = isinstance(fact, CommandStarted)
-
-
 class _Sampler:
     """Writes how much memory is in use, from a thread of its own: every second while something is done, seldom while not.
 
     It ends the process as well, once its supervisor is gone: between two events, or paused, nobody else would see that.
     """
 
-    def __init__(self, log: _Log, parent: int):
+    def __init__(self, log: Journal, parent: int):
         self._log = log
         self._parent = parent
+        self.busy = False  # whether a command is being carried out
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="memory", daemon=True)
         # Set once torch is there. The thread runs while torch is imported, and a module that is half imported must be left alone.
@@ -249,8 +234,8 @@ class _Sampler:
             if os.getppid() != self._parent:
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
-            if self._log.busy or beats % SELDOM == 0:
-                self._log.append(self.sample())
+            if self.busy or beats % SELDOM == 0:
+                self._log.offer(self.sample())
 
 
 def _accelerator(torch: ModuleType) -> tuple[int | None, int | None]:
@@ -274,16 +259,23 @@ def _how_far(folder: Path) -> tuple[int, int]:
 
 
 def _tell(folder: Path, fact: object) -> None:
-    writer = Writer(folder / "events.jsonl")
-    writer.append(fact)
-    writer.close()
+    log = Journal(folder)
+    log.append(fact)
+    log.close()
 
 
 def main(arguments: list[str]) -> int:
     """`RUN` supervises, `RUN --serve PID` works."""
     folder = Path(arguments[0])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by itself it would skip every `finally` and leave the lock
-    return work(folder, int(arguments[2]), "--cpu" in arguments[3:]) if "--serve" in arguments[1:] else supervise(folder)
+    try:
+        with telling_full("The run"):
+            if "--serve" in arguments[1:]:
+                return work(folder, int(arguments[2]), "--cpu" in arguments[3:])
+            return supervise(folder)
+    except Unwritten as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

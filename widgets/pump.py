@@ -266,6 +266,9 @@ class Pump:
             self.transport.send_again()
         if view.state.is_over:
             return
-        self.session.watch()
-        if (self._waiting or view.state.status in ("busy", "paused", "new")) and not self.session.client.is_awake():
-            self.session.client.wake()
+        try:
+            self.session.watch()
+            if (self._waiting or view.state.status in ("busy", "paused", "new")) and not self.session.client.is_awake():
+                self.session.client.wake()
+        except BadInput as error:  # a run on a disk that takes no more can be looked at all the same
+            self.session.refusal = error.field, str(error)

@@ -79,6 +79,11 @@ class Anatomy:
     context: int
     vocabulary: int
 
+    def with_key_of(self, layer: int, head: int) -> set[tuple[int, int]]:
+        """A head and those that share its key: they go together, and whoever asks for one asks for its group."""
+        groups = (group for one in self.layers if one.index == layer for group in one.head_groups)
+        return {(layer, each) for group in groups if head in group for each in group} or {(layer, head)}
+
 
 def dissect(model: nn.Module) -> Anatomy:
     """Describe a supported causal language model of transformers: dense, gated or cut, in any dtype, on any device.

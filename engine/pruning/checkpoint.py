@@ -24,6 +24,7 @@ from engine.models.stored import FORMAT, GENERATION, SIDECAR, WEIGHTS, Stored, d
 from engine.pruning.card import card
 from engine.pruning.gates import has_closed
 from engine.record.errors import BadInput, shorten
+from engine.record.faults import full, only
 
 __all__ = ["load_pruned", "save"]
 
@@ -64,6 +65,8 @@ def put_whole(folder: Path, write: Callable[[Path], None]) -> None:
     try:
         (beside / "new").mkdir()
         write(beside / "new")
+        if only("export").strikes("export", 0):
+            raise full()
         _swap(beside, folder)
     finally:
         shutil.rmtree(beside)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.record import folder as files
 from engine.record.commands import HOLDS, Command
+from engine.record.disk import telling_full
 from engine.record.errors import BadInput
 from engine.record.folder import Tail
 from engine.record.lifecycle import CommandFinished, CommandRefused, CommandStopped
@@ -79,13 +80,16 @@ class Client:
         return is_held(self.folder)
 
     def wake(self) -> None:
-        """Start a supervisor for this run, as a process of its own that outlives the page, unless one holds it."""
+        """Start a supervisor for this run, as a process of its own that outlives the page, unless one holds it.
+
+        Raises `Unwritten` for a run on a disk that takes no more.
+        """
         watch(self.folder, self.viewer)
         if self.is_awake():
             return
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-        with open(self.folder / "worker.log", "ab") as log:
+        with telling_full("The worker's log"), open(self.folder / "worker.log", "ab") as log:
             self._supervisor = subprocess.Popen(
                 [sys.executable, "-m", "engine.worker", str(self.folder)],
                 stdin=subprocess.DEVNULL,

@@ -5,13 +5,14 @@
 Without that variable nothing is asked for. `docs/testing.md` lists the kinds.
 """
 
+import errno
 import os
 import re
 
 from engine.record.errors import BadInput, shorten
 
 VARIABLE = "ESPALIER_FAULTS"
-KINDS = ("loss", "gradient", "memory", "device")
+KINDS = ("loss", "gradient", "memory", "device", "checkpoint", "log", "export")
 ONE = re.compile(rf"({'|'.join(KINDS)})@([1-9][0-9]*)(?:x([1-9][0-9]*))?")
 
 
@@ -22,8 +23,20 @@ def without(kind: str) -> dict[str, str]:
     return {VARIABLE: left} if words else {}
 
 
+def only(kind: str) -> "Faults":
+    """The faults of one kind, for who has no command to refuse: what is no list of faults is left to who has."""
+    words = (word.strip() for word in os.environ.get(VARIABLE, "").split(","))
+    return Faults(",".join(word for word in words if word.startswith(f"{kind}@") and ONE.fullmatch(word)))
+
+
+def full() -> OSError:
+    """What the system says where a disk is full."""
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 class Faults:
-    """The faults of one training: `KIND@STEP` once at that step, from 1, or `KIND@STEPxTIMES` at so many tries from there on.
+    """The faults of one training: `KIND@STEP` once at that step, from 1, or `KIND@STEPxTIMES` at so many tries from there on; of
+    other things than steps in the same way.
 
     `asked` is what the variable says where it is None. Raises `BadInput` for what is no list of such words.
     """

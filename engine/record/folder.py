@@ -7,7 +7,6 @@ A line is one `write` in append mode, so two pages may post to one run. A torn l
 ignored by readers; the next writer closes it off with a newline before its own line.
 """
 
-import errno
 import json
 import os
 import re
@@ -22,8 +21,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.record.commands import COMMANDS
+from engine.record.disk import telling_full
 from engine.record.errors import BadInput, shorten
 from engine.record.events import ENDS, EVENTS
+from engine.record.faults import Faults, full, only
 from engine.record.fields import explain
 from engine.record.line import Stamped, decode, encode
 from engine.record.paths import typed
@@ -100,21 +101,28 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 class Writer:
-    """Appends facts to one file of a run folder, each one line and one `write`; holds the file open until `close`."""
+    """Appends facts to one file of a run folder, each one line and one `write`; holds the file open until `close`.
+
+    What is only half written, for want of room, is torn: it does not count, and the next line closes it off.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time):
         self.kind = KINDS[path.name][0]
         self.clock = clock
         self.handle: int | None = os.open(path, os.O_APPEND | os.O_CREAT | os.O_RDWR, 0o600)
         self.seq = path.read_bytes().count(b"\n")
+        self._faults = only("log") if self.kind == "event" else Faults("")
 
     def append(self, fact: object) -> Stamped:
-        """Stamp a fact with its line number and the time, and write it. Raises `ValueError` for NaN and infinity."""
+        """Stamp a fact with its line number and the time, and write it. Raises `ValueError` for NaN and infinity, and `OSError`
+        where the disk takes no more."""
+        if self._faults.strikes("log", self.seq):
+            raise full()
         mend = b"\n" if self._is_torn() else b""
         stamped = Stamped(self.seq + len(mend), self.clock(), fact)
         line = mend + encode(fact, self.kind, stamped.seq, stamped.at)
         if os.write(self.handle, line) < len(line):
-            raise OSError(errno.ENOSPC, "the disk is full; the line is torn and does not count")
+            raise full()
         self.seq = stamped.seq + 1
         return stamped
 
@@ -186,10 +194,13 @@ def is_over(folder: Path) -> bool:
 
 
 def post(folder: Path, command: object) -> None:
-    """Append one command to a run; many processes may do so at once."""
-    writer = Writer(Path(folder) / "commands.jsonl")
-    writer.append(command)
-    writer.close()
+    """Append one command to a run; many processes may do so at once. Raises `Unwritten` where the disk takes no more."""
+    with telling_full("What was asked"):
+        writer = Writer(Path(folder) / "commands.jsonl")
+        try:
+            writer.append(command)
+        finally:
+            writer.close()
 
 
 def list_runs(where: Path | None = None) -> list[Path]:

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -31,9 +32,14 @@ def take_lock(folder: Path) -> bool:
 
 
 def beat(folder: Path, **facts: object) -> None:
-    """Renew this process's claim, adding facts such as the worker's process id; nothing where another one holds the run."""
+    """Renew this process's claim, adding facts such as the worker's process id; nothing where another one holds the run.
+
+    Nor on a disk that takes no more: the claim stands as it was, and it is by the process that it is known to be alive.
+    """
     holder = read_lock(folder)
-    if holder is not None and holder["pid"] == os.getpid():
+    if holder is None or holder["pid"] != os.getpid():
+        return
+    with suppress(OSError):
         write_atomic(Path(folder) / "lock.json", json.dumps(holder | facts | {"heartbeat": time.time()}))
 
 
@@ -67,10 +73,12 @@ def is_alive(holder: dict) -> bool:
 
 
 def watch(folder: Path, viewer: str) -> None:
-    """Leave word that a viewer looks at this run; to be renewed every few seconds."""
+    """Leave word that a viewer looks at this run; to be renewed every few seconds. On a disk that takes no more nobody hears of
+    it: a run can be looked at where it cannot go on."""
     seen = Path(folder) / "viewers"
-    seen.mkdir(mode=0o700, exist_ok=True)
-    (seen / viewer).touch()
+    with suppress(OSError):
+        seen.mkdir(mode=0o700, exist_ok=True)
+        (seen / viewer).touch()
 
 
 def is_watched(folder: Path) -> bool:

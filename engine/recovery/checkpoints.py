@@ -29,7 +29,9 @@ from torch import Tensor, nn
 from engine.models.biases import put
 from engine.pruning.compensate import RIDGE
 from engine.pruning.plan import Plan
+from engine.record.disk import telling_full
 from engine.record.errors import BadInput, shorten
+from engine.record.faults import Faults, full
 from engine.record.folder import write_atomic
 from engine.record.recipe import Calibration
 
@@ -76,10 +78,27 @@ def put_parameters(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     put(model, dict.fromkeys(given) | dict(tensors))
 
 
-def write(folder: Path, stand: Checkpoint, fitted: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None) -> Checkpoint:
-    """Write a stand under the next free name and return it with that name; `weights` where training changed them."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    name = f"step-{1 + max((int(path.name[5:]) for path in folder.glob('step-*')), default=0):06d}"
+def write(
+    folder: Path,
+    stand: Checkpoint,
+    fitted: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor] | None,
+    faults: Faults | None = None,
+) -> Checkpoint:
+    """Write a stand under the next free name and return it with that name; `weights` where training changed them.
+
+    Raises `Unwritten` where the disk takes no more; nothing of it is left there then.
+    """
+    with telling_full("The checkpoint"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _write(folder, stand, fitted, weights, faults or Faults(""))
+
+
+def _write(
+    folder: Path, stand: Checkpoint, fitted: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None, faults: Faults
+) -> Checkpoint:
+    number = 1 + max((int(path.name[5:]) for path in folder.glob("step-*")), default=0)
+    name = f"step-{number:06d}"
     stand = replace(stand, name=name, weights=name if weights is not None else stand.weights)
     beside = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-"))
     try:
@@ -89,25 +108,34 @@ def write(folder: Path, stand: Checkpoint, fitted: Mapping[str, Tensor], weights
             save_file({one: tensor.cpu().contiguous() for one, tensor in fitted.items()}, beside / "fitted.safetensors")
         plan = {"heads": sorted(stand.plan.heads), "neurons": sorted(stand.plan.neurons)}
         plain = asdict(stand) | {"plan": plan, "calibration": stand.calibration.model_dump()}
+        if faults.strikes("checkpoint", number - 1):
+            raise full()
         files = {path.name: _checksum(path) for path in sorted(beside.iterdir())}
         (beside / "state.json").write_text(sealed(plain | {"files": files}), encoding="utf-8")
         os.replace(beside, folder / name)
-    except OSError:
+    except Exception:
         shutil.rmtree(beside, ignore_errors=True)
         raise
     return stand
 
 
 def add_control(folder: Path, stand: Checkpoint, control: nn.Module) -> Checkpoint:
-    """Put the control's parameters, trained for as many steps as the model itself, into a checkpoint."""
+    """Put the control's parameters, trained for as many steps as the model itself, into a checkpoint.
+
+    Raises `Unwritten` where the disk takes no more; the checkpoint is as it was then.
+    """
     stand = replace(stand, control=stand.trained, control_at=stand.name)
     beside = folder / stand.name / ".control.safetensors"
-    save_file(parameters_of(control), beside)
-    plain = _plain(folder, stand.name)
-    files = plain.get("files", {}) | {"control.safetensors": _checksum(beside)}
-    os.replace(beside, folder / stand.name / "control.safetensors")
-    plain |= {"control": stand.control, "control_at": stand.control_at, "files": files}
-    write_atomic(folder / stand.name / "state.json", sealed(plain))
+    with telling_full("The control's checkpoint"):
+        try:
+            save_file(parameters_of(control), beside)
+            plain = _plain(folder, stand.name)
+            files = plain.get("files", {}) | {"control.safetensors": _checksum(beside)}
+            os.replace(beside, folder / stand.name / "control.safetensors")
+            plain |= {"control": stand.control, "control_at": stand.control_at, "files": files}
+            write_atomic(folder / stand.name / "state.json", sealed(plain))
+        finally:
+            beside.unlink(missing_ok=True)
     return stand
 
 

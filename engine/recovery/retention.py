@@ -5,9 +5,11 @@ something else was done, an earlier model's) can be reached no more. Only tensor
 that names are not given twice and the line of a model can still be told.
 """
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from engine.record.disk import Unwritten
 from engine.record.errors import BadInput
 from engine.recovery import checkpoints
 from engine.recovery.checkpoints import Checkpoint
@@ -29,6 +31,13 @@ def tidy(folder: Path, stand: Checkpoint, parents: Mapping[str, str | None]) -> 
         for path in beside.iterdir():
             path.unlink(missing_ok=True)
         beside.rmdir()
+
+
+def check_room(folder: Path, size: int) -> None:
+    """Raise `Unwritten` where a disk has not so many bytes free for the checkpoint of a recovery: better before it than after."""
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise Unwritten("The checkpoint after the recovery", f"it takes {size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free")
 
 
 def kept(folder: Path, stand: Checkpoint, parents: Mapping[str, str | None]) -> set[str]:

@@ -336,3 +336,26 @@ def test_an_export_that_is_impossible_has_one_line(written, recipe, tmp_path, ca
     (tmp_path / "run" / "model" / "pruning.json").write_text("{")
     assert main(["export", str(tmp_path / "run"), str(tmp_path / "out")]) == 1
     assert "pruning.json" in last_line(capsys) and not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_ends_a_run_and_an_export_in_one_line_each(written, recipe, tmp_path, capsys, monkeypatch):
+    """Nothing half written is left; the run can be resumed, which a worker does, and says so."""
+    folder = tmp_path / "run"
+    monkeypatch.setenv("ESPALIER_FAULTS", "log@20x9, export@1")
+    assert main(["run", str(written), "--folder", str(folder)]) == 1
+    why = "What happens in the run could not be written to disk (No space left on device); make room there and ask again."
+    assert last_line(capsys) == f"espalier: {why} The run goes on from its last checkpoint with runs --resume {folder}."
+    state = open_run(folder)
+    assert not state.is_over and state.events == 19 and not (folder / "lock.json").exists()
+    monkeypatch.setenv("ESPALIER_FAULTS", "export@1")
+    folder = tmp_path / "whole"
+    assert main(["run", str(written), "--folder", str(folder)]) == 1
+    assert (
+        last_line(capsys)
+        == "espalier: What Save makes could not be written to disk (No space left on device); make room there and ask again."
+    )
+    assert open_run(folder).failure is not None and [path.name for path in folder.iterdir() if "model" in path.name] == []
+    assert main(["export", str(folder), str(tmp_path / "out")]) == 1
+    assert "out' could not be written to disk (No space left on device); make room" in last_line(capsys) and not list(
+        tmp_path.glob("*out*")
+    )

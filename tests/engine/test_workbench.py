@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from contextlib import closing
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from engine.pruning.gates import Gates
 from engine.pruning.plan import Plan
 from engine.record import commands as ask
 from engine.record import events as tell
+from engine.record.disk import Unwritten
 from engine.record.errors import BadInput, UnknownName
 from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Recipe, Schedule
@@ -459,6 +461,25 @@ def test_a_recovery_that_diverges_leaves_the_model_as_it_was(recipe, bench):
     assert all(torch.equal(weights[name], one) for name, one in bench.desk.model.named_parameters())
     assert (bench.desk.overlay.plan, bench.desk.stand) == (plan, stand)
     assert list(bench.after_end(tune(recipe), "diverged")) == []
+
+
+def test_what_cannot_be_checkpointed_is_not_done(recipe, tmp_path, monkeypatch):
+    """A pruning and a recovery: the model is that of the checkpoint before, to the bit, gates and measurements too, and there is
+    nothing half written; asked again, with room, it is done."""
+    monkeypatch.setenv("ESPALIER_FAULTS", "checkpoint@2x2")
+    with closing(Workbench(tmp_path, recipe)) as bench:
+        do(bench, ask.commands_of(recipe)[0], prune(recipe), ask.Evaluate("pruned", recipe.evaluation))
+        weights = {name: one.detach().clone() for name, one in bench.desk.model.named_parameters()}
+        plan, stand, found = bench.desk.overlay.plan, bench.desk.stand, dict(bench.measured.found)
+        for command in (prune(recipe, criterion="magnitude"), tune(recipe, **NO_CONTROL)):
+            with pytest.raises(Unwritten, match=r"^The checkpoint could not be written to disk \(No space left on device\)"):
+                do(bench, command)
+            assert list(bench.after_end(command, "diverged")) == []
+            assert all(torch.equal(weights[name], one) for name, one in bench.desk.model.named_parameters())
+            assert (bench.desk.overlay.plan, bench.desk.stand, bench.measured.found) == (plan, stand, found)
+            assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [stand.name]
+        do(bench, tune(recipe, **NO_CONTROL))
+        assert bench.desk.stand.parent == stand.name and bench.desk.stand.trained
 
 
 @pytest.mark.parametrize("way", [{}, {"method": "lora", "rank": 2}, {"cut_first": True}], ids=["full", "lora", "cut first"])

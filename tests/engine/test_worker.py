@@ -1,5 +1,6 @@
 """Tests of engine/worker.py on real processes: what is asked is done, what dies is replaced, what nobody needs ends."""
 
+import json
 import os
 import signal
 import subprocess
@@ -260,6 +261,32 @@ def test_a_worker_that_its_driver_has_ended_counts_as_one_whose_accelerator_fail
     assert told == Degraded("cuda", SHELTER, "the worker ended with status -6, as it does when an accelerator fails")
     others = [(-signal.SIGABRT, on_cpu), (-signal.SIGKILL, on_cuda), (1, on_cuda), (-signal.SIGABRT, RunState())]
     assert [crashed_on(*other) for other in others] == [None] * 4
+
+
+@pytest.mark.parametrize("faults", ["checkpoint@2, log@36x4"], indirect=True)
+def test_a_full_disk_refuses_what_cannot_be_kept_and_holds_what_cannot_be_told(faults, client):
+    """A checkpoint that finds no room, one that is larger than files may be for a while, and a line of the record: the worker
+    lives through all of it, the checkpoint before stays, nothing half written does, and no line is missing or there twice."""
+    client.post(prune(client))
+    first = wait(client, lambda state: state.checkpoint is not None and state.status == "idle")
+    client.post(replace(prune(client), criterion="magnitude"))
+    state = wait(client, lambda state: state.refused is not None)
+    why = "The checkpoint could not be written to disk (No space left on device); make room there and ask again."
+    assert state.refused.reason == why and state.checkpoint == first.checkpoint and state.standing.gates == first.standing.gates
+    worker = psutil.Process(read_lock(client.folder)["worker"])
+    worker.rlimit(psutil.RLIMIT_FSIZE, (2**16, psutil.RLIM_INFINITY))  # less than the weights take, more than the record
+    client.post(tune(client, 4))
+    state = wait(client, lambda state: state.refused is not None and state.refused.name == "Tune")
+    assert state.refused.reason == why.replace("No space left on device", "File too large")
+    worker.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+    assert [path.name for path in (client.folder / "checkpoints").iterdir()] == [first.checkpoint]
+    client.post(tune(client, 4))
+    state = wait(client, lambda state: state.status == "idle" and "tuned" in state.standing.perplexity)
+    assert state.checkpoint != first.checkpoint and not state.restarts
+    (held,) = state.degraded
+    assert held.asked == "going on" and held.did.startswith("a wait of ") and "No space left on device" in held.why
+    lines = (client.folder / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == list(range(len(lines)))
 
 
 def test_a_worker_whose_supervisor_was_killed_ends_and_resume_wakes_another(client):

@@ -130,3 +130,10 @@ def test_a_viewer_is_seen_for_half_a_minute(tmp_path):
     assert not is_watched(tmp_path)
     watch(tmp_path, "one")
     assert is_watched(tmp_path)
+
+
+def test_a_run_on_a_disk_that_takes_no_more_can_be_looked_at(tmp_path):
+    """There is a file where the marks would be: nobody hears of the viewer, and nothing fails."""
+    (tmp_path / "viewers").write_text("")
+    watch(tmp_path, "page")
+    assert not is_watched(tmp_path)

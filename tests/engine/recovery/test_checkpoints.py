@@ -1,6 +1,7 @@
 """Tests of engine/recovery/checkpoints.py: what is written comes back to the bit."""
 
 import json
+import resource
 import stat
 from dataclasses import replace
 
@@ -8,7 +9,9 @@ import pytest
 import torch
 
 from engine.pruning.plan import Plan
+from engine.record.disk import Unwritten
 from engine.record.errors import BadInput
+from engine.record.faults import Faults
 from engine.record.recipe import Calibration
 from engine.recovery import checkpoints
 from engine.recovery.checkpoints import LOADED, Checkpoint, Damaged
@@ -89,6 +92,32 @@ def test_a_failure_leaves_no_half_checkpoint(tmp_path):
     with pytest.raises(OSError):
         checkpoints.write(blocked, stand(), {}, None)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]
+
+
+def test_a_disk_that_takes_no_more_leaves_nothing_and_is_told(tmp_path):
+    """For real: no file of this process may be larger than 64 KB for a while."""
+    tensors = {"large": torch.ones(30_000)}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, before[1]))
+    try:
+        with pytest.raises(Unwritten) as caught:
+            checkpoints.write(tmp_path, stand(), {}, tensors)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(caught.value) == "The checkpoint could not be written to disk (File too large); make room there and ask again."
+    assert list(tmp_path.iterdir()) == []
+    assert checkpoints.write(tmp_path, stand(), {}, tensors).name == "step-000001"
+
+
+def test_a_disk_is_full_where_that_is_asked_for(tmp_path):
+    """At the second checkpoint, twice; the third try gets its name."""
+    faults = Faults("checkpoint@2x2")
+    first = checkpoints.write(tmp_path, stand(), {}, None, faults)
+    for _ in range(2):
+        with pytest.raises(Unwritten, match="No space left on device"):
+            checkpoints.write(tmp_path, stand(), {}, None, faults)
+    assert [path.name for path in tmp_path.iterdir()] == [first.name]
+    assert checkpoints.write(tmp_path, stand(), {}, None, faults).name == "step-000002"
 
 
 def test_checkpoints_are_plain_json_and_safetensors_for_their_owner(tmp_path):

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
+from engine.record.disk import Unwritten
 from engine.recovery import checkpoints, retention
 from engine.recovery.checkpoints import LOADED, Checkpoint
 
@@ -70,3 +72,10 @@ def test_what_a_dead_process_left_half_written_goes(tmp_path):
     (tmp_path / last.name / ".control.safetensors").write_bytes(b"half")
     retention.tidy(tmp_path, last, {})
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["fitted.safetensors", "state.json", last.name]
+
+
+def test_a_recovery_without_room_for_its_checkpoint_is_refused_before_it(tmp_path):
+    """Rather than after a night; what is free is what the system says."""
+    retention.check_room(tmp_path, 1)
+    with pytest.raises(Unwritten, match=r"^The checkpoint after the recovery could not be written to disk \(it takes 1,152,9"):
+        retention.check_room(tmp_path, 2**60)
