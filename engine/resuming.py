@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.record import commands as ask
+from engine.record.errors import BadInput
 from engine.record.events import CheckpointSaved, CorpusLoaded, Evaluated, GatesChanged, ModelSaved, TextSampled, Undone
 from engine.record.folder import Tail
 from engine.record.lifecycle import (
@@ -21,7 +22,7 @@ from engine.record.lifecycle import (
     WorkerRestarted,
     WorkerStarted,
 )
-from engine.record.line import Stamped
+from engine.record.line import Stamped, Unreadable
 from engine.record.state import RunState, fold
 
 DONE = (CommandFinished, CommandRefused, CommandStopped)
@@ -87,7 +88,9 @@ def interrupted(folder: Path, events: Sequence[Stamped]) -> Interrupted | None:
         return None
     line = facts[begun[-1]].command
     since = [fact for fact in facts[begun[-1] + 1 :] if not isinstance(fact, WorkerRestarted | WorkerStarted)]
-    command = next(each.fact for each in Tail(folder / "commands.jsonl").read() if each.seq == line)
+    command = next((each.fact for each in Tail(folder / "commands.jsonl").read() if each.seq == line), None)
+    if command is None:
+        return None  # the line is gone, and with it whoever could be answered
     return Interrupted(line, command, tuple(since), _deaths(facts, line))
 
 
@@ -110,8 +113,11 @@ def catch_up(folder: Path, bench, state: RunState, events: Sequence[Stamped], tr
                 loaded = line
     if loaded is None:
         return ()
-    asked = {stamped.seq: stamped.fact for stamped in Tail(folder / "commands.jsonl").read()}
-    told = bench.catch_up(asked[loaded], state, trained)
+    asked = {stamped.seq: stamped.fact for stamped in Tail(folder / "commands.jsonl").read()}.get(loaded)
+    if not isinstance(asked, ask.Load):
+        why = asked.reason if isinstance(asked, Unreadable) else f"line {loaded + 1} of commands.jsonl is another."
+        raise BadInput(f"what loaded its model cannot be read any more: {why}")
+    told = bench.catch_up(asked, state, trained)
     if told:
         state = fold(
             replace(state, standing=state.before or state.standing, before=None), [Stamped(-1, 0.0, fact) for fact in told]

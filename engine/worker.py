@@ -40,7 +40,7 @@ from engine.record.lifecycle import (
     WorkerRestarted,
     WorkerStarted,
 )
-from engine.record.lock import beat, is_watched, release_lock, take_lock
+from engine.record.lock import Viewers, beat, release_lock, take_lock
 from engine.record.resident import THRESHOLDS, forget_peak, give_back, peak, resident
 from engine.record.state import RunState, fold
 from engine.resuming import DONE, catch_up, first_line, interrupted, see_to
@@ -125,8 +125,13 @@ def _serve(folder: Path, parent: int, sheltered: bool) -> int:
     state = fold(RunState(), events)
     if state.is_over:
         return 0
-    recipe = read_recipe(folder)
+    try:
+        recipe = read_recipe(folder)
+    except BadInput as error:  # another version's: that one may go on with the run, and so it is not over
+        print(error, file=sys.stderr)
+        return 0
     read_ahead(recipe.corpus)
+    viewers = Viewers(folder)
     log = Journal(folder, lambda: os.getppid() == parent)
     if not any(isinstance(stamped.fact, RunStarted) for stamped in events):
         log.append(RunStarted(recipe.model_dump(mode="json"), version()))
@@ -151,7 +156,7 @@ def _serve(folder: Path, parent: int, sheltered: bool) -> int:
             for fact in (*fell_back, *told):
                 log.append(fact)
             inbox = Inbox(folder=folder, done=first_line(events, left) + bool(told))
-            for event in serve(bench, inbox, lambda: is_watched(folder) and os.getppid() == parent):
+            for event in serve(bench, inbox, lambda: viewers.any() and os.getppid() == parent):
                 if isinstance(event, CommandStarted):
                     forget_peak()
                     sampler.busy = True

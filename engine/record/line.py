@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from engine.record.errors import shorten
 from engine.record.fields import explain
 
 
@@ -40,14 +41,20 @@ def encode(fact: Any, kind: str, seq: int, at: float) -> bytes:
 
 
 def decode(line: bytes, kind: str, classes: Mapping[str, type]) -> Stamped | None:
-    """Read one line back; None for a line that is torn, or no line of ours, or whose class is not in `classes` (a newer
-    writer's). Where the class is known and a field does not fit it, what the line says is `Unreadable`."""
+    """Read one line back; None for a line that is torn, or no line of ours, and for an event whose class is not in `classes` (a
+    newer writer's). What cannot be known of a line is `Unreadable`: a field that does not fit its class, and a command whose
+    class is not there, since somebody waits for an answer."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):  # json's and Unicode's errors are both ValueErrors
         return None
-    if not isinstance(record, dict) or not {kind, "seq", "at"} <= set(record) or str(record[kind]) not in classes:
+    if not isinstance(record, dict) or not {kind, "seq", "at"} <= set(record):
         return None
+    if str(record[kind]) not in classes:
+        if kind != "command" or not isinstance(record[kind], str):
+            return None
+        why = f"{shorten(record[kind])} is no command of this version of Espalier; ask for it in the version that it is of."
+        return Stamped(record["seq"], record["at"], Unreadable(record[kind], "", why))
     name, seq, at = (record.pop(key) for key in (kind, "seq", "at"))
     try:
         return Stamped(seq, at, _adapter(classes[name]).validate_python(record))

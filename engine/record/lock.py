@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def take_lock(folder: Path) -> bool:
         if holder is not None and is_alive(holder):
             return False
         now = time.time()
-        claim = {"pid": os.getpid(), "born": psutil.Process().create_time(), "worker": None, "started": now, "heartbeat": now}
+        claim = {"pid": os.getpid(), "born": _born(psutil.Process()), "boot": _boot(), "worker": None}
+        claim |= {"started": now, "heartbeat": now}
         write_atomic(Path(folder) / "lock.json", json.dumps(claim))
         return True
     finally:
@@ -64,12 +66,29 @@ def read_lock(folder: Path) -> dict | None:
 
 def is_alive(holder: dict) -> bool:
     """Whether the process that wrote this lock still runs; a process id that was given to another program does not count."""
+    if holder.get("boot") not in (None, _boot()):
+        return False
     try:
         process = psutil.Process(holder["pid"])
-        same = abs(process.create_time() - holder["born"]) < 1.0
+        born = _born(process) if "boot" in holder else process.create_time()  # which is what older versions wrote
+        same = abs(born - holder["born"]) < 1.0
         return same and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, ValueError):
         return False
+
+
+def _born(process: psutil.Process) -> float:
+    """When a process began, in seconds: on Linux since the machine was started. What psutil makes of that for all systems moves
+    when somebody sets the clock, and a living holder would be taken for another program."""
+    return process.create_time() - (psutil.boot_time() if psutil.LINUX else 0.0)
+
+
+def _boot() -> str | None:
+    """What tells this start of the machine from every other; None where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
 
 
 def watch(folder: Path, viewer: str) -> None:
@@ -83,11 +102,30 @@ def watch(folder: Path, viewer: str) -> None:
 
 def is_watched(folder: Path) -> bool:
     """Whether any viewer has left word in the last half minute."""
-    now = time.time()
-    for mark in (Path(folder) / "viewers").glob("*"):
-        try:
-            if now - mark.stat().st_mtime < STALE:
-                return True
-        except FileNotFoundError:
-            continue  # it has just left
-    return False
+    return Viewers(folder).any()
+
+
+class Viewers:
+    """Who looks at a run, for a process that asks again and again.
+
+    A mark that does not change counts for half a minute by a clock that nobody sets and that stands still while the machine
+    sleeps: after a night's sleep the page is still there, and one that was closed is not there for hours since a clock was set
+    back.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic):
+        self._marks, self._clock = Path(folder) / "viewers", clock
+        self._seen: dict[str, tuple[float, float]] = {}  # viewer → the time of its mark, and when by `clock` it was made
+
+    def any(self) -> bool:
+        """Whether anybody has left word in the last half minute."""
+        now, seen = self._clock(), {}
+        for mark in self._marks.glob("*"):
+            try:
+                at = mark.stat().st_mtime
+            except FileNotFoundError:
+                continue  # it has just left
+            before = self._seen.get(mark.name)
+            seen[mark.name] = before if before is not None and before[0] == at else (at, now - abs(time.time() - at))
+        self._seen = seen
+        return any(now - made < STALE for _, made in seen.values())

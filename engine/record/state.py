@@ -256,7 +256,7 @@ def _dropped(state: RunState) -> RunState:
 
 
 def _done(state: RunState, at: float) -> RunState:
-    spent = at - state.doing_since if state.doing_since is not None else 0.0
+    spent = max(0.0, at - state.doing_since) if state.doing_since is not None else 0.0  # a clock may be set back
     seconds = {**state.seconds, state.doing: state.seconds.get(state.doing, 0.0) + spent} if state.doing else state.seconds
     return replace(
         state,

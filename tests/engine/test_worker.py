@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,9 +17,10 @@ import pytest
 
 from engine.record import commands as ask
 from engine.record.client import Client, open_run, start
-from engine.record.events import ModelLoaded, StepTrained, WentBack
-from engine.record.folder import read_events
-from engine.record.lifecycle import CommandStarted, Degraded
+from engine.record.errors import BadInput
+from engine.record.events import ModelLoaded, StepTrained, TextSampled, WentBack
+from engine.record.folder import post, read_events
+from engine.record.lifecycle import CommandRefused, CommandStarted, Degraded
 from engine.record.live import live_runs, resume, stop
 from engine.record.lock import STALE, read_lock
 from engine.record.state import RunState
@@ -287,6 +289,48 @@ def test_a_full_disk_refuses_what_cannot_be_kept_and_holds_what_cannot_be_told(f
     assert held.asked == "going on" and held.did.startswith("a wait of ") and "No space left on device" in held.why
     lines = (client.folder / "events.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["seq"] for line in lines] == list(range(len(lines)))
+
+
+def test_a_run_of_another_version_goes_on_with_what_can_be_read_of_it(client):
+    """Events and fields that are not known, some that are missing, and a command that is none: a new worker stands where the run
+    stood, and answers that command in one sentence. Two pages then ask at once, and later for a run that is over."""
+    client.post(prune(client))
+    client.post(ask.Evaluate("pruned", client.recipe.evaluation))
+    before = wait(client, lambda state: "pruned" in state.standing.perplexity and state.status == "idle")
+    holder = read_lock(client.folder)
+    os.kill(holder["pid"], signal.SIGKILL)
+    assert until(lambda: gone(holder["worker"]))
+    recipe = json.loads((client.folder / "recipe.json").read_text(encoding="utf-8"))
+    del recipe["ridge"], recipe["tuning"]["clip"]
+    (client.folder / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8")
+    events = client.folder / "events.jsonl"
+    lines = [json.loads(line) | {"mood": "calm"} for line in events.read_text(encoding="utf-8").splitlines()]
+    lines += [{"seq": 0, "at": 1.0, "event": "Dreamt"}, {"seq": 0, "at": 2.0, "event": "Degraded", "asked": "less"}]
+    events.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    with open(client.folder / "commands.jsonl", "a", encoding="utf-8") as file:
+        file.write('{"seq": 9, "at": 1.0, "command": "Distort", "by": 3}\n')
+    pages = [Client(client.folder), Client(client.folder)]
+    asking = [threading.Thread(target=page.post, args=[ask.Sample("pruned", "The", 1, seed)]) for seed, page in enumerate(pages)]
+    for each in asking:
+        each.start()
+    for each, page in zip(asking, pages, strict=True):
+        each.join()
+        page.let_go()  # one of them has started a supervisor, or both, of which one has found the other
+        page.leave()
+    client.post(ask.Evaluate("cut", client.recipe.evaluation))
+    state = wait(client, lambda state: state.status == "idle" and state.commands_done == 7)
+    facts = [stamped.fact for stamped in read_events(client.folder)]
+    (refused,) = (fact for fact in facts if isinstance(fact, CommandRefused))
+    assert refused.reason.startswith("'Distort' is no command of this version of Espalier")
+    assert state.standing.perplexity["cut"].nll == pytest.approx(before.standing.perplexity["pruned"].nll, rel=1e-12)
+    assert {fact.seed for fact in facts if isinstance(fact, TextSampled)} == {0, 1}
+    client.post(ask.Finish())
+    state = wait(client, lambda state: state.is_over)
+    with pytest.raises(BadInput, match=r"^run 'run' is over; start a new one to go on\.$"):
+        client.post(ask.Sample("pruned", "The"))
+    post(client.folder, ask.Sample("pruned", "The"))  # as a page does that has not seen the end yet
+    client.watch()
+    assert open_run(client.folder) == state and until(lambda: not client.is_awake())
 
 
 def test_a_worker_whose_supervisor_was_killed_ends_and_resume_wakes_another(client):

@@ -56,6 +56,14 @@ def test_what_is_no_line_of_ours_reads_as_nothing(line):
     assert decode(line, "event", EVENTS) is None
 
 
+def test_a_command_that_is_none_is_answered():
+    """Whoever asked for it waits; nobody waits for an event."""
+    read = decode(b'{"seq": 3, "at": 1.0, "command": "Distort", "by": 2}\n', "command", COMMANDS)
+    assert read.seq == 3 and (read.fact.name, read.fact.field) == ("Distort", "")
+    assert read.fact.reason.startswith("'Distort' is no command of this version of Espalier;")
+    assert decode(b'{"seq": 3, "at": 1.0, "event": "Distorted", "by": 2}\n', "event", EVENTS) is None
+
+
 def test_fields_that_a_newer_version_added_are_passed_over():
     """An older page can watch a newer worker."""
     assert decode(

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.record.lock import STALE, beat, is_alive, is_watched, read_lock, release_lock, take_lock, watch
+from engine.record.lock import STALE, Viewers, beat, is_alive, is_watched, read_lock, release_lock, take_lock, watch
 
 ROOT = Path(__file__).parents[3]
 HOLD = "import sys; from engine.record.lock import take_lock\nprint(take_lock(sys.argv[1]), flush=True); sys.stdin.read()"
@@ -73,7 +73,7 @@ def test_the_death_of_the_holder_frees_the_run(tmp_path):
 def test_a_process_id_that_was_given_away_holds_nothing(tmp_path):
     """The process of that number was born at another time than the holder."""
     assert take_lock(tmp_path)
-    claim = read_lock(tmp_path) | {"born": psutil.Process().create_time() - 3600}
+    claim = read_lock(tmp_path) | {"born": 3600.0 + read_lock(tmp_path)["born"]}
     (tmp_path / "lock.json").write_text(json.dumps(claim))
     assert not is_alive(claim)
     assert take_lock(tmp_path)
@@ -137,3 +137,49 @@ def test_a_run_on_a_disk_that_takes_no_more_can_be_looked_at(tmp_path):
     (tmp_path / "viewers").write_text("")
     watch(tmp_path, "page")
     assert not is_watched(tmp_path)
+
+
+def test_a_clock_that_is_set_leaves_the_holder_alive(tmp_path, monkeypatch):
+    """What the system says of the time of its start moves with the clock, here by a day; the holder is the same process."""
+    assert take_lock(tmp_path)
+    real, now = psutil.boot_time(), time.time()
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: real - 86_400)
+    monkeypatch.setattr(psutil, "boot_time", lambda: real - 86_400)
+    monkeypatch.setattr(time, "time", lambda: now - 86_400)
+    assert is_alive(read_lock(tmp_path))
+    beat(tmp_path, worker=7)
+    assert read_lock(tmp_path)["worker"] == 7 and not take_lock(tmp_path)
+
+
+def test_a_lock_of_before_the_machine_was_started_again_is_nobodys(tmp_path):
+    """A process with the same number may begin as many seconds after the start; a lock without a word of it is an older one's."""
+    assert take_lock(tmp_path)
+    claim = read_lock(tmp_path)
+    assert is_alive(claim) and not is_alive(claim | {"boot": "another"})
+    del claim["boot"]
+    assert is_alive(claim | {"born": psutil.Process().create_time()}) and not is_alive(claim)
+
+
+def test_viewers_are_counted_by_a_clock_that_nobody_sets(tmp_path, monkeypatch):
+    """The machine sleeps for a night: the page is there still. The clock is set back, and the page is closed: it is gone after
+    half a minute, although its mark is from the future."""
+    clock, wall = [1000.0], [time.time()]
+    monkeypatch.setattr(time, "time", lambda: wall[0])
+    viewers = Viewers(tmp_path, clock=lambda: clock[0])
+    assert not viewers.any()
+    watch(tmp_path, "page")
+    assert viewers.any()
+    wall[0] += 30_000  # asleep: the other clock stood still
+    assert viewers.any()
+    clock[0] += STALE - 1
+    assert viewers.any()
+    clock[0] += 2
+    assert not viewers.any()
+    os.utime(tmp_path / "viewers" / "page", (wall[0], wall[0]))
+    assert viewers.any()
+    wall[0] -= 3600
+    clock[0] += STALE + 1
+    assert not viewers.any()
+    assert not is_watched(tmp_path), "nor for who looks for the first time"
+    os.utime(tmp_path / "viewers" / "page", (wall[0], wall[0]))
+    assert viewers.any()

@@ -209,6 +209,12 @@ def test_seconds_are_those_between_start_and_end_summed_by_command():
     assert state.commands_done == 3
 
 
+def test_a_command_takes_no_less_than_no_time():
+    """The clock was set back by an hour while it was being done."""
+    facts = [Stamped(0, 7200.0, CommandStarted(0, "Load")), Stamped(1, 3600.0, CommandFinished(0, "Load"))]
+    assert fold(RunState(), facts).seconds == {"Load": 0.0}
+
+
 def test_a_refusal_is_told_until_something_is_done_again():
     """The page shows it beside the control."""
     refused = after(LOAD, doing(1, "Score", end=CommandRefused))
