@@ -91,7 +91,10 @@ def restart_words(state: RunState) -> str:
         return ""
     lost = {
         "": "nothing was lost",
-        "Tune": "the recovery begins anew from its start",
+        # A recovery that was taken back has no arm in hand; with one the model was trained and kept before the end came.
+        "Tune": "the trained model is kept, and the rest of the recovery begins anew"
+        if state.arm
+        else "the recovery begins anew from its start",
         **dict.fromkeys(GIVEN_UP, "what it was asked to take back may have to be asked again"),
     }.get(what, f"this begins anew: {DOING.get(what, what).lower()}")
     again = "is being started again" if state.status == "new" else "was started again"

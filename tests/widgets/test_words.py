@@ -10,7 +10,7 @@ from engine.record.recipe import Recipe, Schedule, Tuning
 from engine.record.roll import LiveRun
 from engine.record.state import RunState
 from tests.widgets.charts.states import folded, previewed
-from tests.widgets.page import LOADED, SCORES, gates, measured
+from tests.widgets.page import LOADED, SCORES, TEXT, gates, measured
 from widgets import words
 from widgets.theme import LIGHT
 from widgets.view import View, draft_of
@@ -150,6 +150,16 @@ def test_a_death_of_the_worker_is_told_in_plain_words_until_the_next_command_is_
     assert "was started again" in words.restart_words(folded(*facts))
     assert words.restart_words(folded(*facts, tell.CommandFinished(5, "Tune"))) == ""
     assert "nothing was lost" in words.restart_words(folded(LOADED, tell.WorkerRestarted("killed", None)))
+
+
+def test_a_death_after_the_training_says_that_what_was_trained_is_kept() -> None:
+    """Only the control and the measuring begin anew."""
+    begun = (LOADED, TEXT, tell.CommandStarted(5, "Tune"), tell.TuningStarted("tuned", "full", 9, "float32"))
+    died = tell.WorkerRestarted("killed", None)
+    assert "begins anew from its start" in words.restart_words(folded(*begun, died))
+    saved = (tell.CheckpointSaved("step-000001", None, "tune"), tell.TuningStarted("control", "full", 9, "float32"))
+    assert "the trained model is kept" in words.restart_words(folded(*begun, *saved[:1], died))
+    assert "the trained model is kept" in words.restart_words(folded(*begun, *saved, died))
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(3.4, "3 s"), (200, "3 min"), (7200, "2.0 h")])
