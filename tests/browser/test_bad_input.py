@@ -45,9 +45,7 @@ def test_a_number_that_no_slider_takes_is_refused_beside_it(board: Dashboard, wr
     readout = board.slider("Heads").locator(".widget-readout")
     readout.fill(written)
     readout.press("Enter")
-    assert refused_beside(
-        board, board.slider("Heads"), f"Heads {written} is not allowed: write a number from 0 to 1; it stays 0.30."
-    )
+    assert refused_beside(board, readout, f"Heads {written} is not allowed: write a number from 0 to 1; it stays 0.30.")
     assert board.value("Heads") == 0.3
     board.move("Heads", 0.4)
     board.until(lambda: board.page.get_by_role("alert").count() == 0, "the sentence to go")
