@@ -107,8 +107,8 @@ class Form:
 
 
 def label_of(field: str) -> str:
-    """The words beside a field's control: "tuning.batch_size" is "Tuning: batch size"."""
-    return field.replace(".", ": ").replace("_", " ").capitalize()
+    """The words beside a field's control: "tuning.batch_size" is "Tuning batch size"."""
+    return field.replace(".", " ").replace("_", " ").capitalize()
 
 
 def help_of(knob: Knob) -> str:

@@ -10,7 +10,7 @@ from tests.widgets.charts.states import folded, loaded, measured, previewed, sam
 from tests.widgets.page import asleep, tell_run
 from widgets.view import draft_of
 
-RECIPE = Recipe.model_validate({"heads": {"level": 0.3}, "neurons": {"level": 0.3}})
+RECIPE = Recipe.model_validate({"heads": {"level": 0.3}, "neurons": {"level": 0.3, "shape": "uniform"}})
 HEADS = (6,) * 6
 BEGUN = (tell.RunStarted({}, "0"), tell.WorkerStarted(1, 1))
 READY = (
