@@ -140,7 +140,7 @@ class Dashboard:
         Not those of what changes by itself: the memory in use, and the runs that there are.
         """
         names = [heading.inner_text() for heading in self.page.get_by_role("heading", level=2).all()]
-        said = {name: sorted(self.said(name).split()) for name in names if name not in ("Memory", "Runs")}
+        said = {name: sorted(self.said(name).split()) for name in names if name not in ("Memory", "Runs", "All runs")}
         return said | {"status": [self.status.inner_text()], "draft": [self.draft.inner_text()]}
 
     def controls(self) -> dict[str, object]:
