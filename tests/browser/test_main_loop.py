@@ -82,6 +82,7 @@ def test_changing_the_shape_moves_the_blocks_and_moving_a_block_makes_it_custom(
     board.choose("Shape", "uniform")
     board.until(lambda: board.value("Front") == board.value("Back") == 0.3, "equal blocks")
     board.choose("Shape", "linear")
+    board.until(lambda: board.value("Back") > board.value("Front"), "the blocks to follow, and Steepness to be of use")
     board.move("Steepness", 4)
     board.until(lambda: board.value("Back") > 2 * board.value("Front"), "the back block to lose more")
     assert abs((board.value("Front") + board.value("Middle") + board.value("Back")) / 3 - board.value("Neurons")) < 0.011
@@ -100,7 +101,8 @@ def test_apply_to_says_what_the_shape_is_about(board: Dashboard) -> None:
     board.move("Heads", 0.5)
     board.choose("Shape", "linear")
     board.until(lambda: board.value("Back") > board.value("Front"), "the blocks to follow the shape")
-    assert abs((board.value("Front") + board.value("Middle") + board.value("Back")) / 3 - 0.5) < 0.011
+    blocks = ("Front", "Middle", "Back")  # they follow when the hand rests
+    board.until(lambda: abs(sum(map(board.value, blocks)) / 3 - 0.5) < 0.011, "the blocks' mean to be the level of the heads")
     board.press("neurons")
     board.choose("Shape", "uniform")
     board.move("Neurons", 0.3)
