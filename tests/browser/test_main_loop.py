@@ -107,6 +107,7 @@ def test_apply_to_says_what_the_shape_is_about(board: Dashboard) -> None:
     board.choose("Shape", "uniform")
     board.move("Neurons", 0.3)
     board.until(lambda: board.value("Front") == board.value("Back") == 0.3, "the blocks to show the neurons again")
+    assert board.value("Heads") == 0.5  # and what they said of the heads stands
 
 
 def test_prune_closes_the_heads_and_raises_perplexity(board: Dashboard) -> None:
