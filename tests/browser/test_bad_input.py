@@ -89,16 +89,18 @@ def test_impossible_steps_are_refused_beside_them(board: Dashboard, value: str, 
     ("content", "words"), [(None, "is not there"), (bytes(range(256)), "is binary")], ids=["missing", "binary"]
 )
 def test_a_file_that_is_no_text_is_refused_beside_its_path(
-    board: Dashboard, tmp_path: Path, content: bytes | None, words: str
+    board: Dashboard, server: Server, tmp_path: Path, content: bytes | None, words: str
 ) -> None:
-    """The run on the page stays, whatever became of the one that was to read the file."""
-    run, path = board.run, tmp_path / "some.txt"
+    """The run on the page stays, and of the one that was to read the file no folder is left."""
+    run, path, runs = board.run, tmp_path / "some.txt", server.home / "runs"
+    before = set(runs.iterdir())
     if content is not None:
         path.write_bytes(content)
     board.choose("Text", "own file")
     board.write("Path", str(path))
     assert refused_beside(board, board.page.get_by_label("Path", exact=True), words)
     assert board.run == run
+    board.until(lambda: set(runs.iterdir()) == before, "the run that was refused to go")
     board.choose("Text", "wikipedia-sample")
     board.until(lambda: board.page.get_by_role("alert").count() == 0, "the sentence to go")
 
