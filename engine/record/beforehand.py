@@ -14,6 +14,7 @@ from engine.record.catalogue import (
     check_model,
     context_of,
     file_of,
+    hub_cache,
     layers_of,
     model_names,
     packaged,
@@ -87,6 +88,18 @@ def package_file(model: Packaged) -> Path:
     if file is None:
         raise BadInput(f"The model {model.name!r} is in no package of this Python; run {' and '.join(to_install(model))}.")
     return file
+
+
+def layer_count(name: str) -> int | None:
+    """How many layers a model has; None for one of the hub that is not on this machine yet. Raises `BadInput` as `model_folder`
+    does."""
+    folder, carried = model_folder(name), packaged(name)
+    if carried is not None:
+        return carried.layers
+    if folder is None:
+        fetched = hub_cache() / f"models--{name.partition('@')[0].replace('/', '--')}" / "snapshots"
+        folder = next((path.parent for path in sorted(fetched.glob("*/config.json"))), None)
+    return None if folder is None else _sizes(folder)[1]
 
 
 def _sizes(folder: Path) -> tuple[int | None, int | None]:

