@@ -51,6 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
     swept.add_argument(
         "--memory", type=int, metavar="MB", help="the most to keep of what cells share (a quarter of what is free, at most 4000)"
     )
+    swept.add_argument(
+        "--scheduler", metavar="WHERE", help="do the cells in a Dask cluster: local:2 for two processes here, or tcp://HOST:PORT"
+    )
     living = commands.add_parser("runs", help="the runs that are not over: state, model, since when, awake?, where")
     living.add_argument("--json", action="store_true", help="as one JSON list")
     living.add_argument("--all", action="store_true", help="those that are over as well")
@@ -108,7 +111,7 @@ def run_sweep(given: argparse.Namespace) -> int:
 
     folder = given.folder or home() / name_for(next(cell.recipe for cell in asked.cells if cell.recipe is not None))
     memory = None if given.memory is None else given.memory * 10**6
-    return follow(sweep(asked, folder, memory), folder)
+    return follow(sweep(asked, folder, memory, given.scheduler), folder)
 
 
 def follow(events: Iterator[Event], folder: Path, says: bool = True) -> int:

@@ -20,40 +20,48 @@ from engine.record.sweep import Sweep
 from engine.record.swept import SweepState, begin, replayed
 from engine.searching import searched
 from engine.session import written
+from engine.spreading import check_scheduler, spread
 
 PASSING = (Progressed, StepTrained, MemoryEstimated)  # of thousands of cells these would fill a disk
 SHARE, MOST = 4, 4 * 10**9  # of the free memory one part is for what cells share, and no more bytes than that
 
 
-def sweep(asked: Sweep, folder: Path | str | None = None, memory: int | None = None) -> Iterator[Event]:
-    """Carry out a sweep in this process, yielding each event as it happens; a `SweepCellDone` for every cell.
+def sweep(
+    asked: Sweep, folder: Path | str | None = None, memory: int | None = None, scheduler: str | None = None
+) -> Iterator[Event]:
+    """Carry out a sweep, yielding each event as it happens; a `SweepCellDone` for every cell.
 
     In a folder, when one is given, the sweep is written down, and goes on where it was left: cells that are done are not done
     again, those that have failed are. At most `memory` bytes are kept of what cells share (None: a quarter of what is free, and
-    4 GB at most).
+    4 GB at most). The cells are done in this process; or, with a `scheduler`, in those of a Dask cluster: "local:2" starts two
+    here, and "tcp://10.0.0.1:8786" is one that runs already.
     The last event is `RunFinished`, `RunStopped`, or `RunFailed` where no cell could be done. Raises `BadInput` at once for a
-    folder that holds something else or is in use.
+    folder that holds something else or is in use, and for a scheduler that is none.
     """
+    if scheduler is not None:
+        check_scheduler(scheduler, asked.mode)
     memory = min(MOST, psutil.virtual_memory().available // SHARE) if memory is None else memory
     if memory < 0:
         raise BadInput(f"memory {memory} is not possible; give a number of bytes from 0 up.")
     if folder is None:
-        return _carried_out(SweepState(asked), memory, None)
+        return _carried_out(SweepState(asked), memory, None, scheduler)
     folder = begin(asked, Path(folder))
     if not take_lock(folder):
         holder = (read_lock(folder) or {}).get("pid")
         raise BadInput(f"folder {shorten(str(folder))} is in use by process {holder}; wait until it is done, or stop it.")
     beat(folder, worker=os.getpid())
-    return written(folder, _carried_out(replayed(asked, folder), memory, folder), PASSING)
+    return written(folder, _carried_out(replayed(asked, folder), memory, folder, scheduler), PASSING)
 
 
-def _carried_out(state: SweepState, memory: int, folder: Path | None) -> Iterator[Event]:
+def _carried_out(state: SweepState, memory: int, folder: Path | None, scheduler: str | None) -> Iterator[Event]:
     asked, waiting = state.sweep, state.waiting
     before = len(asked.cells) - len(waiting)
     good, failure = before, ""
     yield SweepStarted(asked.plain(), len(asked.cells), before, memory, version())
     try:
         match asked.mode:
+            case "measure" | "recover" if scheduler is not None:
+                events = spread(waiting, asked.mode, scheduler, memory, folder)
             case "measure":
                 events = measured(waiting, memory, folder)
             case "recover":

@@ -91,8 +91,8 @@ def imported(*folders: str) -> set[str]:
 
 
 def test_what_is_imported_is_named() -> None:
-    """The product imports only what pyproject.toml says it needs; tests and benchmarks may also use the extras for tests."""
-    needed = {canonicalize_name(need.name) for need in NEEDED}
+    """The product imports only what pyproject.toml says it needs, or what its extras bring; tests may use those for tests too."""
+    needed = {canonicalize_name(need.name) for need in [*NEEDED, *EXTRA["cluster"]]}
     assert imported("engine", "widgets") - needed == set()
     besides = {canonicalize_name(need.name) for extra in ("test", "harness", "bench") for need in EXTRA[extra]}
     assert imported("tests", "benchmarks") - needed - besides == set()

@@ -1,0 +1,57 @@
+"""What one process of a Dask cluster does: measures the cells that it is sent, and keeps the model for the next ones.
+
+Knows nothing of folders, of the order of cells and of the other processes. Imported only where `distributed` is installed.
+"""
+
+import os
+from contextlib import closing
+from pathlib import Path
+from threading import Lock
+
+from distributed import Worker, WorkerPlugin, get_worker
+
+from engine.cells import Grounds, recovered
+from engine.failures import is_fatal
+from engine.record.catalogue import version
+from engine.record.cells import SweepCellDone
+from engine.record.events import Event
+from engine.record.lifecycle import Degraded
+from engine.record.sweep import Cell
+
+AGAIN = 75  # the exit status of a process that cannot use its accelerator any more; its nanny starts another
+
+
+class Station(WorkerPlugin):  # Dask asks for this base; it holds nothing
+    """What a process of the cluster keeps between two tasks of one sweep: the model with its text, and at most `memory` bytes of
+    what cells share there. Statistics are kept in `folder`, where one is given."""
+
+    def __init__(self, name: str, memory: int, folder: Path | None):
+        self.name, self.version = name, version()
+        self._memory, self._folder = memory, folder
+        self._grounds: Grounds | None = None
+        self._turn: Lock | None = None  # a process may have been given several threads, and there is one model
+
+    def setup(self, worker: Worker) -> None:
+        """Begin, in the process itself; raises where another version of this project is installed there."""
+        if version() != self.version:
+            raise RuntimeError(f"{worker.address} has version {version()} of this project, and {self.version} asks.")
+        self._grounds, self._turn = Grounds(self._memory, self._folder), Lock()
+
+    def teardown(self, worker: Worker) -> None:
+        """Let go of everything."""
+        self._grounds.close()
+
+    def done(self, mode: str, cells: tuple[Cell, ...]) -> list[Event]:
+        """What came of the cells, with what was done in another way than was asked."""
+        with self._turn, closing(recovered(cells) if mode == "recover" else self._grounds.measured(cells)) as events:
+            return [event for event in events if isinstance(event, SweepCellDone | Degraded)]
+
+
+def work(name: str, mode: str, cells: tuple[Cell, ...]) -> list[Event]:
+    """The task: the events of some cells. Where an accelerator fails the process ends itself, and they are done in another."""
+    try:
+        return get_worker().plugins[name].done(mode, cells)
+    except RuntimeError as error:
+        if is_fatal(error):
+            os._exit(AGAIN)
+        raise
