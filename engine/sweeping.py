@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from engine.cells import measured, recovered
+from engine.dispatching import check_scheduler, dispatched
 from engine.record.catalogue import version
 from engine.record.cells import SweepCellDone, SweepStarted
 from engine.record.errors import BadInput, shorten
@@ -20,7 +21,6 @@ from engine.record.sweep import Sweep
 from engine.record.swept import SweepState, begin, replayed
 from engine.searching import searched
 from engine.session import written
-from engine.spreading import check_scheduler, spread
 
 PASSING = (Progressed, StepTrained, MemoryEstimated)  # of thousands of cells these would fill a disk
 SHARE, MOST = 4, 4 * 10**9  # of the free memory one part is for what cells share, and no more bytes than that
@@ -61,7 +61,7 @@ def _carried_out(state: SweepState, memory: int, folder: Path | None, scheduler:
     try:
         match asked.mode:
             case "measure" | "recover" if scheduler is not None:
-                events = spread(waiting, asked.mode, scheduler, memory, folder)
+                events = dispatched(waiting, asked.mode, scheduler, memory, folder)
             case "measure":
                 events = measured(waiting, memory, folder)
             case "recover":

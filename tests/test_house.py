@@ -26,7 +26,7 @@ LEVELS = (
     ("engine.ground",),
     ("engine.cells", "engine.searching", "engine.cluster"),
     ("engine.station",),
-    ("engine.spreading",),
+    ("engine.dispatching",),
     ("engine.sweeping",),
     ("engine.worker",),
     ("engine.__main__",),

@@ -1,4 +1,4 @@
-"""Tests of engine/spreading.py: a cluster gives the numbers of one process, whatever dies in it."""
+"""Tests of engine/dispatching.py: a cluster gives the numbers of one process, whatever dies in it."""
 
 import json
 import os
@@ -10,10 +10,10 @@ import pytest
 
 from engine import Sweep, open_sweep, sweep
 from engine.__main__ import main
+from engine.dispatching import CELLS, TASKS, check_scheduler, tasks, wanted_by
 from engine.record.cells import SweepCellDone
 from engine.record.errors import BadInput
 from engine.record.lifecycle import RunFinished
-from engine.spreading import CELLS, TASKS, check_scheduler, tasks, wanted_by
 
 
 @pytest.fixture

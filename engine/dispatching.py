@@ -29,7 +29,7 @@ def check_scheduler(scheduler: str, mode: Mode) -> None:
         raise BadInput("scheduler goes with the modes 'measure' and 'recover'; a search decides by one cell which is next.")
 
 
-def spread(cells: Sequence[Cell], mode: Mode, scheduler: str, memory: int, folder: Path | None = None) -> Iterator[Event]:
+def dispatched(cells: Sequence[Cell], mode: Mode, scheduler: str, memory: int, folder: Path | None = None) -> Iterator[Event]:
     """The events of the cells, task by task as they are done.
 
     What cells share takes at most `memory` bytes: in all processes of this machine together, or in each process of a cluster

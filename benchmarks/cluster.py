@@ -41,7 +41,7 @@ def seconds(name: str, scheduler: str | None, threads: str | None = None) -> flo
     """The seconds of a cell, in a process of its own."""
     own = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
     own |= {} if threads is None else {"OMP_NUM_THREADS": threads}
-    command = [sys.executable, "-m", "benchmarks.spread", name, scheduler or ""]
+    command = [sys.executable, "-m", "benchmarks.cluster", name, scheduler or ""]
     ran = subprocess.run(command, env=own, capture_output=True, text=True)
     if ran.returncode:
         raise RuntimeError(ran.stderr)
