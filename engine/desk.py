@@ -33,7 +33,8 @@ from engine.record.faults import only
 from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Calibration, Measuring
 from engine.recovery import checkpoints, retention
-from engine.recovery.checkpoints import LOADED, Checkpoint, Damaged
+from engine.recovery.checkpoints import LOADED, Checkpoint
+from engine.recovery.seals import Damaged
 from engine.report import compensated, counts, doubts, residuals, size_of
 from engine.text.texts import Texts
 

@@ -28,6 +28,7 @@ from engine.record.errors import BadInput, shorten
 from engine.record.recipe import Measuring
 from engine.record.state import RunState
 from engine.recovery import checkpoints
+from engine.recovery.seals import Damaged
 from engine.report import about
 from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
@@ -84,7 +85,7 @@ def _taken(run: Path, state: RunState) -> tuple[nn.Module, PreTrainedTokenizerBa
             checkpoints.put_parameters(loaded.model, checkpoints.tensors_of(folder, stand.weights, "weights"))
         Overlay(loaded.model, loaded.anatomy).put(stand.plan, stand.method, checkpoints.tensors_of(folder, stand.name, "fitted"))
         history = checkpoints.line_of(folder, stand)
-    except checkpoints.Damaged as error:
+    except Damaged as error:
         again = "Open the run, which then goes on from the checkpoint before it, and export again."
         raise BadInput(f"The {error} {again}") from error
     except (OSError, SafetensorError, ValidationError, *MISFITS) as error:

@@ -60,6 +60,8 @@ def _line(event: tell.Event) -> str | None:
             return f"best of {event.fit:,} cells that fit, after {event.measured:,} measurements: {what}: {found}"
         case tell.RoundBegan():
             return f"round {event.round} of {event.rounds}: {event.level:.1%} of the level"
+        case tell.TrainingResumed():
+            return f"  {event.arm} goes on after {counted(event.step, 'step')}, from a bookmark"
         case tell.WentBack():
             return f"  {event.arm} ends as it was after {event.step} of {counted(event.made, 'step')}: {event.why}"
         case tell.PlanMade():

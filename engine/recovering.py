@@ -10,19 +10,26 @@ from dataclasses import replace
 from torch import nn
 
 from engine.desk import Desk
-from engine.failures import Shortage
+from engine.failures import Shortage, telling_shortage
 from engine.models.anatomy import dissect
 from engine.pruning.cut import cut
 from engine.pruning.plan import Plan
 from engine.pruning.unfold import unfold
 from engine.record.catalogue import METHODS
-from engine.record.commands import Tune
+from engine.record.commands import Tune, fingerprint
+from engine.record.disk import Unwritten
 from engine.record.errors import blaming
-from engine.record.events import Event, StepTrained, TuningStarted, Validated, WentBack
+from engine.record.events import Degraded, Event, StepTrained, TrainingResumed, TuningStarted, Validated, WentBack
+from engine.record.marks import folder_of, release
+from engine.recovery.bookmarks import Bookmark, Bookmarks
+from engine.recovery.checkpoints import Checkpoint
 from engine.recovery.loop import train
 from engine.recovery.loss import Teacher
 from engine.recovery.methods import Course, Pupil
+from engine.recovery.ranks import ranks
 from engine.recovery.retention import check_room
+from engine.recovery.seals import Damaged
+from engine.recovery.stepper import Diverged
 from engine.report import size_of
 
 VALIDATION_TOKENS = 4096  # of the calibration split, which training does not read
@@ -30,17 +37,24 @@ Events = Generator[Event, None, None]
 
 
 class Recovery:
-    """The recovery of the model on a desk, and then of its control. `steps` counts those whose weights the model now has."""
+    """The recovery of the model on a desk, and then of its control. `steps` counts those whose weights the model now has.
 
-    def __init__(self, desk: Desk, command: Tune):
+    `marked` says that bookmarks are to be written, and `resumed` that those of an earlier process are to be gone on from.
+    """
+
+    def __init__(self, desk: Desk, command: Tune, marked: bool = False, resumed: bool = False):
         self.desk, self.command = desk, command
         self.steps = 0
+        self._marked = marked and ranks().count == 1  # of several processes each would need its own
+        self._resumed = resumed
         self._weights = desk.stand.weights  # as they were before it
         self._teacher: Teacher | None = None  # a copy of the dense model, once somebody needed one
 
     def recover(self) -> Events:
         """Train the model as it stands, gates closed. Whoever closes this keeps the steps so far, and so does a `Shortage`; a
         training that diverged keeps those to which it went back; after any other error the model is as it was."""
+        if not self._resumed:
+            self.release()
         desk, tuning = self.desk, self.command.tuning
         copies = 2 if tuning.control and self.command.part[0] == self.command.part[1] else 1
         check_room(desk.checkpoints.parent, copies * size_of(desk.model)[1])
@@ -51,10 +65,11 @@ class Recovery:
             pupil = Pupil(model, dissect(model), lambda frozen: self._copy())
         course, went_back = None, False
         try:
+            mark = yield from self._newest("tuned")
             course = self._begin(pupil)
-            for event in self._train(model, course, "tuned", self.command.part[0]):
+            for event in self._train(model, course, "tuned", self.command.part[0], mark):
                 match event:
-                    case StepTrained() | Validated() | WentBack():
+                    case TrainingResumed() | StepTrained() | Validated() | WentBack():
                         self.steps = event.step - self.command.steps(self.command.part[0])[0]
                 went_back = isinstance(event, WentBack)
                 yield event
@@ -74,8 +89,26 @@ class Recovery:
         if model is not self.desk.model:
             unfold(self.desk.model, model, plan)
 
-    def control(self) -> Generator[Event, None, nn.Module]:
-        """Train the unpruned model just the same and return it: the same method, loss and teacher, and its own early stop."""
+    def control(self, before: Checkpoint | None) -> Generator[Event, None, nn.Module | None]:
+        """Train the unpruned model just the same, and keep it beside the model. `before` is the stand that was recovered (None:
+        the one before that of the model). The recovery is done by now: a control that fails takes nothing from it, but None is
+        what there is then, and an event says why."""
+        why, control = "an earlier recovery ran without one, so no unpruned model had the same training", None
+        try:
+            before = self.desk.before_rounds(before)  # damaged: how much training the model had before cannot be known
+            if before.trained == before.control:
+                with telling_shortage("the control"):
+                    control = yield from self._control()
+                self.desk.keep_control(control)
+        except (Diverged, Damaged, Shortage, Unwritten) as error:
+            why, control = str(error), None
+        if control is None:
+            yield Degraded("a control", "none", why)
+        self.release()
+        return control
+
+    def _control(self) -> Generator[Event, None, nn.Module]:
+        """The same method, loss and teacher, and its own early stop."""
         model, fresh = self.desk.control(), self.desk.stand.control_at is None
         pupil = Pupil(
             model,
@@ -83,26 +116,51 @@ class Recovery:
             # A control that was not trained before is the dense model: frozen, it is its own teacher.
             lambda frozen: Teacher(model) if frozen and fresh else self._copy(),
         )
-        for part in range(1, self.command.part[1] + 1):
+        mark = yield from self._newest("control")
+        for part in range(mark.plain["part"] if mark else 1, self.command.part[1] + 1):
+            if part > 1:
+                pupil = replace(pupil, teacher=lambda frozen: self._copy())
             course = self._begin(pupil)
-            yield from self._train(model, course, "control", part)
+            yield from self._train(model, course, "control", part, mark)
             course.keep()
-            pupil = replace(pupil, teacher=lambda frozen: self._copy())
+            mark = None
         return model
+
+    def release(self) -> None:
+        """Remove all bookmarks."""
+        if self._marked:
+            release(self.desk.checkpoints.parent)
 
     def _begin(self, pupil: Pupil) -> Course:
         tuning = self.command.tuning
         with blaming("tuning"):
             return METHODS.load(tuning.method).begin(pupil, tuning, self.command.seed)
 
-    def _train(self, model: nn.Module, course: Course, arm: str, part: int) -> Events:
+    def _bookmarks(self, arm: str, with_base: bool = False, **part: int) -> Bookmarks:
+        of = {"asked": fingerprint(self.command), "stand": self.desk.stand.name, "arm": arm} | part
+        reserve = size_of(self.desk.model)[1]  # for the checkpoint after it
+        return Bookmarks(folder_of(self.desk.checkpoints), of, with_base=with_base, reserve=reserve)
+
+    def _newest(self, arm: str) -> Generator[Degraded, None, Bookmark | None]:
+        """The bookmark from which an arm goes on; None where it begins."""
+        if not self._marked:
+            return None
+        mark, damaged = self._bookmarks(arm).newest()
+        for why in damaged:
+            yield Degraded(f"the newest bookmark of the training ({arm})", "the one before it" if mark else "its start", why)
+        return mark
+
+    def _train(self, model: nn.Module, course: Course, arm: str, part: int, mark: Bookmark | None) -> Events:
         command, desk = self.command, self.desk
         tuning, precision = command.tuning, desk.precision
         blocks = desk.texts.blocks("train", tuning.sequence_length, None, "tuning")
         held_out = desk.texts.blocks("calibration", tuning.sequence_length, VALIDATION_TOKENS, "tuning")
         steps = command.steps(part)
         yield TuningStarted(arm, tuning.method, tuning.steps, str(precision).removeprefix("torch."), steps[0])
-        how = {"arm": arm, "seed": command.seed, "precision": precision, "part": steps}
+        how = {"arm": arm, "seed": command.seed, "precision": precision, "part": steps, "mark": mark}
+        if self._marked:
+            # What a control's LoRA has added to the weights in earlier parts no checkpoint has.
+            how["marks"] = self._bookmarks(arm, part > 1 and arm == "control" and not course.in_place, part=part)
         yield from train(model, blocks, held_out, tuning, loss=course.loss, beside=course.beside, **how)
 
     def _taught(self, frozen: bool) -> Teacher:

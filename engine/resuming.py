@@ -8,11 +8,20 @@ that is done again from where it began; what died after it is not done twice, on
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from engine.record import commands as ask
 from engine.record.errors import BadInput
-from engine.record.events import CheckpointSaved, CorpusLoaded, Evaluated, GatesChanged, ModelSaved, TextSampled, Undone
+from engine.record.events import (
+    CheckpointSaved,
+    CorpusLoaded,
+    Evaluated,
+    GatesChanged,
+    ModelSaved,
+    TextSampled,
+    TrainingResumed,
+    Undone,
+)
 from engine.record.folder import Tail
 from engine.record.lifecycle import (
     CommandFinished,
@@ -23,11 +32,12 @@ from engine.record.lifecycle import (
     WorkerStarted,
 )
 from engine.record.line import Stamped, Unreadable
+from engine.record.marks import folder_of, reached
 from engine.record.state import RunState, fold
 
 DONE = (CommandFinished, CommandRefused, CommandStopped)
 CUT_SHORT = ("stopped", "diverged", "out of memory")  # how the reason of a checkpoint ends that a recovery left before its end
-TRIES = 2  # deaths in one command, without a checkpoint between them, after which it is given up
+TRIES = 2  # deaths in one command, without a checkpoint or a bookmark between them, after which it is given up
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,18 @@ class Interrupted:
     command: ask.Command
     since: tuple[Any, ...]
     deaths: int
+
+    @property
+    def recovery(self) -> Literal["", "begun", "trained"]:
+        """How far a recovery has come that is to be gone on with."""
+        if not isinstance(self.command, ask.Tune) or self.has_taken_effect or self.is_hopeless:
+            return ""
+        return "trained" if self.is_trained else "begun"
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether it is given up: too many processes have ended in it at the same place."""
+        return self.deaths >= TRIES and not self.has_taken_effect
 
     @property
     def is_trained(self) -> bool:
@@ -91,7 +113,8 @@ def interrupted(folder: Path, events: Sequence[Stamped]) -> Interrupted | None:
     command = next((each.fact for each in Tail(folder / "commands.jsonl").read() if each.seq == line), None)
     if command is None:
         return None  # the line is gone, and with it whoever could be answered
-    return Interrupted(line, command, tuple(since), _deaths(facts, line))
+    deaths = _deaths(facts, line, reached(folder_of(folder / "checkpoints")))
+    return Interrupted(line, command, tuple(since), deaths)
 
 
 def first_line(events: Sequence[Stamped], left: Interrupted | None) -> int:
@@ -101,9 +124,9 @@ def first_line(events: Sequence[Stamped], left: Interrupted | None) -> int:
     return 1 + max((stamped.fact.command for stamped in events if isinstance(stamped.fact, DONE)), default=-1)
 
 
-def catch_up(folder: Path, bench, state: RunState, events: Sequence[Stamped], trained: bool) -> tuple[object, ...]:
+def catch_up(folder: Path, bench, state: RunState, events: Sequence[Stamped], left: Interrupted | None) -> tuple[object, ...]:
     """Bring a new workbench to where the run stood: the last model that was loaded, at the last checkpoint. Returns what there is
-    to say: which checkpoint before that one stands instead, where it is damaged. `trained`: the recovery in hand made it."""
+    to say: which checkpoint before that one stands instead, where it is damaged. `left` is the command in hand."""
     line, loaded = None, None
     for stamped in events:
         match stamped.fact:
@@ -117,7 +140,7 @@ def catch_up(folder: Path, bench, state: RunState, events: Sequence[Stamped], tr
     if not isinstance(asked, ask.Load):
         why = asked.reason if isinstance(asked, Unreadable) else f"line {loaded + 1} of commands.jsonl is another."
         raise BadInput(f"what loaded its model cannot be read any more: {why}")
-    told = bench.catch_up(asked, state, trained)
+    told = bench.catch_up(asked, state, left.recovery if left is not None else "")
     if told:
         state = fold(
             replace(state, standing=state.before or state.standing, before=None), [Stamped(-1, 0.0, fact) for fact in told]
@@ -131,7 +154,7 @@ def see_to(left: Interrupted, bench, fell_back: bool) -> tuple[object, ...]:
     carried out (again). `fell_back`: the checkpoint that it began from is damaged."""
     name = type(left.command).__name__
     why = "the checkpoint that it began from is damaged" if fell_back else ""
-    if left.deaths >= TRIES and not left.has_taken_effect:
+    if left.is_hopeless:
         why = "the worker ended twice while doing it"
     if why:
         return (CommandRefused(left.line, name, "", f"{name} was given up: {why}."),)
@@ -142,17 +165,20 @@ def see_to(left: Interrupted, bench, fell_back: bool) -> tuple[object, ...]:
     return (*((gates,) if gates else ()), answer(left.line, name))
 
 
-def _deaths(facts: Sequence[Any], line: int) -> int:
-    """How many workers were replaced while they carried out the command of that line, since its last checkpoint."""
-    deaths, doing = 0, False
+def _deaths(facts: Sequence[Any], line: int, newest: tuple[str, int] | None) -> int:
+    """How many workers were replaced while they carried out the command of that line, since it last got further: to a checkpoint,
+    or to another bookmark than the one before. `newest` is the arm and the step of the one from which the next worker goes on."""
+    deaths, doing, place = 0, False, None
     for fact in facts:
         match fact:
             case CommandStarted(command=begun):
                 doing = begun == line
             case CheckpointSaved() if doing:
                 deaths = 0
+            case TrainingResumed(arm=arm, step=step) if doing:
+                deaths, place = deaths if place == (arm, step) else min(deaths, 1), (arm, step)
             case WorkerRestarted():
                 deaths, doing = deaths + doing, False
             case WorkerStarted():
                 doing = False
-    return deaths
+    return min(deaths, 1) if newest not in (None, place) else deaths

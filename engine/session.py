@@ -31,6 +31,7 @@ from engine.record.lifecycle import (
 )
 from engine.record.line import Stamped, Unreadable
 from engine.record.lock import beat, release_lock, take_lock
+from engine.record.marks import release
 from engine.record.recipe import Recipe
 from engine.recovery.ranks import ranks
 from engine.workbench import Workbench
@@ -216,5 +217,7 @@ def written(folder: Path, events: Iterator[Event], passing: tuple[type, ...] = (
         events.close()
         if not isinstance(last, ENDS) and not full:  # whoever asked for the events asks no more, by Ctrl-C or by leaving the loop
             writer.append(RunStopped())
+        if not full:
+            release(folder)
         writer.close()
         release_lock(folder)

@@ -9,13 +9,14 @@ out of memory once it had learnt something, keeps that, and `after_end` says so.
 
 from collections.abc import Generator
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
 
 from engine.desk import Desk
 from engine.evaluation import latency
-from engine.failures import Shortage, telling_shortage
+from engine.failures import telling_shortage
 from engine.fit import estimate, foretell, to_load
 from engine.measured import Measured
 from engine.models.load import finding, read
@@ -25,8 +26,8 @@ from engine.pruning.cut import cut
 from engine.pruning.plan import Plan, Scores
 from engine.record import commands as ask
 from engine.record import events as tell
-from engine.record.disk import Unwritten
 from engine.record.errors import BadInput, blaming, naming
+from engine.record.marks import release
 from engine.record.recipe import Calibration, Recipe
 from engine.record.resident import resident
 from engine.record.schedules import reached
@@ -34,12 +35,12 @@ from engine.record.state import RunState
 from engine.recovering import Recovery
 from engine.recovery import checkpoints
 from engine.recovery.loop import arithmetic
-from engine.recovery.stepper import Diverged
 from engine.report import about, compared, cut_as, loaded_as, pick_device, residuals, texts_as, write_scores
 from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
 
 Events = Generator[tell.Event, None, None]
+Left = Literal["", "begun", "trained"]
 
 
 class Workbench:
@@ -102,7 +103,10 @@ class Workbench:
     def after_end(self, command: ask.Command, how: str) -> Events:
         """What is left to say once `handle` came to an end before its own, `how` being "stopped", "diverged" or "out of memory":
         what a Tune keeps of its steps is saved and, where that can be, measured."""
-        if not isinstance(command, ask.Tune) or self._recovery is None or not self._recovery.steps:
+        if not isinstance(command, ask.Tune) or self._recovery is None:
+            return
+        if not self._recovery.steps:
+            self._recovery.release()
             return
         yield from self._trained(f"tune, {how}")
         try:
@@ -112,10 +116,10 @@ class Workbench:
         except BadInput as error:
             yield tell.Degraded("the perplexity of what was kept", "none", str(error)[:-1])
 
-    def catch_up(self, command: ask.Load, state: RunState, trained: bool = False) -> tuple[tell.Event, ...]:
+    def catch_up(self, command: ask.Load, state: RunState, left: Left = "") -> tuple[tell.Event, ...]:
         """Stand where an earlier process stood: the same model and text, at a checkpoint, with what was measured of it. There
-        is nothing to say, unless the checkpoint is damaged: then which of those before it stands instead. `trained`: the recovery
-        that comes next has made that checkpoint."""
+        is nothing to say, unless the checkpoint is damaged: then which of those before it stands instead. `left`: whether a
+        recovery comes next that was "begun", or "trained", which made that checkpoint."""
         for _ in self._load(command):
             pass
         standing = state.before or state.standing
@@ -123,7 +127,9 @@ class Workbench:
         self.desk.restore(state.checkpoint)
         self.measured.recall(standing)
         told = tuple(self._fallen_back())
-        self._is_trained = trained and not told
+        self._left = "" if told else left
+        if not self._left:
+            release(self.desk.checkpoints.parent)
         self._smaller = (None, standing.cut) if standing.cut is not None and not told else None  # to be cut again to be saved
         return told
 
@@ -141,7 +147,7 @@ class Workbench:
     def _forget(self) -> None:
         self._told: tuple | None = None  # the scores that were told last
         self._recovery: Recovery | None = None  # the last one, or the one that is under way
-        self._is_trained = False  # whether an earlier process has trained the model for the recovery that comes next
+        self._left: Left = ""  # how far an earlier process has come with the recovery that comes next
 
     def _load(self, command: ask.Load) -> Events:
         yield tell.Progressed("reading the model", 0, 2, "parts")
@@ -230,8 +236,9 @@ class Workbench:
         self._smaller = None
 
     def _tune(self, command: ask.Tune) -> Events:
-        desk, before, (part, parts) = self.desk, None if self._is_trained else self.desk.stand, command.part
-        self._recovery, self._is_trained = Recovery(desk, command), False
+        desk, left, (part, parts) = self.desk, self._left, command.part
+        self._recovery, self._left = Recovery(desk, command, self.folder is not None, bool(left)), ""
+        before = None if left == "trained" else desk.stand
         if before is not None:
             yield from self.measured.renew(command.evaluation)  # now: once it is trained the pruned model is gone
             yield from self._recovery.recover()
@@ -239,30 +246,17 @@ class Workbench:
         yield from self.measured.evaluate(desk.model, "tuned", command.evaluation)
         yield self.measured.sample(desk.model, "tuned", command.prompt, command.seed)
         if part == parts and command.tuning.control:
-            yield from self._control(command, before)
-
-    def _control(self, command: ask.Tune, before: checkpoints.Checkpoint | None) -> Events:
-        """Train the unpruned model just the same. The recovery is done by now: a control that diverges takes nothing from it."""
-        why, control = "an earlier recovery ran without one, so no unpruned model had the same training", None
-        try:
-            before = self.desk.before_rounds(before)  # damaged: how much training the model had before cannot be known
-            if before.trained == before.control:
-                with telling_shortage("the control"):
-                    control = yield from self._recovery.control()
-                self.desk.keep_control(control)
-        except (Diverged, checkpoints.Damaged, Shortage, Unwritten) as error:
-            why, control = str(error), None
-        if control is None:
-            yield tell.Degraded("a control", "none", why)
-            return
-        yield from self.measured.evaluate(control, "control", command.evaluation)
-        yield self.measured.sample(control, "control", command.prompt, command.seed)
+            control = yield from self._recovery.control(before)
+            if control is not None:
+                yield from self.measured.evaluate(control, "control", command.evaluation)
+                yield self.measured.sample(control, "control", command.prompt, command.seed)
 
     def _trained(self, reason: str) -> Events:
         steps, self._recovery.steps = self._recovery.steps, 0
         for event in self.desk.keep_trained(steps, reason):
             self._measure_anew("baseline", "pruned")
             yield event
+        self._recovery.release()
 
     def _cut(self, command: ask.Cut) -> Events:
         model, dense, measuring = self.desk.model, self.desk.dense(), command.evaluation

@@ -41,6 +41,7 @@ from engine.record.lifecycle import (
     WorkerStarted,
 )
 from engine.record.lock import Viewers, beat, release_lock, take_lock
+from engine.record.marks import release
 from engine.record.resident import THRESHOLDS, forget_peak, give_back, peak, resident
 from engine.record.state import RunState, fold
 from engine.resuming import DONE, catch_up, first_line, interrupted, see_to
@@ -91,6 +92,7 @@ def supervise(folder: Path) -> int:
                 WorkerRestarted(why, state.checkpoint) if deaths < RESTARTS else RunFailed(f"{why}, {deaths} times in a row"),
             )
             if deaths >= RESTARTS:
+                release(folder)
                 return 1
     finally:
         if worker is not None and worker.poll() is None:
@@ -148,9 +150,10 @@ def _serve(folder: Path, parent: int, sheltered: bool) -> int:
         bench, left = Workbench(folder, recipe, sheltered), interrupted(folder, events)
         try:
             try:
-                fell_back = catch_up(folder, bench, state, events, left is not None and left.is_trained)
+                fell_back = catch_up(folder, bench, state, events, left)
             except BadInput as error:  # another worker would find no more than this one
                 log.append(RunFailed(f"The run cannot go on where it was: {error}"))
+                release(folder)
                 return 0
             told = see_to(left, bench, bool(fell_back)) if left is not None else ()
             for fact in (*fell_back, *told):
@@ -257,10 +260,10 @@ def sweep(folder: Path) -> None:
         shutil.rmtree(beside) if beside.is_dir() else beside.unlink(missing_ok=True)
 
 
-def _how_far(folder: Path) -> tuple[int, int]:
-    """What a run has got done: commands, and checkpoints of the model that is loaded."""
+def _how_far(folder: Path) -> tuple[object, ...]:
+    """What a run has got done: commands, checkpoints of the model that is loaded, and the place where training went on last."""
     state = fold(RunState(), read_events(folder))
-    return state.commands_done, len(state.parents)
+    return state.commands_done, len(state.parents), state.resumed
 
 
 def _tell(folder: Path, fact: object) -> None:

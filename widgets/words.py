@@ -91,10 +91,9 @@ def restart_words(state: RunState) -> str:
         return ""
     lost = {
         "": "nothing was lost",
-        # A recovery that was taken back has no arm in hand; with one the model was trained and kept before the end came.
-        "Tune": "the trained model is kept, and the rest of the recovery begins anew"
-        if state.arm
-        else "the recovery begins anew from its start",
+        "Tune": f"the recovery goes on after step {state.resumed.step:,}"
+        if state.resumed is not None
+        else "the recovery goes on from what was last kept of it",
         **dict.fromkeys(GIVEN_UP, "what it was asked to take back may have to be asked again"),
     }.get(what, f"this begins anew: {DOING.get(what, what).lower()}")
     again = "is being started again" if state.status == "new" else "was started again"

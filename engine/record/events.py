@@ -28,7 +28,7 @@ from engine.record.lifecycle import (
     WorkerStarted,
 )
 from engine.record.suggestions import Suggested, SuggestionMeasured
-from engine.record.training import RoundBegan, StepTrained, TuningStarted, Validated, WentBack
+from engine.record.training import RoundBegan, StepTrained, TrainingResumed, TuningStarted, Validated, WentBack
 
 Counts = tuple[int, ...]  # one number for each layer
 Head = tuple[int, int]  # (layer, head)
@@ -252,9 +252,9 @@ class ModelSaved:
 Event = (
     RunStarted | WorkerStarted | CommandStarted | CommandFinished | CommandRefused | CommandStopped | ModelLoaded | CorpusLoaded
     | UnitsScored | CriteriaCompared | Suggested | PlanMade | Previewed | GatesChanged | Compensated | Evaluated | TuningStarted
-    | SuggestionMeasured | RoundBegan | StepTrained | Validated | WentBack | CheckpointSaved | Undone | TextSampled | ModelCut
-    | ModelSaved | SweepStarted | SweepCellDone | SweepBestFound | Progressed | MemorySampled | MemoryEstimated | Degraded
-    | WorkerRestarted | RunPaused | RunResumed | RunFinished | RunStopped | RunFailed
+    | SuggestionMeasured | RoundBegan | TrainingResumed | StepTrained | Validated | WentBack | CheckpointSaved | Undone
+    | TextSampled | ModelCut | ModelSaved | SweepStarted | SweepCellDone | SweepBestFound | Progressed | MemorySampled
+    | MemoryEstimated | Degraded | WorkerRestarted | RunPaused | RunResumed | RunFinished | RunStopped | RunFailed
 )  # fmt: skip
 EVENTS: dict[str, type] = {each.__name__: each for each in Event.__args__}
 ENDS = (RunFinished, RunStopped, RunFailed)  # exactly one of these is the last event of a run

@@ -12,7 +12,7 @@ import re
 from engine.record.errors import BadInput, shorten
 
 VARIABLE = "ESPALIER_FAULTS"
-KINDS = ("loss", "gradient", "memory", "device", "checkpoint", "log", "export")
+KINDS = ("loss", "gradient", "memory", "device", "bookmark", "checkpoint", "log", "export")
 ONE = re.compile(rf"({'|'.join(KINDS)})@([1-9][0-9]*)(?:x([1-9][0-9]*))?")
 
 
@@ -51,6 +51,10 @@ class Faults:
                     f"{VARIABLE} has {shorten(word)}; write KIND@STEP or KIND@STEPxTIMES, KIND one of {', '.join(KINDS)}."
                 )
             self._left.append((found[1], int(found[2]), int(found[3] or 1)))
+
+    def past(self, step: int) -> None:
+        """So many steps are made already, by another process: what was due in them has struck."""
+        self._left = [one for one in self._left if one[1] > step]
 
     def strikes(self, kind: str, step: int) -> bool:
         """Whether a fault of that kind is due in the try that begins, of the step of that number (from 0); it is spent then."""

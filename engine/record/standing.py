@@ -31,6 +31,11 @@ class Curve:
     validation: tuple[tuple[int, float], ...] = ()
     kept: WentBack | None = None
 
+    def until(self, step: int, validated: int) -> "Curve":
+        """The losses up to a step, those of validation up to another."""
+        training = tuple(point for point in self.training if point[0] <= step)
+        return Curve(self.steps, training, tuple(point for point in self.validation if point[0] <= validated))
+
 
 @dataclass(frozen=True)
 class Standing:

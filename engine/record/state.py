@@ -33,6 +33,7 @@ from engine.record.events import (
     RunStopped,
     StepTrained,
     Suggested,
+    TrainingResumed,
     TuningStarted,
     Undone,
     UnitsScored,
@@ -90,6 +91,8 @@ class RunState:
     degraded: tuple[Degraded, ...] = ()
     warned: Degraded | None = None  # the last of them, until another change of the model is asked for
     restarts: tuple[WorkerRestarted, ...] = ()
+    lost: Mapping[str, Curve] = field(default_factory=dict)  # arm → the losses of a training that went down with its worker
+    resumed: TrainingResumed | None = None  # where training was last taken up from a bookmark, while its command is in hand
     interrupted: str | None = None  # what the worker died of ("": nothing was in hand), until the next command is done
     refused: CommandRefused | None = None  # the last refusal, until something is done again
     failure: RunFailed | None = None
@@ -203,7 +206,8 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
         case MemoryEstimated():
             return replace(state, room=state.room.foretold(fact))
         case Degraded():
-            return replace(state, degraded=(*state.degraded, fact), warned=fact)
+            again = state.interrupted is not None and fact in state.degraded  # it was told before the worker went down
+            return replace(state, degraded=state.degraded if again else (*state.degraded, fact), warned=fact)
         case WorkerRestarted():
             died_of = state.doing or state.interrupted or ""  # it may die once more before it takes that up again
             return replace(_dropped(state), status="new", restarts=(*state.restarts, fact), interrupted=died_of)
@@ -228,6 +232,10 @@ def _measured(state: RunState, fact: Any) -> RunState:
             state = replace(_shelve(state), arm=fact.arm, step=None, step_since=None)
         case TuningStarted():
             state = replace(state, arm=fact.arm, step=None, step_since=None)
+        case TrainingResumed():
+            kept = state.lost.get(fact.arm, Curve()).until(fact.step, fact.validated)
+            curves = {**state.standing.curves, fact.arm: kept}
+            return replace(state, resumed=fact, standing=replace(state.standing, curves=curves))
     return replace(state, standing=after(state.standing, fact))
 
 
@@ -252,7 +260,8 @@ def _taken_back(state: RunState) -> RunState:
 
 def _dropped(state: RunState) -> RunState:
     """The command in hand went down with the worker."""
-    return replace(_taken_back(state), doing="", doing_line=None, doing_since=None, progress=None)
+    lost = state.standing.curves if state.doing and state.arm else state.lost
+    return replace(_taken_back(state), doing="", doing_line=None, doing_since=None, progress=None, lost=lost)
 
 
 def _done(state: RunState, at: float) -> RunState:
@@ -269,4 +278,6 @@ def _done(state: RunState, at: float) -> RunState:
         commands_done=state.commands_done + 1,
         refused=None,
         interrupted=None,
+        lost={},
+        resumed=None,
     )

@@ -29,6 +29,18 @@ class TuningStarted:
 
 
 @dataclass(frozen=True)
+class TrainingResumed:
+    """Training of an arm goes on in another process, from a bookmark after `step` steps, the last validation after `validated`.
+
+    What was told of later steps went down with the process before, and is told anew as they are made again.
+    """
+
+    arm: str
+    step: int
+    validated: int
+
+
+@dataclass(frozen=True)
 class StepTrained:
     """One optimizer step: the mean loss per token of its batch (nats), before the step."""
 

@@ -12,15 +12,12 @@ itself, are all in state.json: one rename makes files and checksums valid at onc
 Checkpoints of versions before the checksums are read unchecked.
 """
 
-import hashlib
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -34,14 +31,7 @@ from engine.record.errors import BadInput, shorten
 from engine.record.faults import Faults, full
 from engine.record.folder import write_atomic
 from engine.record.recipe import Calibration
-
-
-class Damaged(BadInput):
-    """A checkpoint that is not as it was written, or not there any more; `why` says what of it, in a clause."""
-
-    def __init__(self, name: str, why: str):
-        super().__init__(f"checkpoint {shorten(name)} is damaged: {why}.")
-        self.why = why
+from engine.recovery.seals import Damaged, check, checksum, sealed, unsealed
 
 
 @dataclass(frozen=True)
@@ -110,7 +100,7 @@ def _write(
         plain = asdict(stand) | {"plan": plan, "calibration": stand.calibration.model_dump()}
         if faults.strikes("checkpoint", number - 1):
             raise full()
-        files = {path.name: _checksum(path) for path in sorted(beside.iterdir())}
+        files = {path.name: checksum(path) for path in sorted(beside.iterdir())}
         (beside / "state.json").write_text(sealed(plain | {"files": files}), encoding="utf-8")
         os.replace(beside, folder / name)
     except Exception:
@@ -129,19 +119,14 @@ def add_control(folder: Path, stand: Checkpoint, control: nn.Module) -> Checkpoi
     with telling_full("The control's checkpoint"):
         try:
             save_file(parameters_of(control), beside)
-            plain = _plain(folder, stand.name)
-            files = plain.get("files", {}) | {"control.safetensors": _checksum(beside)}
+            plain = unsealed(folder / stand.name)
+            files = plain.get("files", {}) | {"control.safetensors": checksum(beside)}
             os.replace(beside, folder / stand.name / "control.safetensors")
             plain |= {"control": stand.control, "control_at": stand.control_at, "files": files}
             write_atomic(folder / stand.name / "state.json", sealed(plain))
         finally:
             beside.unlink(missing_ok=True)
     return stand
-
-
-def sealed(plain: Mapping[str, Any]) -> str:
-    """The text of a state.json: what it says, and the checksum of that."""
-    return json.dumps(dict(plain) | {"checksum": _seal(plain)}, indent=1) + "\n"
 
 
 def read(folder: Path, name: str | None) -> Checkpoint:
@@ -152,7 +137,7 @@ def read(folder: Path, name: str | None) -> Checkpoint:
     """
     if name is None:
         return LOADED
-    plain = _plain(folder, name)
+    plain = unsealed(folder / name)
     plain.pop("files", None)
     try:
         plan, calibration = Plan(**plain["plan"]), Calibration(**plain["calibration"])
@@ -168,12 +153,12 @@ def tensors_of(folder: Path, name: str, part: str) -> dict[str, Tensor]:
     Only "fitted" may never have been written: a stand without compensation has nothing to keep there.
     """
     path = folder / name / f"{part}.safetensors"
-    files = _plain(folder, name).get("files")
+    files = unsealed(folder / name).get("files")
     if part == "fitted" and (path.name not in files if files is not None else not path.exists()):
         return {}
     try:
-        if files is not None and _checksum(path) != files.get(path.name):
-            raise Damaged(name, f"its {path.name} is not as it was written")
+        if files is not None:
+            check(folder / name, path.name, files.get(path.name))
         return load_file(path)
     except FileNotFoundError as error:
         raise Damaged(name, f"its {path.name} is gone") from error
@@ -199,27 +184,3 @@ def line_of(folder: Path, stand: Checkpoint) -> list[dict]:
             )
             break
     return line[::-1]
-
-
-def _plain(folder: Path, name: str) -> dict[str, Any]:
-    """What a state.json says, once it is known to be as it was written, without its checksum."""
-    try:
-        plain = json.loads((folder / name / "state.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Damaged(name, f"its state.json cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise Damaged(name, "its state.json is not JSON") from error
-    if not isinstance(plain, dict):
-        raise Damaged(name, f"its state.json holds {shorten(plain)}")
-    if plain.keys() & {"checksum", "files"} and plain.pop("checksum", None) != _seal(plain):
-        raise Damaged(name, "its state.json is not as it was written")
-    return plain
-
-
-def _seal(plain: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-
-
-def _checksum(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

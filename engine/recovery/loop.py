@@ -13,9 +13,11 @@ from torch import LongTensor, Tensor, nn
 
 from engine.evaluation.perplexity import AT_ONCE, Evaluation, evaluate
 from engine.failures import Shortage, telling_shortage
-from engine.record.events import Degraded, StepTrained, Validated, WentBack
+from engine.record.events import Degraded, StepTrained, TrainingResumed, Validated, WentBack
 from engine.record.recipe import Tuning
+from engine.recovery.bookmarks import Bookmark, Bookmarks
 from engine.recovery.loss import loss_of
+from engine.recovery.place import Place, keep, take_up
 from engine.recovery.ranks import DONE, GO, STOPPED
 from engine.recovery.schedule import batch
 from engine.recovery.stepper import Diverged, Stepper
@@ -23,7 +25,8 @@ from engine.recovery.thrift import trying
 from engine.recovery.watch import Watch
 
 HALVINGS = 4  # of the learning rate of one training, after a loss or a gradient that is no number; then it is given up
-Events = Generator[StepTrained | Validated | WentBack | Degraded, None, None]
+PER_WEIGHT = 4  # tensors in a bookmark: itself, two moments, and at most one copy
+Events = Generator[StepTrained | Validated | WentBack | Degraded | TrainingResumed, None, None]
 VALIDATIONS = 10  # points on the validation curve, besides the one before the first step
 
 
@@ -39,6 +42,8 @@ def train(
     loss: Callable[[LongTensor], Tensor] | None = None,
     beside: Sequence[nn.Module] = (),
     part: tuple[int, int] | None = None,
+    marks: Bookmarks | None = None,
+    mark: Bookmark | None = None,
 ) -> Events:
     """Train what requires a gradient in `model` on `blocks` `[n, length]`, lowering `loss` (None: that of the text), which may
     ask models `beside` this one.
@@ -52,43 +57,63 @@ def train(
     finite. A `WentBack` before that says that the weights are now the best of which there was a copy; without one they are
     those of the last step. Where memory runs out the step is made again with less of it (`engine.recovery.thrift`), and where
     there is no way to, `Shortage` is raised; which weights are left then is told in the same way.
+
+    Now and then a bookmark is written into `marks`. From a `mark` the training goes on where it was: on the CPU the steps, the
+    losses and the weights are, to the bit, those of a training that was never interrupted.
     """
     stepper = Stepper(model, loss or partial(loss_of, model), tuning, seed, precision, beside)
     try:
-        yield from _steps(stepper, blocks, held_out, arm, part or (0, tuning.steps))
+        yield from _steps(stepper, blocks, held_out, arm, part or (0, tuning.steps), marks, mark)
     finally:
         stepper.close()
 
 
-def _steps(stepper: Stepper, blocks: LongTensor, held_out: LongTensor, arm: str, part: tuple[int, int]) -> Events:
+def _steps(
+    stepper: Stepper,
+    blocks: LongTensor,
+    held_out: LongTensor,
+    arm: str,
+    part: tuple[int, int],
+    marks: Bookmarks | None,
+    mark: Bookmark | None,
+) -> Events:
     tuning, (first, end) = stepper.tuning, part
     watch = Watch(stepper.trained, tuning.patience, tuning.guard)
-    every, step, why, undone, halvings = max(1, tuning.steps // VALIDATIONS), first, "", 0, 0
-    found = yield from _validated(stepper, held_out, arm, first)
-    watch.see(first, found.loss)
-    yield found
+    every, why, undone = max(1, tuning.steps // VALIDATIONS), "", 0
+    if mark is not None:
+        place, resumed = take_up(mark, stepper, watch)
+        yield resumed
+    else:
+        place = Place(first, (yield from _validated(stepper, held_out, arm, first)))
+        watch.see(first, place.found.loss)
+        yield place.found
+    if marks is not None:
+        marks.begin(PER_WEIGHT * sum(one.nbytes for one in stepper.trained))
     try:
-        while stepper.ranks.hear(GO if step < end and not why else DONE, stepper.device) == GO:
+        while stepper.ranks.hear(GO if place.step < end and not why else DONE, stepper.device) == GO:
+            step = place.step
             tokens = batch(blocks, step + undone * tuning.steps, tuning.batch_size, stepper.seed)  # [batch, length]
             try:
                 measured, rate = yield from trying(partial(stepper.step, tokens, step), stepper, arm, step)
             except Diverged as error:
-                if halvings == HALVINGS:
+                if place.halvings == HALVINGS:
                     told = f"{str(error)[:-1]}, and the rate was halved {HALVINGS} times; lower the learning rate."
                     raise Diverged(told) from error
-                halvings, undone = halvings + 1, undone + 1
+                place.halvings, undone = place.halvings + 1, undone + 1
                 yield _slowed(stepper, arm, step, error)
-                if found.step != step:
-                    found = yield from _validated(stepper, held_out, arm, step)
-                    yield found
-                watch.danger(step, found.loss)
+                if place.found.step != step:
+                    place.found = yield from _validated(stepper, held_out, arm, step)
+                    yield place.found
+                watch.danger(step, place.found.loss)
                 continue
-            step, undone = step + 1, 0
-            yield StepTrained(arm, step, tuning.steps, measured, rate)
-            if step % every == 0 or step == end:
-                found = yield from _validated(stepper, held_out, arm, step)
-                why = watch.see(step, found.loss)
-                yield found
+            place.step, undone = step + 1, 0
+            yield StepTrained(arm, place.step, tuning.steps, measured, rate)
+            if place.step % every == 0 or place.step == end:
+                place.found = yield from _validated(stepper, held_out, arm, place.step)
+                why = watch.see(place.step, place.found.loss)
+                yield place.found
+            if marks is not None and not why and place.step < end and marks.due(place.step):
+                yield from keep(marks, stepper, watch, place)
     except GeneratorExit:
         if not stepper.ranks.number:
             stepper.ranks.hear(STOPPED, stepper.device)
@@ -96,11 +121,11 @@ def _steps(stepper: Stepper, blocks: LongTensor, held_out: LongTensor, arm: str,
     except (Diverged, Shortage) as error:
         if watch.keeps:
             watch.go_back()
-            yield WentBack(arm, watch.best, step, str(error))
+            yield WentBack(arm, watch.best, place.step, str(error))
         raise
-    if watch.looks and watch.best != step:
+    if watch.looks and watch.best != place.step:
         watch.go_back()
-        yield WentBack(arm, watch.best, step, why or "the validation loss was lowest there")
+        yield WentBack(arm, watch.best, place.step, why or "the validation loss was lowest there")
 
 
 def _slowed(stepper: Stepper, arm: str, step: int, error: Diverged) -> Degraded:

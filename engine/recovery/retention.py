@@ -33,11 +33,11 @@ def tidy(folder: Path, stand: Checkpoint, parents: Mapping[str, str | None]) -> 
         beside.rmdir()
 
 
-def check_room(folder: Path, size: int) -> None:
-    """Raise `Unwritten` where a disk has not so many bytes free for the checkpoint of a recovery: better before it than after."""
+def check_room(folder: Path, size: int, what: str = "The checkpoint after the recovery") -> None:
+    """Raise `Unwritten` where a disk has not so many bytes free for what is to be written: better before it than after."""
     free = shutil.disk_usage(folder).free
     if free < size:
-        raise Unwritten("The checkpoint after the recovery", f"it takes {size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free")
+        raise Unwritten(what, f"it takes {size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free")
 
 
 def kept(folder: Path, stand: Checkpoint, parents: Mapping[str, str | None]) -> set[str]:

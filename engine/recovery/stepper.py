@@ -7,9 +7,10 @@ gradients bear: Micikevicius et al. 2018, arXiv 1710.03740. Recomputed activatio
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import LongTensor, Tensor, nn
@@ -53,6 +54,7 @@ class Stepper:
         self.home = self.device = next(model.parameters()).device
         self.ranks = ranks()
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
         self.piece = -(-tuning.batch_size // tuning.accumulation)
         self.spared = False  # whether memory ran out once
         self.pace, self.faults = 1.0, Faults()
@@ -85,6 +87,37 @@ class Stepper:
         self.optimizer.load_state_dict(moments)
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(scale)
+
+    def state(self) -> dict[str, Any]:
+        """How it steps by now, in plain numbers and words."""
+        told = {"piece": self.piece, "spared": self.spared, "pace": self.pace, "recomputes": self.recomputes}
+        return told | {"moved": self.device != self.home, "scaler": self.scaler.state_dict()}
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """What a step changes, by kind and by the parameter's name: the tensors themselves."""
+        moments = [self.optimizer.state[one] for one in self.trained]
+        return {
+            "weights": dict(zip(self.names, self.trained, strict=True)),
+            "first": {name: one["exp_avg"] for name, one in zip(self.names, moments, strict=True)},
+            "second": {name: one["exp_avg_sq"] for name, one in zip(self.names, moments, strict=True)},
+            "counts": {name: one["step"] for name, one in zip(self.names, moments, strict=True)},
+        }
+
+    def put(self, step: int, state: Mapping[str, Any], tensors: Callable[[str], Iterable[tuple[str, Tensor]]]) -> None:
+        """Go on where another one was after so many steps; `tensors` gives those of a kind with their names."""
+        if state["moved"] and self.device.type != "cpu":
+            self.move(torch.device("cpu"))
+        if state["recomputes"]:
+            self.recompute()
+        self.piece, self.spared, self.pace = state["piece"], state["spared"], state["pace"]
+        if self.scaler.is_enabled() and state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
+        self._make_moments()
+        with torch.no_grad():
+            for kind, mine in self.tensors().items():
+                for name, tensor in tensors(kind):
+                    mine[name].copy_(tensor)
+        self.faults.past(step)
 
     def close(self) -> None:
         """Put the models back where they were, and let them keep their activations again; harmless a second time."""

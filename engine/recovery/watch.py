@@ -4,7 +4,8 @@ Stopping early: Prechelt 1998, "Early stopping, but when?", by patience, the num
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +63,25 @@ class Watch:
         if self._patience and self._idle >= self._patience:
             return f"the validation loss was not lower in {self._idle} validations"
         return ""
+
+    def state(self) -> dict[str, Any]:
+        """All that it knows but for the copy, in plain numbers."""
+        lowest, first = (None if math.isinf(one) else one for one in (self.lowest, self._first))
+        told = {"best": self.best, "lowest": lowest, "idle": self._idle, "first": first}
+        return told | {"danger": self._danger, "behind_rail": self._behind_rail}
+
+    @property
+    def kept(self) -> Sequence[Tensor]:
+        """The copy, a tensor for each parameter; empty where there is none."""
+        return self._kept
+
+    def put(self, state: Mapping[str, Any], kept: Sequence[Tensor]) -> None:
+        """Know what another one knew, its copy included."""
+        self.best, self._idle, self._danger, self._behind_rail = (
+            state[name] for name in ("best", "idle", "danger", "behind_rail")
+        )
+        self.lowest, self._first = (math.inf if state[name] is None else state[name] for name in ("lowest", "first"))
+        self._kept = list(kept)
 
     def go_back(self) -> None:
         """Put the best weights back."""

@@ -15,15 +15,22 @@ from engine.record.lifecycle import (
     WorkerRestarted,
     WorkerStarted,
 )
+from engine.record.recipe import Recipe
 from engine.record.state import RunState, fold
+from engine.recovery.bookmarks import VARIABLE as EVERY
 from engine.resuming import catch_up, first_line, interrupted, see_to
-from engine.session import Inbox, carry_out
+from engine.session import Inbox, carry_out, run
 from engine.workbench import Workbench
 
 SAVED = tell.CheckpointSaved("step-000001", None, "prune")
 CHANGES = ("CorpusLoaded", "CheckpointSaved", "Undone", "ModelCut", "ModelSaved", "StepTrained")
 CUT = 6  # the line of the cut in the run that dies
 DIED = WorkerRestarted("killed", None)
+
+
+def resumed(step: int) -> tuple[object, ...]:
+    """Another worker goes on from a bookmark after so many steps."""
+    return WorkerStarted(2, 1), CommandStarted(0, "Tune"), tell.TrainingResumed("tuned", step, 0)
 
 
 @pytest.fixture
@@ -84,14 +91,29 @@ def test_a_recovery_that_had_been_stopped_is_not_taken_up_again(folder):
         ),  # supervisors died
         ((DIED, WorkerStarted(2, 1), CommandStarted(0, "Tune"), DIED), True),
         ((DIED, WorkerStarted(2, 1), CommandStarted(0, "Tune"), SAVED, DIED), False),
+        ((DIED, *resumed(4), DIED), True),
+        ((DIED, *resumed(4), DIED, *resumed(8), DIED, *resumed(12)), False),
+        ((DIED, *resumed(4), DIED, *resumed(8), DIED, *resumed(8), DIED), True),
+        ((*resumed(4), *resumed(4)), False),  # supervisors died
     ],
 )
 def test_a_command_is_given_up_that_two_workers_died_of_without_getting_further(facts, given_up, folder):
-    """Only deaths of workers count, only in the command, and only since its last checkpoint."""
+    """Only deaths of workers count, only in the command, and only since its last checkpoint or at the same bookmark."""
     left = record(folder, ask.Tune(), *facts)
     told = see_to(left, None, False)
     assert (told == (CommandRefused(0, "Tune", "", "Tune was given up: the worker ended twice while doing it."),)) == given_up
     assert bool(told) == given_up
+
+
+def test_a_training_that_has_come_to_another_bookmark_is_not_given_up(folder):
+    """The worker that is to take it up goes on from there; where that is the one before, it has not got on."""
+    facts = (DIED, *resumed(4), DIED)
+    place = folder / "checkpoints" / "bookmarks" / "000002-tuned-4"
+    place.mkdir(parents=True)
+    assert record(folder, ask.Tune(), *facts).is_hopeless
+    place.with_name("000003-tuned-8").mkdir()
+    left = interrupted(folder, read_events(folder))
+    assert not left.is_hopeless and left.recovery == "begun" and see_to(left, None, False) == ()
 
 
 def test_nothing_is_left_of_a_command_that_was_answered(folder):
@@ -110,11 +132,21 @@ class Driver:
         events = read_events(folder)
         self.writer.append(WorkerStarted(1, 1))
         left, state = interrupted(folder, events), fold(RunState(), events)
-        fell_back = catch_up(folder, self.bench, state, events, left is not None and left.is_trained)
+        fell_back = catch_up(folder, self.bench, state, events, left)
         told = see_to(left, self.bench, bool(fell_back)) if left is not None else ()
         for fact in (*fell_back, *told):
             self.writer.append(fact)
         self.next = first_line(events, left) + bool(told)
+
+    def until(self, arm: str, step: int) -> None:
+        """Do what is left up to that step of an arm's training, which is told, and what comes after it, which is not."""
+        for stamped in Tail(self.folder / "commands.jsonl").read()[self.next :]:
+            last = None
+            for event in carry_out(self.bench, stamped.seq, stamped.fact, Inbox(), lambda seconds: None):
+                if isinstance(last, tell.StepTrained) and (last.arm, last.step) == (arm, step):
+                    return
+                self.writer.append(event)
+                last = event
 
     def go(self, events: int | None = None) -> int:
         """Do what is left, or so many events of it; how many there were."""
@@ -176,3 +208,44 @@ def test_a_run_that_dies_after_any_of_its_events_comes_to_the_same_end(recipe, t
         second.go()
         second.die()
         assert ended(first.folder) == ended(whole.folder), f"after {place} events, the last {events[place - 1].fact}"
+
+
+WAYS = {
+    "distil": {"method": "distil"},
+    "cut first": {"cut_first": True},
+    "full in rounds": {"rounds": 2},
+    "lora in rounds": {"method": "lora", "rounds": 2},
+    "distil by lora in rounds": {"method": "distil", "student": "lora", "rounds": 2},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_training_that_dies_goes_on_from_its_bookmark(way, recipe, tmp_path, monkeypatch):
+    """Of the pruned model and then of its control, in a later round too, twice in one run: at its end the same numbers, curves
+    and weights; no step is in the record twice but those after the bookmark, and no bookmark is left."""
+    monkeypatch.setenv(EVERY, "2")
+    changes = dict(WAYS[way])
+    level = {"level": 0.5, "shape": "uniform"}
+    rounds = {"rounds": changes.pop("rounds", 1), "recover": "rounds"}
+    plain = recipe.model_dump() | rounds | {"heads": level, "neurons": level}
+    asked = Recipe.model_validate(plain | {"tuning": plain["tuning"] | {"steps": 8} | changes})
+
+    for _ in run(asked, tmp_path / "whole"):
+        pass
+    folder = create(asked, tmp_path / "dies")
+    for command in ask.commands_of(asked):
+        post(folder, command)
+    for arm in ("tuned", "control"):
+        driver = Driver(folder, asked)
+        driver.until(arm, 7)
+        driver.die()
+    last = Driver(folder, asked)
+    last.go()
+    last.die()
+    facts = [each.fact for each in read_events(folder)]
+    resumed = [(fact.arm, fact.step) for fact in facts if isinstance(fact, tell.TrainingResumed)]
+    assert resumed == [("tuned", 6), ("control", 6)]
+    steps = [(fact.arm, fact.step) for fact in facts if isinstance(fact, tell.StepTrained)]
+    assert sorted(step for step in set(steps) if steps.count(step) > 1) == [("control", 7), ("tuned", 7)]
+    assert ended(folder)[1:] == ended(tmp_path / "whole")[1:]  # the other was told that it was finished
+    assert not list((folder / "checkpoints").glob("bookmarks"))

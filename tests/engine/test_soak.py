@@ -22,6 +22,7 @@ from engine.record.line import Stamped
 from engine.record.lock import is_alive, read_lock
 from engine.record.recipe import Recipe
 from engine.record.state import RunState
+from engine.recovery.bookmarks import VARIABLE
 from engine.resuming import DONE
 from engine.session import run
 
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("ESPALIER_SOAK", "4"))
 EACH = 4  # kills in one run
 PATIENCE = 240  # seconds for one run, with all its new processes on a busy machine
-STEPS = 60
+STEPS, EVERY = 60, 7  # of a training, and from one bookmark to the next
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,16 @@ def stepped(arm: str, step: int) -> Callable[[list[Stamped]], bool]:
 
 
 def moments(draw: random.Random, count: int) -> list[tuple[str, Moment]]:
-    """Who is to be killed and when, in the order of the run. The training of one arm is interrupted once: a command that workers
-    die of again and again is given up, which is another test's."""
+    """Who is to be killed and when, in the order of the run. Between two deaths in the training of one arm there is a bookmark: a
+    command that workers die of again and again at the same place is given up, which is another test's."""
     soon = draw.random() * 0.05  # in the writing that begins then, which takes some hundredths of a second
-    training = (("training", stepped("tuned", draw.randint(1, STEPS - 1)), 0.0), ("checkpoint", stepped("tuned", STEPS), soon))
+    late = (("training", stepped("tuned", draw.randint(32, STEPS - 1)), 0.0), ("checkpoint", stepped("tuned", STEPS), soon))
     come = [
         ("load", begun("Load"), draw.random()),
         ("score", begun("Score"), draw.random() * 0.1),
         ("prune", begun("Prune"), draw.random() * 0.1),
-        draw.choice(training),
+        ("bookmark", stepped("tuned", EVERY * draw.randint(1, 3)), draw.random() * 0.02),
+        draw.choice(late),
         ("control", stepped("control", draw.randint(1, STEPS)), 0.0),
         ("cut", begun("Cut"), draw.random() * 0.3),
         ("export", begun("Save"), soon),
@@ -181,6 +183,7 @@ def check_record(folder: Path) -> None:
     asked = Tail(folder / "commands.jsonl").read()
     assert [answer.command for answer in answers] == list(range(len(asked) - 1))  # the last is Finish, which ends the run
     assert all(isinstance(answer, CommandFinished) for answer in answers)
+    assert not (folder / "checkpoints" / "bookmarks").exists()
     left = [path.name for pattern in (".*", "*/.*", "*/*/.*") for path in folder.glob(pattern)]
     assert left == []
 
@@ -189,6 +192,7 @@ def check_record(folder: Path) -> None:
 def test_a_run_that_is_killed_again_and_again_comes_to_the_same_end(seed, client, undisturbed, monkeypatch):
     """In training, in the writing of a checkpoint, in an export: weights, numbers and record are those of the run left alone."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv(VARIABLE, str(EVERY))
     plan = moments(random.Random(seed), min(EACH, KILLS - seed * EACH))
     client.wake()
     for command in (*ask.commands_of(client.recipe), ask.Finish()):

@@ -18,12 +18,13 @@ import pytest
 from engine.record import commands as ask
 from engine.record.client import Client, open_run, start
 from engine.record.errors import BadInput
-from engine.record.events import ModelLoaded, StepTrained, TextSampled, WentBack
+from engine.record.events import ModelLoaded, StepTrained, TextSampled, TrainingResumed, WentBack
 from engine.record.folder import post, read_events
 from engine.record.lifecycle import CommandRefused, CommandStarted, Degraded
 from engine.record.live import live_runs, resume, stop
 from engine.record.lock import STALE, read_lock
 from engine.record.state import RunState
+from engine.recovery.bookmarks import VARIABLE
 from engine.session import Inbox, serve
 from engine.summary import in_words, summary
 from engine.text.cache import path_of
@@ -238,9 +239,15 @@ def test_a_recovery_makes_do_with_less_memory_and_at_last_keeps_what_it_has(faul
     )  # bfloat16, where it is
 
 
+@pytest.fixture
+def bookmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after each step of a training; to be named before `client`."""
+    monkeypatch.setenv(VARIABLE, "1")
+
+
 @pytest.mark.parametrize("faults", ["device@3"], indirect=True)
-def test_a_worker_whose_accelerator_fails_is_replaced_by_one_on_the_cpu(faults, client):
-    """It says what failed and ends at once; the next one makes the recovery anew from the last checkpoint, and says so."""
+def test_a_worker_whose_accelerator_fails_is_replaced_by_one_on_the_cpu(faults, bookmarks, client):
+    """It says what failed and ends at once; the next one goes on with the recovery from its last bookmark, and says so."""
     client.post(prune(client))
     checkpoint = wait(client, lambda state: state.checkpoint is not None and state.status == "idle").checkpoint
     first = read_lock(client.folder)["worker"]
@@ -252,6 +259,8 @@ def test_a_worker_whose_accelerator_fails_is_replaced_by_one_on_the_cpu(faults, 
     assert restart.checkpoint == checkpoint and restart.why == f"the worker ended with status {DEVICE_FAILED} while doing Tune"
     assert psutil.Process(read_lock(client.folder)["worker"]).cmdline()[-1] == "--cpu" and gone(first)
     assert [step for step, _ in state.standing.curves["tuned"].training] == list(range(1, 7))
+    told = [stamped.fact for stamped in read_events(client.folder) if isinstance(stamped.fact, StepTrained | TrainingResumed)]
+    assert told[2] == TrainingResumed("tuned", 2, 2) and [fact.step for fact in told] == [1, 2, 2, 3, 4, 5, 6]
     assert f"instead of cpu: {SHELTER}, because {why}" in in_words(state)
 
 

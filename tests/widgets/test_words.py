@@ -143,7 +143,8 @@ def test_a_death_of_the_worker_is_told_in_plain_words_until_the_next_command_is_
     facts = [LOADED, tell.CommandStarted(5, "Tune"), tell.WorkerRestarted("the worker ended with status -9", None)]
     said = words.restart_words(folded(*facts))
     assert said == (
-        "The process that computes ended unexpectedly and is being started again; the recovery begins anew from its start."
+        "The process that computes ended unexpectedly and is being started again; "
+        "the recovery goes on from what was last kept of it."
     )
     assert words.status_words(folded(*facts, tell.WorkerStarted(9, 1)), None, False) == words.STARTING
     facts += [tell.WorkerStarted(9, 1), tell.CommandStarted(5, "Tune")]
@@ -152,14 +153,12 @@ def test_a_death_of_the_worker_is_told_in_plain_words_until_the_next_command_is_
     assert "nothing was lost" in words.restart_words(folded(LOADED, tell.WorkerRestarted("killed", None)))
 
 
-def test_a_death_after_the_training_says_that_what_was_trained_is_kept() -> None:
-    """Only the control and the measuring begin anew."""
+def test_a_death_in_a_training_says_after_which_step_it_goes_on() -> None:
+    """Once that is known."""
     begun = (LOADED, TEXT, tell.CommandStarted(5, "Tune"), tell.TuningStarted("tuned", "full", 9, "float32"))
-    died = tell.WorkerRestarted("killed", None)
-    assert "begins anew from its start" in words.restart_words(folded(*begun, died))
-    saved = (tell.CheckpointSaved("step-000001", None, "tune"), tell.TuningStarted("control", "full", 9, "float32"))
-    assert "the trained model is kept" in words.restart_words(folded(*begun, *saved[:1], died))
-    assert "the trained model is kept" in words.restart_words(folded(*begun, *saved, died))
+    died = (*begun, tell.WorkerRestarted("killed", None))
+    assert "goes on from what was last kept of it" in words.restart_words(folded(*died))
+    assert "goes on after step 4" in words.restart_words(folded(*died, *begun[2:], tell.TrainingResumed("tuned", 4, 3)))
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(3.4, "3 s"), (200, "3 min"), (7200, "2.0 h")])

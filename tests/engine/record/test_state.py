@@ -24,6 +24,7 @@ from engine.record.events import (
     Suggested,
     SuggestionMeasured,
     TextSampled,
+    TrainingResumed,
     TuningStarted,
     Undone,
     UnitsScored,
@@ -393,3 +394,30 @@ def test_a_warning_stands_until_the_next_change_is_asked_for():
     assert after(begun).warned == warning
     state = after(begun, [CommandFinished(5, "Evaluate"), CommandStarted(6, "Undo")])
     assert state.warned is None and state.degraded == (warning,)
+
+
+@pytest.mark.parametrize("arm", ["tuned", "control"])
+def test_a_training_that_goes_on_from_a_bookmark_shows_every_step_once(arm):
+    """What was told of later steps goes; the worker may have died once more before it took the training up."""
+    made = [TuningStarted("tuned", "full", 9, "float32"), Validated("tuned", 0, 3.0, 50)]
+    made += [StepTrained("tuned", step, 9, 3.0 - step / 10, 1e-3) for step in range(1, 7)] + [Validated("tuned", 5, 2.5, 50)]
+    if arm == "control":
+        made += [CheckpointSaved("step-000002", "step-000001", "tune")]
+        made += [replace(fact, arm=arm) for fact in made[:-1]]
+    died = [WorkerRestarted("killed", None), WorkerStarted(8, 1), CommandStarted(7, "Tune")]
+    again = [TuningStarted(arm, "full", 9, "float32"), TrainingResumed(arm, 4, 0), StepTrained(arm, 5, 9, 2.0, 1e-3)]
+    facts = [*LOAD, *BASELINE, *SCORE, *PRUNE, *PRUNED, CommandStarted(7, "Tune"), *made, *died, *died, *again]
+    state = after(facts)
+    assert state.standing.curves[arm].training == (*((step, 3.0 - step / 10) for step in range(1, 5)), (5, 2.0))
+    assert state.standing.curves[arm].validation == ((0, 3.0),)
+    assert state.resumed == TrainingResumed(arm, 4, 0) and state == one_by_one(stamp(facts))
+    done = after(facts, [CommandFinished(7, "Tune")])
+    assert done.resumed is None and done.lost == {}
+
+
+def test_what_is_told_again_after_a_death_counts_once():
+    """The same thing was done otherwise in the same place; in another command it counts again."""
+    fact = Degraded("keeping the activations of tuned step 3", "computed again", "memory ran out")
+    begun = [*LOAD, CommandStarted(7, "Tune"), fact, WorkerRestarted("killed", None), CommandStarted(7, "Tune"), fact]
+    assert after(begun).degraded == (fact,)
+    assert after(begun, [CommandFinished(7, "Tune"), CommandStarted(8, "Tune"), fact]).degraded == (fact, fact)

@@ -14,7 +14,8 @@ from engine.record.errors import BadInput
 from engine.record.faults import Faults
 from engine.record.recipe import Calibration
 from engine.recovery import checkpoints
-from engine.recovery.checkpoints import LOADED, Checkpoint, Damaged
+from engine.recovery.checkpoints import LOADED, Checkpoint
+from engine.recovery.seals import Damaged, sealed
 from tests.families import FAMILIES, logits, make
 
 PLAN = Plan(heads={(1, 2), (0, 0)}, neurons={(0, 7), (1, 1), (0, 3)})
@@ -164,7 +165,7 @@ def test_a_checkpoint_of_another_version_is_refused_in_one_sentence(tmp_path, ho
     plain = json.loads((tmp_path / name / "state.json").read_text())
     del plain["checksum"]
     change(plain)
-    (tmp_path / name / "state.json").write_text(checkpoints.sealed(plain))
+    (tmp_path / name / "state.json").write_text(sealed(plain))
     with pytest.raises(BadInput, match=why) as caught:
         checkpoints.read(tmp_path, name)
     assert "\n" not in str(caught.value) and str(caught.value).endswith("start a new run.")
