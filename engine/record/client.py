@@ -3,13 +3,12 @@
 import os
 import secrets
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 from engine.record import folder as files
+from engine.record.apart import start_apart
 from engine.record.commands import HOLDS, Command
-from engine.record.disk import telling_full
 from engine.record.errors import BadInput
 from engine.record.folder import Tail
 from engine.record.lifecycle import CommandFinished, CommandRefused, CommandStopped
@@ -87,17 +86,8 @@ class Client:
         watch(self.folder, self.viewer)
         if self.is_awake():
             return
-        root = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-        with telling_full("The worker's log"), open(self.folder / "worker.log", "ab") as log:
-            self._supervisor = subprocess.Popen(
-                [sys.executable, "-m", "engine.worker", str(self.folder)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=os.environ | {"PYTHONPATH": path},
-                start_new_session=True,
-            )
+        log = self.folder / "worker.log"
+        self._supervisor = start_apart(["-m", "engine.worker", str(self.folder)], log, "The worker's log")
 
     def let_go(self) -> None:
         """Leave the supervisor that this viewer started to itself, whoever drops the viewer; a thread waits for its end."""

@@ -74,25 +74,30 @@ def discard(name: str) -> str:
 
     Raises `BadInput`, and deletes nothing, for a run that a process holds or a page looks at, or has until half a minute ago.
     """
-    folder = files.find_run(name)
+    return delete(files.find_run(name), "run", "recipe.json")
+
+
+def delete(folder: Path, what: str, mark: str) -> str:
+    """The same for a folder of any kind, called `what`, whose file `mark` tells what it is."""
+    name = folder.name
     try:
         if folder.is_symlink():
-            raise BadInput(f"run {name!r} is a link to another place; delete it by hand.")
+            raise BadInput(f"{what} {name!r} is a link to another place; delete it by hand.")
         if is_watched(folder):
             raise BadInput(
-                f"run {name!r} is on a page, or was within the last half minute; close that page first, and wait as long."
+                f"{what} {name!r} is on a page, or was within the last half minute; close that page first, and wait as long."
             )
         if not take_lock(folder):
-            raise BadInput(f"run {name!r} is held by a process that carries it out; stop it first, and let that process end.")
+            raise BadInput(f"{what} {name!r} is held by a process that carries it out; stop it first, and let that process end.")
     except OSError as error:
-        raise BadInput(f"run {name!r} cannot be deleted: {error.strerror}.") from error
+        raise BadInput(f"{what} {name!r} cannot be deleted: {error.strerror}.") from error
     try:
-        (folder / "recipe.json").unlink()  # first: what is left if this process dies is no run any more
+        (folder / mark).unlink()  # first: what is left if this process dies is none any more
         shutil.rmtree(folder)
     except OSError as error:
-        whole = (folder / "recipe.json").exists()
+        whole = (folder / mark).exists()
         told = "cannot be deleted" if whole else f"is deleted but for what is left in {folder}"
-        raise BadInput(f"run {name!r} {told}: {error.strerror}.") from error
+        raise BadInput(f"{what} {name!r} {told}: {error.strerror}.") from error
     finally:
         if folder.exists():
             release_lock(folder)
