@@ -10,9 +10,15 @@ from widgets.browser import Browser
 from widgets.panels.model import why_not
 from widgets.view import View
 
+SWEPT = ("cells", "front")  # the cards that are charts
+
 
 def deliver(what: str, view: View, browser: Browser, charts: Sequence[str]) -> None:
-    """Hand over "events", "recipe", "charts", "everything" or "model" of a run. Raises `BadInput` where there is none."""
+    """Hand over "events", "recipe", "charts", "everything" or "model" of a run; or "sweep-csv", "sweep-json" or "sweep-charts" of
+    the sweep on the page. Raises `BadInput` where there is none."""
+    if what.startswith("sweep-"):
+        _deliver_sweep(what.removeprefix("sweep-"), view, browser)
+        return
     name = view.folder.name
     if what == "events":
         browser.keep(f"{name}-events.csv", export.events_csv(view.folder))
@@ -34,6 +40,18 @@ def deliver(what: str, view: View, browser: Browser, charts: Sequence[str]) -> N
     else:
         folder = view.folder / view.state.standing.saved.folder
         browser.keep(f"{name}-model.zip", export.folder_archive(folder))
+
+
+def _deliver_sweep(what: str, view: View, browser: Browser) -> None:
+    state, name = view.sweeps.state, view.sweeps.chosen
+    if state is None:
+        raise BadInput("There is no sweep on the page; start one first.")
+    if what == "csv":
+        browser.keep(f"{name}-cells.csv", export.cells_csv(state))
+    elif what == "json":
+        browser.keep(f"{name}-sweep.json", export.sweep_json(state))
+    else:
+        browser.keep_charts(f"{name}-", SWEPT)
 
 
 def _recipe(view: View) -> Recipe:

@@ -1,7 +1,7 @@
 """What every chart is drawn with: bqplot's parts in the theme's colours, points thinned, ticks chosen; knows no run, no chart."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 import ipywidgets
@@ -67,6 +67,18 @@ def strokes(paths: Iterable[Points]) -> dict[str, np.ndarray]:
     return columns(points[:-1])  # the front end places a label at the last point, and says so on the console where that is a gap
 
 
+def frame(row: int, column: int, inset: float) -> list[tuple[float, float]]:
+    """A frame inside a cell of a map, `inset` (of a cell) from its edge, as a path."""
+    left, right, top, bottom = column + inset, column + 1 - inset, row + inset, row + 1 - inset
+    return [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+
+
+def cross(row: int, column: int) -> list[list[tuple[float, float]]]:
+    """The two strokes that cross out a cell of a map."""
+    left, right, top, bottom = column + 0.25, column + 0.75, row + 0.25, row + 0.75
+    return [[(left, top), (right, bottom)], [(left, bottom), (right, top)]]
+
+
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten apart) within [low, high], at most `most` of them."""
     if not high > low:
@@ -77,6 +89,25 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
         if last - first < most:
             return [round(number * step, 12) for number in range(first, last + 1)]
     return [low]
+
+
+def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Round numbers within [low, high], both above 0: powers of ten, with their halves and fifths where there is room."""
+    powers = [10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+    for choice in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        marks = [mark for mark in (power * digit for power in powers for digit in choice) if low <= mark <= high]
+        if 2 <= len(marks) <= most:
+            return marks
+    inside = [power for power in powers if low <= power <= high]
+    return inside[:: math.ceil(len(inside) / most)] if len(inside) > most else ticks(low, high, most - 1)
+
+
+def name_ticks(side: Axis, names: Mapping[float, str]) -> None:
+    """Give an axis ticks at these places with these words. The words go first, in a message of their own: with the places they
+    came a drawing too late. They are found again by a place as the browser writes that number."""
+    at = {round(place, 4) + 0.0: words for place, words in names.items()}
+    put(side, tick_labels={f"{place:.0f}" if place.is_integer() else repr(place): words for place, words in at.items()})
+    put(side, tick_values=np.array(list(at), dtype=float))
 
 
 def every(many: int, most: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""What can be taken away from the page, as bytes: events, recipe, how to do it again, archives; hands nothing to a browser."""
+"""What can be taken away from the page, as bytes: events, cells, recipes, how to do it again, archives; hands nothing over."""
 
 import io
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 from engine.record import again
 from engine.record.folder import read_events
 from engine.record.recipe import Recipe
+from engine.record.swept import SweepState, cells_told
 
 SMALL = 20_000_000  # bytes of a model that a page can hand over: it travels through the browser's memory
 
@@ -23,6 +24,24 @@ def events_csv(folder: Path) -> bytes:
         plain = {name: _cell(value) for name, value in asdict(stamped.fact).items()}
         rows.append({"seq": stamped.seq, "at": stamped.at, "event": type(stamped.fact).__name__} | plain)
     return pandas.DataFrame(rows).to_csv(index=False).encode()
+
+
+def cells_csv(state: SweepState) -> bytes:
+    """Every cell of a sweep, one a row: a column for each field that it sets, its seed, and what came of it."""
+    import pandas
+
+    rows = []
+    for cell in cells_told(state):
+        stages = {f"perplexity {stage}": value for stage, value in cell["perplexities"].items()}
+        came = {name: cell[name] for name in ("seed", "status", "perplexity", "parameters", "seconds", "error")}
+        rows.append({name: _cell(value) for name, value in cell["set"].items()} | came | stages)
+    return pandas.DataFrame(rows).to_csv(index=False).encode()
+
+
+def sweep_json(state: SweepState) -> bytes:
+    """A sweep as `python -m engine sweep` takes it in `sweep`, with its status and every cell beside that."""
+    plain = {"sweep": state.sweep.plain(), "status": state.status, "cells": cells_told(state)}
+    return (json.dumps(plain, indent=2, allow_nan=False) + "\n").encode()
 
 
 def recipe_json(recipe: Recipe) -> bytes:

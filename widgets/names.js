@@ -27,14 +27,15 @@ const name = form => {
 };
 const watched = new WeakSet();
 const find = () => {
-  for (const form of document.querySelectorAll('.esp-controls')) {
+  for (const form of document.querySelectorAll('.esp-controls, .esp-turn')) {
     if (watched.has(form)) continue;
     watched.add(form);
     name(form);
     const what = {subtree: true, childList: true, attributes: true, attributeFilter: ['class', 'disabled', 'role']};
     new MutationObserver(() => name(form)).observe(form, what);
   }
-  return document.querySelectorAll('.esp-controls').length > 1;  // the controls and the fold of all other choices
+  // The controls, the fold of all other choices, and the choice between the parts of the page.
+  return document.querySelectorAll('.esp-controls').length > 1 && document.querySelector('.esp-turn') !== null;
 };
 // The page may be put together after this script, and piece by piece.
 if (!find()) {

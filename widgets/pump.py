@@ -10,6 +10,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from pydantic import ValidationError
 
@@ -23,10 +24,11 @@ from widgets.choices import BLOCK_SLIDERS, Choices, adopted, choices_of, moved, 
 from widgets.controls import Controls
 from widgets.effects import without_effect
 from widgets.errands import BACKGROUND, Errands, pressed
-from widgets.requests import Adopt, Download, NewRun, OfRuns, OpenRun, Press, Request
+from widgets.requests import Adopt, Download, DownloadSweep, LoadCell, NewRun, OfRuns, OfSweeps, OpenRun, Press, Request
 from widgets.roster import Roster
 from widgets.screen import Screen
 from widgets.session import LOADING, Refusal, Session, loaded_by
+from widgets.sweeper import Sweeper
 from widgets.theme import Theme
 from widgets.transport import Transport, refusals
 from widgets.view import Draft, View, draft_of
@@ -59,7 +61,7 @@ class Pump:
         clock: Callable[[], float] = time.monotonic,
     ):
         self.session, self.controls, self.transport, self.theme = session, controls, transport, theme
-        self.screen, self._roster = Screen(transport, clock), Roster(clock)
+        self.screen, self._roster, self._sweeper = Screen(transport, clock), Roster(clock), Sweeper(clock)
         self._deliver, self._at_run, self._clock = deliver, at_run, clock
         self._requests: deque[ask.Command | Request] = deque()
         self._run: str | None = None
@@ -194,7 +196,8 @@ class Pump:
         except BadInput as error:
             recipe, wrong = None, (error.field, str(error))
         session, runs = self.session, self._roster.look(self.session.client.name)
-        return View(state, draft, self.theme, recipe, session.client.folder, session.is_changing, session.tune, runs), wrong
+        view = View(state, draft, self.theme, recipe, session.client.folder, session.is_changing, session.tune, runs)
+        return replace(view, sweeps=self._sweeper.look(recipe or self._sound)), wrong
 
     def _obey(self, asked: ask.Command | Request, view: View) -> None:
         self.session.refusal = None
@@ -209,8 +212,14 @@ class Pump:
                     self.session.begin(view.recipe or self.session.recipe)
                 case of_runs if isinstance(of_runs, OfRuns):
                     self._roster.obey(of_runs)
+                case of_sweeps if isinstance(of_sweeps, OfSweeps):
+                    self._sweeper.obey(of_sweeps)
+                case LoadCell(number=number):
+                    self._load(self._sweeper.load(number))
                 case Download(what=what):
                     self._deliver(what, view)
+                case DownloadSweep(what=what):
+                    self._deliver(f"sweep-{what}", view)
                 case Adopt(heads=heads, neurons=neurons):
                     self.controls.show(adopted(self.controls.read(), {"heads": heads, "neurons": neurons}))
                 case ask.SetGate() if view.leaving:
@@ -221,6 +230,13 @@ class Pump:
                     self._post(command)
         except BadInput as error:
             self.session.refusal = error.field, str(error)
+
+    def _load(self, recipe: Recipe) -> None:
+        """Let the controls say what a recipe says, as they do for one in the page's address."""
+        choices = choices_of(recipe, self._layers)
+        self.controls.show(choices)
+        self._moved = self._clock()
+        self._change_run(choices)
 
     def _ask(self, view: View) -> None:
         """Ask for what nobody presses a button for, while the model is free."""

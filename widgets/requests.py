@@ -72,5 +72,74 @@ class Press:
     button: str
 
 
+@dataclass(frozen=True)
+class Turn:
+    """Show this part of the page: the laboratory or the experiments."""
+
+    to: Literal["laboratory", "experiments"]
+
+
+@dataclass(frozen=True)
+class AskSweep:
+    """A field of a sweep's form was filled in; `field` is its name in `widgets.axes.Asked`."""
+
+    field: str
+    text: str
+
+
+@dataclass(frozen=True)
+class StartSweep:
+    """Begin the sweep that the form asks for, in a process of its own."""
+
+
+@dataclass(frozen=True)
+class ChooseSweep:
+    """Show this sweep from now on."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class GoOnSweep:
+    """Have the rest of a sweep carried out."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class StopSweep:
+    """Tell the process that carries out a sweep to end."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class DiscardSweep:
+    """Delete a sweep: ask whether that is meant, and once that is `sure`, do it."""
+
+    name: str
+    sure: bool = False
+
+
+@dataclass(frozen=True)
+class KeepSweep:
+    """Do not delete what was asked about."""
+
+
+@dataclass(frozen=True)
+class LoadCell:
+    """Let the controls say what this cell of the sweep on the page says."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class DownloadSweep:
+    """Hand what came of the sweep on the page to the browser to keep."""
+
+    what: Literal["csv", "json", "charts"]
+
+
 OfRuns = ChooseRun | ResumeRun | StopRun | DiscardRun | KeepRun
-Request = OpenRun | NewRun | OfRuns | Download | Adopt | Press
+OfSweeps = Turn | AskSweep | StartSweep | ChooseSweep | GoOnSweep | StopSweep | DiscardSweep | KeepSweep
+Request = OpenRun | NewRun | OfRuns | OfSweeps | LoadCell | DownloadSweep | Download | Adopt | Press

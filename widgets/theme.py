@@ -57,6 +57,18 @@ class Theme:
         return {"baseline": self.baseline, "pruned": VERMILLION, "tuned": BLUE if self.name == "light" else "#4AA3DF",
                 "control": GREEN, "cut": ORANGE}  # fmt: skip
 
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Colours for series that have none of their own, which can be told apart side by side."""
+        return (self.stages["tuned"], VERMILLION, GREEN, PURPLE, ORANGE, SKY, self.baseline)
+
+    @property
+    def named(self) -> Mapping[str, str]:
+        """Colours of series whose name has one on the whole page."""
+        stages = {"pruned": "pruned", "recovered": "tuned", "control": "control"}
+        found = dict(zip(("front", "middle", "back"), self.blocks, strict=True)) | {"heads": self.heads, "neurons": self.neurons}
+        return found | {name: self.stages[stage] for name, stage in stages.items()}
+
     def css(self) -> str:
         """The style sheet of the page: this theme as CSS variables, then theme.css, which uses them."""
         words = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), str)}

@@ -14,6 +14,7 @@ from engine.record.state import RunState
 from widgets import drafting
 from widgets.requests import Request
 from widgets.roster import Runs
+from widgets.sweeper import Sweeps
 from widgets.theme import Theme
 
 Act = Callable[[Command | Request], None]
@@ -49,7 +50,7 @@ class View:
 
     `recipe` is what the controls say (None while they say nothing that can be done), `folder` where the run lies. `leaving` says
     that another run is about to take this one's place, and would take with it what was begun here. `tune` is the recovery in
-    hand, `runs` are the other runs of this machine.
+    hand, `runs` are the other runs of this machine, and `sweeps` what the part with the experiments shows.
     """
 
     state: RunState
@@ -60,6 +61,7 @@ class View:
     leaving: bool = False
     tune: Tune | None = None
     runs: Runs = Runs()
+    sweeps: Sweeps = Sweeps()
 
     @property
     def preview(self) -> Previewed | None:

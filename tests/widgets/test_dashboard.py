@@ -80,7 +80,7 @@ def test_the_theme_of_the_address_dresses_the_page(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("ESPALIER_HOME", str(tmp_path))
     client = asleep(Recipe())
     page = Dashboard(Address(theme=name, run=client.name))
-    head = page.widget.children[0].value
+    head = page.widget.children[0].children[0].value
     assert f"--esp-accent: {theme.accent}" in head
     assert ("theme=dark" in head) == (name == "light")
 

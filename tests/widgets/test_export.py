@@ -14,6 +14,8 @@ import pytest
 from engine.record import events as tell
 from engine.record.folder import Writer, create
 from engine.record.recipe import Recipe, Schedule, Tuning
+from engine.record.sweep import sweep_of
+from tests.widgets.sweeps.swept import TWO, swept
 from widgets import export
 from widgets.browser import Browser
 
@@ -93,3 +95,18 @@ def test_the_address_line_follows_the_run() -> None:
     browser = Browser()
     browser.address('?run=a"b')
     assert 'pathname + "?run=a\\"b"' in browser.widget.children[-1].outputs[0]["data"]["application/javascript"]
+
+
+def test_every_cell_of_a_sweep_is_a_row_of_the_table() -> None:
+    """With what it sets, what came of it, and nothing where nothing was measured; a list is JSON."""
+    state = swept(TWO, many=5, failing=0)
+    rows = list(csv.DictReader(io.StringIO(export.cells_csv(state).decode())))
+    assert len(rows) == 6 and [row["status"] for row in rows].count("waiting") == 1
+    assert rows[0]["error"] == "It is <b>too</b> much." and rows[0]["perplexity"] == ""
+    assert {row["criterion"] for row in rows} == {"random", "taylor"} and float(rows[1]["perplexity baseline"]) == 100.0
+
+
+def test_a_sweep_is_handed_over_as_it_can_be_carried_out_again() -> None:
+    """With every cell beside it."""
+    plain = json.loads(export.sweep_json(swept(TWO)))
+    assert sweep_of(plain["sweep"]) == TWO and plain["status"] == "finished" and len(plain["cells"]) == 6

@@ -11,7 +11,7 @@ from bqplot import ColorScale, GridHeatMap, LinearScale, Lines, Tooltip
 
 from engine.record.commands import SetGate
 from engine.record.events import ModelLoaded
-from widgets.drawing import axis, every, figure, icon, legend, line, notice, put, say, short, strokes
+from widgets.drawing import axis, cross, every, figure, frame, icon, legend, line, notice, put, say, short, strokes
 from widgets.theme import Theme
 from widgets.view import Act, Drawn, View
 
@@ -116,7 +116,7 @@ class _Importance:
         edges = {"row": np.arange(matrix.shape[0] + 1.0), "column": np.arange(matrix.shape[1] + 1.0)}
         put(self.cells, color=matrix, **edges)
         missing = [(layer, head) for layer, heads in enumerate(model.heads) for head in range(heads, across)]
-        put(self.nowhere, **strokes(_frame(layer, head, 0.0) for layer, head in missing))
+        put(self.nowhere, **strokes(frame(layer, head, 0.0) for layer, head in missing))
         closed, draft = self._closed(), view.draft.heads if view.draft else ()
         self._mark(closed, draft, crowded=rows > 8 or across > 16)
         put(self.layer, max=rows - 1)
@@ -134,8 +134,8 @@ class _Importance:
             put(side, tick_values=np.array(middles), tick_labels=labels)
 
     def _mark(self, closed: Sequence, draft: Sequence, crowded: bool) -> None:
-        frames = strokes(_frame(layer, head, INSET) for layer, head in draft)
-        crosses = strokes(path for layer, head in closed for path in _cross(layer, head))
+        frames = strokes(frame(layer, head, INSET) for layer, head in draft)
+        crosses = strokes(path for layer, head in closed for path in cross(layer, head))
         put(self.cells, stroke=None if crowded else self.theme.card)
         put(self.frame_casing, **frames, stroke_width=2.0 if crowded else 3.5)
         put(self.frames, **frames, stroke_width=1.0 if crowded else 1.6)
@@ -201,13 +201,3 @@ def shared(model: ModelLoaded) -> str:
     if len(kept) == len(model.heads):
         return "No head can go: in every layer all heads share the only key."
     return f"{together} No head of layer {', '.join(kept)} can go: all of them share the only key."
-
-
-def _frame(layer: int, head: int, inset: float) -> list[tuple[float, float]]:
-    left, right, top, bottom = head + inset, head + 1 - inset, layer + inset, layer + 1 - inset
-    return [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
-
-
-def _cross(layer: int, head: int) -> list[list[tuple[float, float]]]:
-    left, right, top, bottom = head + 0.25, head + 0.75, layer + 0.25, layer + 0.75
-    return [[(left, top), (right, bottom)], [(left, bottom), (right, top)]]

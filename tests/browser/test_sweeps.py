@@ -1,0 +1,65 @@
+"""A sweep on the real page: asked for, seen to fill, clicked into the controls, and there for the page that comes after."""
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.browser import driving
+from tests.browser.driving import Dashboard
+from tests.browser.harness import PATIENCE, Server, visit
+from tests.browser.looks import ask, overlapping
+
+pytestmark = pytest.mark.browser
+CRITERIA, LEVELS = ("random", "magnitude"), ("0", "0.3", "0.6")
+
+
+def written(board: Dashboard) -> list[str]:
+    """The numbers in the cells of the map."""
+    return [each.inner_html() for each in board.page.locator(".esp-heat text.label").all() if each.inner_html()]
+
+
+def begin(board: Dashboard) -> Locator:
+    """Turn to the experiments; the card that says how far the sweep is."""
+    board.press("Experiments")
+    card = board.page.locator(".esp-underway")
+    expect(card).to_be_visible()
+    return card
+
+
+def flaws(board: Dashboard) -> list[object]:
+    """What lies over another, is cut off, beyond the window or too faint; a map's numbers stand on shades of their own."""
+    board.page.wait_for_timeout(500)  # bqplot draws a figure again when its place has found its size
+    boxes, width = ask(board.page, "boxes"), board.page.viewport_size["width"]
+    faint = [each for each in ask(board.page, "faint") if "label" not in (each[1] or "")]
+    return [*overlapping(boxes), *ask(board.page, "cut"), *(box for box in boxes if box[3] > width), *faint]
+
+
+def test_a_sweep_fills_its_map_and_a_click_puts_a_cell_into_the_controls(browser: Browser, server: Server) -> None:
+    """Two fields, six cells; a page that is opened afterwards, in another window and theme, shows the same."""
+    with visit(browser, driving.address(server)) as seen:
+        board = Dashboard(seen.page)
+        board.says(driving.READY)
+        expect(board.page.get_by_label("Second values", exact=True)).to_have_count(0)
+        card = begin(board)
+        expect(card).to_contain_text("There is no sweep yet")
+        board.write("Values", ", ".join(LEVELS))
+        board.write("Second values", "random, magnitud")
+        expect(board.page.get_by_role("alert")).to_contain_text("did you mean 'magnitude'?")
+        board.write("Second values", ", ".join(CRITERIA))
+        expect(board.card("Ask for a sweep")).to_contain_text("6 cells")
+        board.button("Start the sweep").press("Enter")
+        board.until(lambda: 0 < len(written(board)) < 6, "some cells, and not all of them")
+        board.until(lambda: len(written(board)) == 6, "all cells")
+        expect(card).to_contain_text("Finished: 6 of 6 cells done", timeout=PATIENCE)
+        board.page.locator(".esp-heat .heatmapcell").nth(5).click()
+        expect(card).to_contain_text("In the controls now: Neurons removed 0.6, Criterion magnitude")
+        values, run = written(board), board.run
+        assert flaws(board) == []
+        board.press("Laboratory")
+        assert board.page.locator(".esp-control-criterion select").input_value().startswith("magnitude")
+        assert board.value("Neurons") == 0.6
+        assert seen.complaints == [] == seen.strangers()
+    with visit(browser, f"{server.address}?run={run}&theme=dark", 1024, 768) as seen:
+        board = Dashboard(seen.page)
+        expect(begin(board)).to_contain_text("Finished: 6 of 6 cells done", timeout=PATIENCE)
+        board.until(lambda: written(board) == values, "the same cells")
+        assert flaws(board) == [] == seen.complaints

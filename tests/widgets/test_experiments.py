@@ -1,0 +1,83 @@
+"""The second part of the page: nothing of it is made before it is opened, and all of it then."""
+
+from pathlib import Path
+
+import ipywidgets
+import pytest
+
+from engine.record.lock import take_lock
+from engine.record.swept import begin
+from tests.widgets.page import RECIPE, asleep, opened, tell_run
+from tests.widgets.sweeps.swept import TWO, inside
+from widgets.address import Address
+from widgets.dashboard import Dashboard
+from widgets.requests import ChooseSweep, DownloadSweep
+from widgets.sweeps import SWEEPS
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dashboard:
+    """A page on a run; no worker is behind it."""
+    monkeypatch.setenv("ESPALIER_HOME", str(tmp_path))
+    client = asleep(RECIPE)
+    tell_run(client, *opened())
+    page = Dashboard(Address(run=client.name))
+    page.pump.tick()
+    return page
+
+
+def turn(page: Dashboard, to: str) -> None:
+    """Press one of the two buttons at the top."""
+    next(
+        each
+        for each in inside(page.widget)
+        if isinstance(each, ipywidgets.ToggleButtons) and each.description == "Part of the page"
+    ).value = to
+    page.pump.tick()
+    page.pump.tick()
+
+
+def test_nothing_is_made_before_the_experiments_are_opened(page: Dashboard) -> None:
+    """The page's first paint waits for none of it; then every card is there, each once, with its help."""
+    before = len(inside(page.widget))
+    turn(page, "experiments")
+    headings = [each.value for each in inside(page.widget) if isinstance(each, ipywidgets.HTML) and '"esp-heading"' in each.value]
+    for name in SWEEPS.names():
+        assert sum(f"<h2>{SWEEPS.entry(name).facts['TITLE']}</h2>" in heading for heading in headings) == 1
+    many = len(inside(page.widget))
+    assert many > before + 20
+    turn(page, "laboratory")
+    turn(page, "experiments")
+    assert len(inside(page.widget)) == many
+
+
+def test_what_came_of_a_sweep_comes_out_of_the_page(page: Dashboard) -> None:
+    """As files named after it, and its charts as pictures; before there is one a sentence says so."""
+    turn(page, "experiments")
+    page.pump.act(DownloadSweep("csv"))
+    page.pump.tick()
+    assert "no sweep on the page" in page.pump.transport._status.value
+    folder = begin(TWO)
+    assert take_lock(folder)
+    page.pump.act(ChooseSweep(folder.name))
+    page.pump.tick()
+    for what, words in (
+        ("csv", f"{folder.name}-cells.csv"),
+        ("json", f"{folder.name}-sweep.json"),
+        ("charts", '["cells", "front"]'),
+    ):
+        page.pump.tick()
+        page.pump.act(DownloadSweep(what))
+        page.pump.tick()
+        assert words in page.widget.children[-1].children[-1].outputs[0]["data"]["application/javascript"]
+
+
+def test_cards_without_anything_to_show_are_left_out(page: Dashboard) -> None:
+    """Until there is a sweep."""
+    turn(page, "experiments")
+    hidden = [each for each in inside(page.widget) if each.layout.display == "none" and "esp-card" in each._dom_classes]
+    assert {name for each in hidden for name in SWEEPS.names() if f"esp-at-{name}" in each._dom_classes} >= {
+        "cells",
+        "front",
+        "cell",
+    }
