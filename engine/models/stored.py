@@ -14,6 +14,7 @@ in buffers.safetensors.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,7 +67,8 @@ class Stored(_Frozen):
 
     `added_biases` names the output projections' biases that the dense model lacks, `shared` maps the second name of a tied
     parameter to the one it is stored under, `attention` is how attention was computed (the two ways round differently),
-    `tokenizer` says whether the folder has one, `sha256` is the digest of the weights' file. From `base` on it is what the writer
+    `tokenizer` says whether the folder has one, `sha256` is the digest of the weights' file, `files` has those of the other files
+    that make the model what it is, and `seal` is that of this record without the seal. From `base` on it is what the writer
     knew of the model: `history` is what was done to it in order, `protocol` how perplexity was measured.
     """
 
@@ -78,6 +80,8 @@ class Stored(_Frozen):
     attention: Literal["eager", "sdpa"]
     tokenizer: bool
     sha256: str | None = None
+    files: dict[Literal["config.json", "buffers.safetensors"], str] = {}
+    seal: str | None = None
     dense_config: dict[str, Any] | None = None
     base: Base | None = None
     espalier: str | None = None
@@ -115,8 +119,8 @@ def load_pruned(folder: str | Path) -> tuple[nn.Module, PreTrainedTokenizerBase 
     """The model and the tokenizer (None where none was saved) of a folder that `engine.pruning.checkpoint.save` wrote.
 
     The model is on the CPU, in the dtype in which it was saved and in evaluation mode; its logits are those of the saved
-    one, bit for bit. Raises `BadInput` for a file that is missing, truncated, changed or of a newer format, and for weights or
-    kept units that do not fit the config.
+    one, bit for bit. Raises `BadInput` for weights, a config or a record that are missing, truncated, changed or of a newer
+    format, and for weights or kept units that do not fit the config. Tokenizer and settings of generation may be changed.
     """
     folder = Path(folder)
     stored = read_stored(folder)
@@ -148,11 +152,11 @@ def load_pruned(folder: str | Path) -> tuple[nn.Module, PreTrainedTokenizerBase 
     for name in stored.added_biases:
         if name not in tensors:
             raise BadInput(f"{SIDECAR} speaks of an added bias {shorten(name)}, and {WEIGHTS} has none of that name.")
+    known = buffers.union(stored.added_biases, (name for name, _ in model.named_parameters(remove_duplicate=False)))
+    for name in sorted(name for name in tensors.keys() - known if name.endswith(".bias")):
+        raise BadInput(f"{WEIGHTS} has an added bias {shorten(name)}, of which {SIDECAR} does not speak.")
     fill(model, tensors)
-    if stored.sha256 is not None and digest(folder / WEIGHTS) != stored.sha256:  # last: what does not fit is told in more words
-        raise BadInput(
-            f"{WEIGHTS} in {shorten(str(folder))} is not the file that was saved with its {SIDECAR}; copy the folder again."
-        )
+    _check_unchanged(folder, stored)  # last: what does not fit is told in more words
     if (folder / GENERATION).exists():
         model.generation_config = _generation(folder)
     return model.eval(), read_tokenizer(folder) if stored.tokenizer else None
@@ -191,6 +195,23 @@ def digest(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def seal_of(facts: Mapping[str, Any]) -> str:
+    """The SHA-256 of what a record says, but for its seal."""
+    said = {name: value for name, value in facts.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _check_unchanged(folder: Path, stored: Stored) -> None:
+    known = dict(stored.files) if stored.sha256 is None else {WEIGHTS: stored.sha256} | stored.files
+    changed = [name for name, sum in known.items() if not (folder / name).is_file() or digest(folder / name) != sum]
+    if changed:
+        raise BadInput(
+            f"{changed[0]} in {shorten(str(folder))} is not the file that was saved with its {SIDECAR}; copy the folder again."
+        )
+    if stored.seal is not None and seal_of(read_json(folder / SIDECAR)) != stored.seal:
+        raise BadInput(f"{SIDECAR} in {shorten(str(folder))} was changed since it was saved; copy the folder again.")
 
 
 def _check_groups(stored: Stored, anatomy: Anatomy) -> None:

@@ -20,7 +20,19 @@ from transformers import PreTrainedTokenizerBase
 from engine.models.anatomy import dissect, family_of
 from engine.models.narrow import fill, hollow, kept_of, skeleton
 from engine.models.reading import quiet
-from engine.models.stored import FORMAT, GENERATION, SIDECAR, WEIGHTS, Stored, digest, groups_kept, load_pruned, weights_of
+from engine.models.stored import (
+    BUFFERS,
+    FORMAT,
+    GENERATION,
+    SIDECAR,
+    WEIGHTS,
+    Stored,
+    digest,
+    groups_kept,
+    load_pruned,
+    seal_of,
+    weights_of,
+)
 from engine.pruning.card import card
 from engine.pruning.gates import has_closed
 from engine.record.errors import BadInput, shorten
@@ -112,7 +124,8 @@ def describe(model: nn.Module, tokenizer: bool, about: Mapping[str, object]) -> 
         "attention": "eager" if model.config._attn_implementation == "eager" else "sdpa",
         "tokenizer": tokenizer,
     }
-    if taken := sorted(set(about).intersection(Stored.model_fields).intersection([*facts, "sha256", "dense_config"])):
+    ours = {*facts, "sha256", "files", "seal", "dense_config"}
+    if taken := sorted(ours.intersection(about)):
         raise BadInput(f"about names {shorten(taken[0])}, which the model itself tells; leave it out.")
     try:
         return Stored.model_validate_json(json.dumps({**facts, **about}, allow_nan=False, default=_plain)), tensors
@@ -139,9 +152,11 @@ def write_model(folder: Path, model: nn.Module, tensors: Mapping[str, Tensor], t
 
 
 def write_record(folder: Path, stored: Stored) -> None:
-    """`pruning.json`, with the digest of the weights that lie there."""
-    whole = stored.model_copy(update={"sha256": digest(folder / WEIGHTS)})
-    (folder / SIDECAR).write_text(whole.model_dump_json() + "\n", encoding="utf-8")
+    """`pruning.json`, with the digests of the files that lie there and its own."""
+    files = {name: digest(folder / name) for name in ("config.json", BUFFERS) if (folder / name).is_file()}
+    whole = stored.model_copy(update={"sha256": digest(folder / WEIGHTS), "files": files})
+    sealed = whole.model_copy(update={"seal": seal_of(whole.model_dump(mode="json"))})
+    (folder / SIDECAR).write_text(sealed.model_dump_json() + "\n", encoding="utf-8")
 
 
 def _plain(value: object) -> object:

@@ -288,6 +288,44 @@ def test_weights_that_do_not_fit_are_refused(saved):
 
 
 @pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("config.json", lambda facts: {"layer_norm_epsilon": 0.5}),
+        ("pruning.json", lambda facts: {"recipe": {"level": 0.4}}),
+        ("pruning.json", lambda facts: {"layers": [facts["layers"][0] | {"neurons": _moved(facts)}, *facts["layers"][1:]]}),
+        ("pruning.json", lambda facts: {"files": {}}),
+    ],
+)
+def test_a_file_that_was_changed_is_refused_where_it_still_makes_sense(saved, name, change):
+    """Another epsilon gives other logits, and another number of a neuron another account of what is left."""
+    edit(saved / name, **change(json.loads((saved / name).read_text())))
+    with pytest.raises(BadInput, match=rf"{name} in .* copy the folder again"):
+        load_pruned(saved)
+
+
+def _moved(facts):
+    """As many neurons of the first layer, one of them another: 1, which went, for 2, which is left."""
+    return sorted({1 if neuron == 2 else neuron for neuron in facts["layers"][0]["neurons"]})
+
+
+def test_a_bias_of_which_the_record_does_not_speak_is_refused(saved):
+    """Whoever strips the digests from a record has still to tell what was added."""
+    tensors = load_file(saved / "model.safetensors")
+    save_file(tensors | {"lm_head.bias": torch.zeros(3)}, saved / "model.safetensors")
+    with pytest.raises(BadInput, match=r"an added bias 'lm_head\.bias', of which pruning\.json does not speak"):
+        load_pruned(saved)
+
+
+def test_settings_of_generation_may_be_changed_and_a_record_without_digests_is_read(saved):
+    """The first are the user's own; the second was written before there were any."""
+    edit(saved / "generation_config.json", temperature=0.5)
+    assert load_pruned(saved)[0].generation_config.temperature == 0.5
+    edit(saved / "pruning.json", sha256=None, files={}, seal=None)
+    edit(saved / "config.json", layer_norm_epsilon=0.5)
+    assert load_pruned(saved)[0].config.layer_norm_epsilon == 0.5
+
+
+@pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"model_type": "bert"}, "supported are gemma, gpt2, gpt_neox, llama, mistral, opt"),
