@@ -15,7 +15,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from engine.evaluation.perplexity import evaluate
-from engine.models.load import load
+from engine.models.load import check_same, finding_again, read
 from engine.models.reading import MISFITS
 from engine.models.stored import SIDECAR, load_pruned, read_stored
 from engine.pruning.cut import cut
@@ -27,6 +27,7 @@ from engine.record.client import open_run
 from engine.record.errors import BadInput, shorten
 from engine.record.recipe import Measuring
 from engine.record.state import RunState
+from engine.record.steps import ended
 from engine.recovery import checkpoints
 from engine.recovery.seals import Damaged
 from engine.report import about
@@ -77,7 +78,8 @@ def _taken(run: Path, state: RunState) -> tuple[nn.Module, PreTrainedTokenizerBa
         return *load_pruned(run / saved.folder), {name: value for name, value in facts.items() if value is not None}
     if state.model is None or state.checkpoint is None:
         raise BadInput(f"The run {shorten(run.name)} has no pruned model yet; prune in it first, or wait until it has.")
-    loaded = load(state.model.model)
+    loaded = read(state.model.model, ended(finding_again(state.model)), device="cpu")
+    check_same(loaded, state.model)
     folder = run / "checkpoints"
     try:
         stand = checkpoints.read(folder, state.checkpoint)
@@ -115,5 +117,6 @@ def _cost(state: RunState, kept: nn.Module, plain: nn.Module, tokenizer: PreTrai
         blocks = texts.blocks("evaluation", measuring.sequence_length, measuring.tokens, "evaluation")
     except (BadInput, ValidationError, LookupError) as error:
         return f"what that costs was not measured: {shorten(str(error), 120)}"
-    before, after = (evaluate(model, blocks).perplexity for model in (kept, plain))
-    return f"the perplexity is {after:,.2f} without them and {before:,.2f} with them, on {measuring.tokens:,} tokens"
+    before, after = (evaluate(model, blocks) for model in (kept, plain))
+    says = f"the perplexity is {after.perplexity:,.2f} without them and {before.perplexity:,.2f} with them"
+    return f"{says}, over {after.tokens:,} predicted tokens"

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from engine.models.anatomy import Anatomy
+from engine.models.fingerprint import fingerprint_of
 from engine.models.load import Loaded
 from engine.models.stored import SIDECAR, file_size, read_stored
 from engine.pruning.agreement import agreements
@@ -55,6 +56,8 @@ def loaded_as(loaded: Loaded, device: str, precision: torch.dtype) -> ModelLoade
         groups=tuple(layer.groups for layer in layers),
         group_parameters=tuple(layer.group_parameters for layer in layers),
         keeps_heads=tuple(layer.keeps_heads for layer in layers),
+        revision=loaded.revision,
+        fingerprint=fingerprint_of(loaded.model),
     )
 
 

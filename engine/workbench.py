@@ -19,7 +19,7 @@ from engine.evaluation import latency
 from engine.failures import telling_shortage
 from engine.fit import estimate, foretell, to_load
 from engine.measured import Measured
-from engine.models.load import finding, read
+from engine.models.load import check_same, finding, finding_again, read
 from engine.planning import planned, planning, suggested
 from engine.pruning.checkpoint import save
 from engine.pruning.cut import cut
@@ -120,7 +120,7 @@ class Workbench:
         """Stand where an earlier process stood: the same model and text, at a checkpoint, with what was measured of it. There
         is nothing to say, unless the checkpoint is damaged: then which of those before it stands instead. `left`: whether a
         recovery comes next that was "begun", or "trained", which made that checkpoint."""
-        for _ in self._load(command):
+        for _ in self._load(command, state.model):
             pass
         standing = state.before or state.standing
         self.desk.parents |= state.parents
@@ -149,7 +149,8 @@ class Workbench:
         self._recovery: Recovery | None = None  # the last one, or the one that is under way
         self._left: Left = ""  # how far an earlier process has come with the recovery that comes next
 
-    def _load(self, command: ask.Load) -> Events:
+    def _load(self, command: ask.Load, told: tell.ModelLoaded | None = None) -> Events:
+        """Load what is asked for; or again what an event has told of, and nothing else in its place."""
         yield tell.Progressed("reading the model", 0, 2, "parts")
         with blaming("device"):
             device = pick_device(command.device)
@@ -157,9 +158,11 @@ class Workbench:
             yield tell.Degraded(device, "the CPU", "an accelerator failed in this run a short while ago")
             device = "cpu"
         with naming("model"):
-            folder = yield from finding(command.model)
+            folder = yield from (finding(command.model) if told is None else finding_again(told))
             yield estimate("Load", to_load(folder))
             loaded = read(command.model, folder, device=device)
+            if told is not None:
+                check_same(loaded, told)
         yield tell.Progressed("reading the text", 1, 2, "parts")
         with blaming("corpus"):
             texts = Texts(read_corpus(command.corpus), loaded.tokenizer, loaded.anatomy.context, loaded.anatomy.vocabulary)

@@ -16,12 +16,14 @@ from transformers import PreTrainedTokenizerBase
 
 from engine.models.anatomy import Anatomy, dissect
 from engine.models.fetch import INDEX, PICKLES, WEIGHTS, fetching
+from engine.models.fingerprint import fingerprint_of
 from engine.models.packaged import converting
 from engine.models.reading import quiet, read_config, read_tokenizer
 from engine.models.stored import SIDECAR, load_pruned
 from engine.record.beforehand import model_folder
 from engine.record.catalogue import FAMILIES, packaged
 from engine.record.errors import BadInput, counted, shorten
+from engine.record.events import ModelLoaded
 from engine.record.lifecycle import Progressed
 from engine.record.paths import kind_of
 from engine.record.steps import ended
@@ -95,6 +97,24 @@ def finding(name: str | PathLike[str]) -> Finding:
         return (yield from converting(carried))
     hub_id, _, revision = fspath(name).partition("@")
     return (yield from fetching(hub_id, revision or None))
+
+
+def finding_again(told: ModelLoaded) -> Finding:
+    """The folder of the model that an event tells of: the same commit where it came from the hub, whatever is newest there now.
+
+    Raises `BadInput` as `finding` does.
+    """
+    hub_id = told.model.partition("@")[0]
+    return (yield from finding(told.model if told.revision is None else f"{hub_id}@{told.revision}"))
+
+
+def check_same(loaded: Loaded, told: ModelLoaded) -> None:
+    """Raise `BadInput` where the weights are others than those that an event tells of: what a run knows is not known of them."""
+    if told.fingerprint and fingerprint_of(loaded.model) != told.fingerprint:
+        raise BadInput(
+            f"The weights of {shorten(told.model)} are not those that this run has pruned: they were changed since. Put those "
+            "back in their place, or begin a new run."
+        )
 
 
 def _dense(folder: Path, dtype: torch.dtype) -> nn.Module:

@@ -41,6 +41,7 @@ class ModelLoaded:
     `groups` counts the key-value groups, each of `heads / groups` heads that go together; `group_parameters` is what goes with
     a whole group, `head_parameters` what goes with one head by itself. `keeps_heads` says of which layers no head can go, since
     all of them share the only key. Lines that were written before these were told have them filled in from the others.
+    `revision` is the commit of a model from the hub, and `fingerprint` tells its weights from others; "" where that was not told.
     """
 
     model: str
@@ -57,6 +58,8 @@ class ModelLoaded:
     groups: Counts = ()
     group_parameters: Counts = ()
     keeps_heads: tuple[bool, ...] = ()
+    revision: str | None = None
+    fingerprint: str = ""
 
     def __post_init__(self):
         if not self.groups:

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.exports import export
@@ -52,6 +53,19 @@ def test_the_saved_model_is_handed_on_with_all_that_is_known_of_it(done, tmp_pat
         before.base,
     )
     assert handed.exported.form == "pruned" and "differ in width" in handed.says[0]
+
+
+def test_a_checkpoint_is_laid_over_no_other_weights_than_its_own(recipe, model_folder, tmp_path):
+    """The folder of the dense model holds another one by now, of the same shapes: its numbers are not those of the run."""
+    own = shutil.copytree(model_folder, tmp_path / "dense")
+    wish = recipe.model_copy(update={"model": str(own), "cut": False, "tuning": recipe.tuning.model_copy(update={"steps": 0})})
+    list(run(wish, tmp_path / "run"))
+    export(tmp_path / "run", tmp_path / "out")
+    weights = load_file(own / "model.safetensors")
+    save_file({name: one + 0.01 for name, one in weights.items()}, own / "model.safetensors", {"format": "pt"})
+    with pytest.raises(BadInput, match="are not those that this run has pruned"):
+        export(tmp_path / "run", tmp_path / "again")
+    assert not (tmp_path / "again").exists()
 
 
 def test_a_dense_export_has_the_logits_of_the_smaller_model(done, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests import fakehub
 from tests.engine.text.alphabet import tokenizer
 from tests.fakehub import environment, serve
 from tests.families import CLASSES, CONFIGS
@@ -32,6 +33,12 @@ for name in sys.argv[1:]:
         print(json.dumps([str(end.value), [[one.what, one.done, one.total, one.unit] for one in told]]))
     except BadInput as error:
         print(json.dumps([None, str(error)]))
+"""
+AGAIN = """
+from engine.models.load import finding_again
+from engine.record.events import ModelLoaded
+told = lambda name: ModelLoaded(name, "gpt2", 0, 0, 0, (), (), (), (), "cpu", "float32", revision="{0}")
+fetching = lambda name, _: finding_again(told(name))
 """
 STOP = """
 from engine.models import fetch
@@ -87,6 +94,18 @@ def test_a_revision_is_that_revision(tmp_path):
         assert [one[1] for one in told] == sorted(one[1] for one in told) and "org/small" in told[0][0]
     assert again == [[found[1][0], []]]  # nothing is fetched twice
     assert "no revision 'nowhere'" in refused[1]
+
+
+def test_a_run_finds_its_own_commit_again_when_the_hub_has_moved_on(tmp_path, monkeypatch):
+    """Whatever is newest there now, and without asking the hub, since its files are here."""
+    main = repository(tmp_path / "hub" / "models" / "org" / "small")
+    with serve(tmp_path / "hub") as hub:
+        [(first, _)] = fetch(["org/small"], hub.address, tmp_path / "home")
+        repository(main, seed=1)
+        monkeypatch.setattr(fakehub, "COMMIT", "f" * 40)
+        [(moved, _)] = fetch(["org/small"], hub.address, tmp_path / "home")
+    assert not same(Path(first), Path(moved)) and Path(moved).name == "f" * 40
+    assert fetch(["org/small"], NOWHERE, tmp_path / "home", AGAIN.format(Path(first).name)) == [[first, []]]
 
 
 def test_a_download_that_broke_off_goes_on_where_it_was(tmp_path):
