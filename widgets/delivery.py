@@ -8,16 +8,18 @@ from widgets import export
 from widgets.beyond import beyond_the_recipe
 from widgets.browser import Browser
 from widgets.panels.model import why_not
+from widgets.sweeps.compare import cells_of
 from widgets.view import View
 
 SWEPT = ("cells", "front")  # the cards that are charts
 
 
 def deliver(what: str, view: View, browser: Browser, charts: Sequence[str]) -> None:
-    """Hand over "events", "recipe", "charts", "everything" or "model" of a run; or "sweep-csv", "sweep-json" or "sweep-charts" of
-    the sweep on the page. Raises `BadInput` where there is none."""
-    if what.startswith("sweep-"):
-        _deliver_sweep(what.removeprefix("sweep-"), view, browser)
+    """Hand over "events", "recipe", "charts", "everything" or "model" of a run; or the "csv", "json" or "charts" of the
+    sweep on the page ("sweep-csv") or of the runs that stand side by side ("runs-csv"). Raises `BadInput` where there is none."""
+    of, _, kind = what.partition("-")
+    if kind:
+        {"sweep": _deliver_sweep, "runs": _deliver_runs}[of](kind, view, browser)
         return
     name = view.folder.name
     if what == "events":
@@ -52,6 +54,16 @@ def _deliver_sweep(what: str, view: View, browser: Browser) -> None:
         browser.keep(f"{name}-sweep.json", export.sweep_json(state))
     else:
         browser.keep_charts(f"{name}-", SWEPT)
+
+
+def _deliver_runs(what: str, view: View, browser: Browser) -> None:
+    runs = view.compared.shown
+    if not runs:
+        raise BadInput("There is no run to compare yet; prune a model first.")
+    if what == "charts":
+        browser.keep_charts("espalier-", ("compare",))
+    else:
+        browser.keep(f"espalier-runs.{what}", export.runs_table(*cells_of(runs), what))
 
 
 def _recipe(view: View) -> Recipe:

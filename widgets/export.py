@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -42,6 +42,15 @@ def sweep_json(state: SweepState) -> bytes:
     """A sweep as `python -m engine sweep` takes it in `sweep`, with its status and every cell beside that."""
     plain = {"sweep": state.sweep.plain(), "status": state.status, "cells": cells_told(state)}
     return (json.dumps(plain, indent=2, allow_nan=False) + "\n").encode()
+
+
+def runs_table(head: Sequence[str], rows: Sequence[Sequence[object]], kind: str) -> bytes:
+    """A table as "csv", lists in it as JSON; or as "json", a list of objects."""
+    if kind == "json":
+        return (json.dumps([dict(zip(head, row, strict=True)) for row in rows], indent=2, allow_nan=False) + "\n").encode()
+    import pandas
+
+    return pandas.DataFrame([list(map(_cell, row)) for row in rows], columns=list(head)).to_csv(index=False).encode()
 
 
 def recipe_json(recipe: Recipe) -> bytes:

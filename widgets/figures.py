@@ -20,6 +20,13 @@ def place_of(number: int) -> Place:
     return Place(HERE, number)
 
 
+def standing_for(state: SweepState, number: int) -> Place:
+    """The cell that stands in the figure of the cells for the place at which this one is."""
+    axles = axles_of(state.sweep)
+    found = spots(state, map_axles(axles) if len(axles) > 1 else axles).values()
+    return place_of(next(spot.number for spot in found if any(cell.number == number for cell in spot.cells)))
+
+
 def failed(state: SweepState) -> frozenset[Place]:
     """The cells that have failed."""
     return frozenset(place_of(number) for number, one in state.done.items() if one.status == "failed")
@@ -80,7 +87,7 @@ def _map(state: SweepState, along: Axle, down: Axle) -> Figure:
     for row, value in enumerate(down.values):
         line = [found.get((column, row), Spot(())) for column in range(len(along.values))]
         heights = tuple(NAN if spot.perplexity is None else spot.perplexity for spot in line)
-        cells = tuple(place_of(spot.cells[0].number) if spot.cells else None for spot in line)
+        cells = tuple(None if spot.number is None else place_of(spot.number) for spot in line)
         rows.append(Series(written(value), xs, heights, cells=cells))
     return Figure(
         "cells", "heat", "Perplexity by cell", along.label, down.label, tuple(rows), log_y=True, value_label="perplexity"
@@ -97,7 +104,7 @@ def _curves(state: SweepState, along: Axle | None) -> Figure:
         values = [[one.perplexities[stage] for one in found[place].done if stage in one.perplexities] for place in places]
         means = tuple(sum(each) / len(each) if each else NAN for each in values)
         low, high = (tuple(end(each, default=NAN) for each in values) for end in (min, max))
-        cells = tuple(place_of(found[place].cells[0].number) for place in places)
+        cells = tuple(place_of(found[place].number) for place in places)
         series.append(Series(STAGES[stage], tuple(xs), means, low, high, cells))
     kind, label = "curves" if along and along.is_number else "bars", along.label if along else ""
     lines = _unpruned(state.done.values())

@@ -37,11 +37,18 @@ class Axle:
 
 @dataclass(frozen=True)
 class Spot:
-    """All cells of one place, those of them that are done, and their mean perplexity; None where none is."""
+    """All cells of one place, those of them that are done, and the mean perplexity of its recipes; None while one of them has
+    none, and `failed` is a cell that has failed then."""
 
     cells: tuple[Cell, ...]
     done: tuple[SweepCellDone, ...] = ()
     perplexity: float | None = None
+    failed: int | None = None
+
+    @property
+    def number(self) -> int | None:
+        """The cell that stands for the place: one that has failed, where that is why there is no mean, else the first."""
+        return self.failed if self.failed is not None else self.cells[0].number if self.cells else None
 
 
 def value_of(cell: Cell, field: str) -> Any:
@@ -76,9 +83,18 @@ def spots(state: SweepState, axles: Sequence[Axle]) -> Mapping[tuple[int, ...], 
 
 
 def _spot(state: SweepState, cells: Sequence[Cell]) -> Spot:
-    found = [state.done[cell.number] for cell in cells if cell.number in state.done]
-    good = tuple(one for one in found if one.status == "done")
-    return Spot(tuple(cells), good, sum(one.perplexity for one in good) / len(good) if good else None)
+    """The mean over the recipes of the mean over their seeds; where one recipe is missing it would not say what it seems to."""
+    found = {cell.number: state.done[cell.number] for cell in cells if cell.number in state.done}
+    groups: dict[str, list[SweepCellDone]] = {}
+    for cell in cells:
+        group = groups.setdefault(repr(cell.set), [])
+        if cell.number in found and found[cell.number].status == "done":
+            group.append(found[cell.number])
+    good = tuple(one for group in groups.values() for one in group)
+    means = [sum(one.perplexity for one in group) / len(group) for group in groups.values() if group]
+    lost = next((one.number for one in found.values() if one.status == "failed"), None)
+    whole = len(means) == len(groups)
+    return Spot(tuple(cells), good, sum(means) / len(means) if whole else None, None if whole else lost)
 
 
 def rise_of(found: SweepCellDone) -> float | None:

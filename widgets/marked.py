@@ -23,6 +23,7 @@ MARKS = {
     "circle": "M2 6a4 4 0 1 0 8 0a4 4 0 1 0 -8 0", "square": "M2.5 2.5H9.5V9.5H2.5Z", "diamond": "M6 1L11 6L6 11L1 6Z",
     "triangle-up": "M6 1.5L11 10.5H1Z", "cross": "M4 1H8V4H11V8H8V11H4V8H1V4H4Z", "triangle-down": "M6 10.5L1 1.5H11Z",
 }  # fmt: skip
+UNITS = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))  # of numbers beside an axis, from which size on
 MARGIN = 0.06  # of an axis, beyond the outermost point at either end
 
 
@@ -179,13 +180,18 @@ def _ends(values: list[float]) -> tuple[float, float]:
 def _named(low: float, high: float, log: bool) -> dict[float, str]:
     """The places of the ticks on an axis, and their words."""
     if log:
-        return {math.log10(value): _short(value) for value in drawing.log_ticks(10**low, 10**high)}
-    return {value: _short(value) for value in drawing.ticks(low, high)}
+        marks = drawing.log_ticks(10**low, 10**high)
+        return dict(zip(map(math.log10, marks), _words(marks), strict=True))
+    marks = drawing.ticks(low, high)
+    return dict(zip(marks, _words(marks), strict=True))
 
 
-def _short(value: float) -> str:
-    """A number beside an axis: millions and thousands of parameters are read more easily than powers of ten."""
-    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= 10 * unit or (unit > 1e3 and abs(value) >= unit):
-            return f"{value / unit:.3g}{letter}"
-    return short(value) if value else "0"
+def _words(values: list[float]) -> list[str]:
+    """Numbers beside an axis in few characters, but in so many that no two are alike; of parameters in thousands and millions."""
+    largest = max(map(abs, values), default=0.0)
+    size, letter = next(((size, letter) for least, size, letter in UNITS if largest >= least), (1.0, ""))
+    for digits in range(3, 8):
+        words = [f"{value / size:.{digits}g}{letter if value else ''}" for value in values]
+        if len(set(words)) == len(words):
+            break
+    return words

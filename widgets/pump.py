@@ -21,10 +21,11 @@ from engine.record.fields import explain
 from engine.record.recipe import Recipe
 from widgets import words
 from widgets.choices import BLOCK_SLIDERS, Choices, adopted, choices_of, moved, recipe_of
+from widgets.comparer import Comparer
 from widgets.controls import Controls
 from widgets.effects import without_effect
 from widgets.errands import BACKGROUND, Errands, pressed
-from widgets.requests import Adopt, Download, DownloadSweep, LoadCell, NewRun, OfRuns, OfSweeps, OpenRun, Press, Request
+from widgets.requests import Adopt, ChooseRuns, Download, LoadCell, NewRun, OfRuns, OfSweeps, OpenRun, Press, Request
 from widgets.roster import Roster
 from widgets.screen import Screen
 from widgets.session import LOADING, Refusal, Session, loaded_by
@@ -61,7 +62,8 @@ class Pump:
         clock: Callable[[], float] = time.monotonic,
     ):
         self.session, self.controls, self.transport, self.theme = session, controls, transport, theme
-        self.screen, self._roster, self._sweeper = Screen(transport, clock), Roster(clock), Sweeper(clock)
+        self.screen, self._roster = Screen(transport, clock), Roster(clock)
+        self._sweeper, self._comparer = Sweeper(clock), Comparer(clock)
         self._deliver, self._at_run, self._clock = deliver, at_run, clock
         self._requests: deque[ask.Command | Request] = deque()
         self._run: str | None = None
@@ -197,7 +199,8 @@ class Pump:
             recipe, wrong = None, (error.field, str(error))
         session, runs = self.session, self._roster.look(self.session.client.name)
         view = View(state, draft, self.theme, recipe, session.client.folder, session.is_changing, session.tune, runs)
-        return replace(view, sweeps=self._sweeper.look(recipe or self._sound)), wrong
+        sweeps = self._sweeper.look(recipe or self._sound)
+        return replace(view, sweeps=sweeps, compared=self._comparer.look(sweeps.is_open)), wrong
 
     def _obey(self, asked: ask.Command | Request, view: View) -> None:
         self.session.refusal = None
@@ -218,8 +221,8 @@ class Pump:
                     self._load(self._sweeper.load(number))
                 case Download(what=what):
                     self._deliver(what, view)
-                case DownloadSweep(what=what):
-                    self._deliver(f"sweep-{what}", view)
+                case ChooseRuns(names=names):
+                    self._comparer.choose(names)
                 case Adopt(heads=heads, neurons=neurons):
                     self.controls.show(adopted(self.controls.read(), {"heads": heads, "neurons": neurons}))
                 case ask.SetGate() if view.leaving:

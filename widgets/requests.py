@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+OfExperiments = Literal["sweep-csv", "sweep-json", "sweep-charts", "runs-csv", "runs-json", "runs-charts"]
+
 
 @dataclass(frozen=True)
 class OpenRun:
@@ -54,7 +56,7 @@ class KeepRun:
 class Download:
     """Hand something to the browser to keep."""
 
-    what: Literal["events", "recipe", "charts", "everything", "model"]
+    what: Literal["events", "recipe", "charts", "everything", "model"] | OfExperiments
 
 
 @dataclass(frozen=True)
@@ -134,12 +136,12 @@ class LoadCell:
 
 
 @dataclass(frozen=True)
-class DownloadSweep:
-    """Hand what came of the sweep on the page to the browser to keep."""
+class ChooseRuns:
+    """Set these runs beside each other."""
 
-    what: Literal["csv", "json", "charts"]
+    names: tuple[str, ...]
 
 
 OfRuns = ChooseRun | ResumeRun | StopRun | DiscardRun | KeepRun
 OfSweeps = Turn | AskSweep | StartSweep | ChooseSweep | GoOnSweep | StopSweep | DiscardSweep | KeepSweep
-Request = OpenRun | NewRun | OfRuns | OfSweeps | LoadCell | DownloadSweep | Download | Adopt | Press
+Request = OpenRun | NewRun | OfRuns | OfSweeps | LoadCell | ChooseRuns | Download | Adopt | Press

@@ -12,6 +12,7 @@ from engine.record.recipe import Recipe
 from engine.record.schedules import parameters_saved
 from engine.record.state import RunState
 from widgets import drafting
+from widgets.comparer import Compared
 from widgets.requests import Request
 from widgets.roster import Runs
 from widgets.sweeper import Sweeps
@@ -50,7 +51,7 @@ class View:
 
     `recipe` is what the controls say (None while they say nothing that can be done), `folder` where the run lies. `leaving` says
     that another run is about to take this one's place, and would take with it what was begun here. `tune` is the recovery in
-    hand, `runs` are the other runs of this machine, and `sweeps` what the part with the experiments shows.
+    hand, `runs` are the other runs of this machine; `sweeps` and `compared` are what the part with the experiments shows.
     """
 
     state: RunState
@@ -62,6 +63,7 @@ class View:
     tune: Tune | None = None
     runs: Runs = Runs()
     sweeps: Sweeps = Sweeps()
+    compared: Compared = Compared()
 
     @property
     def preview(self) -> Previewed | None:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from engine.record import folder as files
 from engine.record.client import ANSWERS, is_held
-from engine.record.commands import HOLDS
+from engine.record.commands import HOLDS, Command, Preview, Sample
 from engine.record.errors import BadInput
 from engine.record.folder import Tail
 from engine.record.lock import is_watched, read_lock
 from engine.record.state import RunState, fold
 
 RECENT = 20  # runs that a roll follows, the newest
+PASSING = (*HOLDS, Preview, Sample)  # commands that leave a model as it was, and its recipe
 AT_ONCE = 200_000  # bytes of events that one look reads at most: some 20 ms on a processor of today
 
 
@@ -55,14 +56,23 @@ class LiveRun:
 
 
 class Followed:
-    """One run that is read on: only what has come since the last time, so that looking often costs little."""
+    """One run that is read on: only what has come since the last time, so that looking often costs little.
+
+    `asked` has the last command of each kind that changes or measures the model, by its class.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.is_read = False  # whether the end of the events was reached
         self._events, self._commands = Tail(folder / "events.jsonl"), Tail(folder / "commands.jsonl")
         self._state: RunState | None = None
+        self.asked: dict[type, Command] = {}
         self._asked = self._answered = -1
+
+    @property
+    def state(self) -> RunState | None:
+        """The run's state as far as it was read; None before that."""
+        return self._state
 
     def read(self, most: int | None = None) -> int:
         """Read on, about `most` bytes of events (None: all); how many were read. Raises `BadInput` where they cannot be."""
@@ -76,6 +86,7 @@ class Followed:
         self._state = fold(self._state, came)
         self._answered = max((each.fact.command for each in came if isinstance(each.fact, ANSWERS)), default=self._answered)
         self._asked = max((each.seq for each in asked if not isinstance(each.fact, HOLDS)), default=self._asked)
+        self.asked |= {type(each.fact): each.fact for each in asked if not isinstance(each.fact, PASSING)}
         self.is_read = most is None or self._events.offset - before < most // 2
         return self._events.offset - before
 
@@ -116,6 +127,11 @@ class Roll:
                 found.append(_unreadable(one.folder, str(error)))
                 one.is_read = True
         return tuple(found)
+
+    @property
+    def followed(self) -> tuple[Followed, ...]:
+        """The runs of the last look, each as far as it was read."""
+        return tuple(self._followed.values())
 
     @property
     def is_read(self) -> bool:

@@ -11,7 +11,7 @@ from tests.widgets.page import RECIPE, asleep, opened, tell_run
 from tests.widgets.sweeps.swept import TWO, inside
 from widgets.address import Address
 from widgets.dashboard import Dashboard
-from widgets.requests import ChooseSweep, DownloadSweep
+from widgets.requests import ChooseSweep, Download
 from widgets.sweeps import SWEEPS
 
 
@@ -54,7 +54,7 @@ def test_nothing_is_made_before_the_experiments_are_opened(page: Dashboard) -> N
 def test_what_came_of_a_sweep_comes_out_of_the_page(page: Dashboard) -> None:
     """As files named after it, and its charts as pictures; before there is one a sentence says so."""
     turn(page, "experiments")
-    page.pump.act(DownloadSweep("csv"))
+    page.pump.act(Download("sweep-csv"))
     page.pump.tick()
     assert "no sweep on the page" in page.pump.transport._status.value
     folder = begin(TWO)
@@ -67,7 +67,7 @@ def test_what_came_of_a_sweep_comes_out_of_the_page(page: Dashboard) -> None:
         ("charts", '["cells", "front"]'),
     ):
         page.pump.tick()
-        page.pump.act(DownloadSweep(what))
+        page.pump.act(Download(f"sweep-{what}"))
         page.pump.tick()
         assert words in page.widget.children[-1].children[-1].outputs[0]["data"]["application/javascript"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from engine.record.sweep import Sweep
 from tests.widgets.sweeps.swept import ONE, SHARES, TWO, WORDS, swept
-from widgets.figures import cells_figure, cells_words, failed, front_figure, place_of
+from widgets.figures import cells_figure, cells_words, failed, front_figure, place_of, standing_for
 
 
 def test_two_fields_make_a_map_with_the_numbers_from_left_to_right() -> None:
@@ -51,6 +51,12 @@ def test_the_front_is_a_series_of_its_own_and_points_are_told_apart_by_words() -
     assert figure.fronts == ("the front",) and [series.name for series in figure.series] == ["the front", "random", "taylor"]
     assert figure.series[0].x == (800_000, 900_000, 1_000_000)
     assert front_figure(swept(TWO, many=0)).series[0].x == ()
+
+
+def test_a_seed_is_found_where_its_place_is() -> None:
+    """All seeds of a recipe stand at one place, under the number of the first."""
+    (first, second) = [cell.number for cell in ONE.cells if cell.set["neurons.level"] == 0.5]
+    assert standing_for(swept(ONE), second) == standing_for(swept(ONE), first) == place_of(first)
 
 
 def test_what_has_failed_is_said_with_its_reason() -> None:

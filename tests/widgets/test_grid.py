@@ -26,6 +26,18 @@ def test_seeds_stand_at_one_place_with_their_mean() -> None:
     assert sum(spot.perplexity is not None for spot in half.values()) == 1
 
 
+def test_a_place_of_several_recipes_has_a_mean_once_each_of_them_has_one() -> None:
+    """Without the others the mean would be that of the mildest alone; a failure is why there is none."""
+    sweep = Sweep({}, {"criterion": ["random", "taylor"], "compensation": ["none", "bias"], "neurons.level": [0, 0.5]})
+    first = axles_of(sweep)[:2]
+    assert all(spot.perplexity is not None for spot in spots(swept(sweep), first).values())
+    lost = sweep.cells[-1]
+    found = spots(swept(sweep, failing=lost.number), first)
+    (gone,) = [spot for spot in found.values() if spot.perplexity is None]
+    assert gone.number == lost.number and len(gone.done) == 1
+    assert all(spot.perplexity is None for spot in spots(swept(sweep, 1), first).values())
+
+
 def test_a_failed_cell_has_no_number() -> None:
     """Nor has one that waits."""
     found = spots(swept(TWO, failing=0), axles_of(TWO))

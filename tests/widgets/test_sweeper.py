@@ -18,7 +18,7 @@ from widgets.requests import (
     AskSweep,
     ChooseSweep,
     DiscardSweep,
-    DownloadSweep,
+    Download,
     GoOnSweep,
     KeepSweep,
     LoadCell,
@@ -178,5 +178,5 @@ def test_a_sweep_that_cannot_be_read_is_said_to_be(page, folder) -> None:
 
 def test_what_came_of_a_sweep_can_be_taken_away(page) -> None:
     """By the same way as what came of a run."""
-    after(page, DownloadSweep("csv"), DownloadSweep("charts"))
+    after(page, Download("sweep-csv"), Download("sweep-charts"))
     assert page.delivered == ["sweep-csv", "sweep-charts"]

@@ -9,7 +9,7 @@ import ipywidgets
 
 from widgets.canvas import Canvas
 from widgets.drawing import line, put
-from widgets.figures import cells_figure, cells_words, failed, place_of
+from widgets.figures import cells_figure, cells_words, failed, standing_for
 from widgets.plots import Shown
 from widgets.requests import LoadCell
 from widgets.theme import Theme
@@ -25,7 +25,7 @@ def build(theme: Theme, act: Act) -> Drawn:
     def draw(view: View) -> None:
         state, loaded = view.sweeps.state, view.sweeps.loaded
         if state is not None:
-            chosen = None if loaded is None else place_of(loaded)
+            chosen = None if loaded is None else standing_for(state, loaded)
             canvas.draw(Shown(cells_figure(state), failed(state), chosen, ("No data yet", "The first cells come soon")))
             put(says, value=line(escape(cells_words(state)), "says"))
 

@@ -10,7 +10,7 @@ from engine.record.errors import counted
 from engine.record.swept import SweepState
 from widgets.drawing import put, short
 from widgets.grid import told
-from widgets.requests import ChooseSweep, DiscardSweep, DownloadSweep, GoOnSweep, KeepSweep, StopSweep
+from widgets.requests import ChooseSweep, DiscardSweep, Download, GoOnSweep, KeepSweep, StopSweep
 from widgets.sweeper import Sweeps
 from widgets.theme import Theme
 from widgets.view import Act, Drawn, View
@@ -25,9 +25,9 @@ PRESSES = {
     "Delete": (DiscardSweep, "Delete it and its folder; you are asked first."),
 }
 TAKES = {
-    "csv": ("Cells (CSV)", "Every cell, one a row: what it sets, its perplexity, parameters, seconds, or why it failed."),
-    "json": ("Sweep (JSON)", "The sweep as python -m engine sweep takes it, and every cell."),
-    "charts": ("Charts (PNG)", "Each chart of the experiments as a picture, as it is drawn now."),
+    "sweep-csv": ("Cells (CSV)", "Every cell, one a row: what it sets, its perplexity, parameters, seconds, or why it failed."),
+    "sweep-json": ("Sweep (JSON)", "The sweep as python -m engine sweep takes it, and every cell."),
+    "sweep-charts": ("Charts (PNG)", "Each chart of the experiments as a picture, as it is drawn now."),
 }
 HIDDEN, SHOWN = "none", None
 
@@ -74,7 +74,7 @@ class _Underway:
             self.buttons[name].on_click(lambda _, request=request: self._act(request(self._name)))
         for what, (words, _) in TAKES.items():
             self.buttons[what] = ipywidgets.Button(description=words, disabled=True, **auto)
-            self.buttons[what].on_click(lambda _, what=what: self._act(DownloadSweep(what)))
+            self.buttons[what].on_click(lambda _, what=what: self._act(Download(what)))
         yes = ipywidgets.Button(description="Delete it", tooltip="Delete the sweep; there is no way back.", **auto)
         no = ipywidgets.Button(description="Keep it", tooltip="Leave the sweep as it is.", **auto)
         yes.add_class("esp-danger")

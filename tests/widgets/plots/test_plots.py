@@ -127,3 +127,13 @@ def test_the_legend_names_the_series_and_escapes_them() -> None:
     plot.draw(Shown(figure("curves", lines=(Line("unpruned", 15.0),))))
     (text,) = [each.value for each in inside(plot.widget) if hasattr(each, "value")]
     assert "one &amp; other" in text and "lowest to highest" in text and "unpruned 15" in text
+
+
+def test_numbers_beside_an_axis_differ() -> None:
+    """However narrow the range; parameters are in millions."""
+    plot = built("curves")
+    for low, high, words in ((4.91, 4.93, ("4.91", "4.92", "4.93")), (1e6, 2e6, ("1M", "1.5M", "2M"))):
+        plot.draw(Shown(Figure("f", "curves", "", "", "", (Series("one", (1, 2), (low, high)),))))
+        (drawn,) = [each for each in inside(plot.widget) if isinstance(each, bqplot.Figure)]
+        named = list(drawn.axes[1].tick_labels.values())
+        assert len(set(named)) == len(named) and set(named) >= set(words)

@@ -8,7 +8,7 @@ from engine.record.cells import SweepBestFound
 from engine.record.sweep import Sweep
 from tests.widgets.sweeps.swept import SHARES, TWO, button, inside, swept, view_of, words
 from widgets.followed import Pace
-from widgets.requests import ChooseSweep, DiscardSweep, DownloadSweep, GoOnSweep, KeepSweep, StopSweep
+from widgets.requests import ChooseSweep, DiscardSweep, Download, GoOnSweep, KeepSweep, StopSweep
 from widgets.sweeper import Listed
 from widgets.sweeps.underway import build, status_words
 from widgets.theme import LIGHT
@@ -63,8 +63,9 @@ def test_the_buttons_say_why_they_are_grey_and_what_they_ask() -> None:
         button(drawn, name).click()
     menu = next(each for each in inside(drawn.widget) if getattr(each, "description", "") == "Sweep")
     menu.value = "two"
-    assert asked == [GoOnSweep("one"), DiscardSweep("one"), DownloadSweep("csv"), DownloadSweep("json"), DownloadSweep("charts"),
-                     DiscardSweep("one", sure=True), KeepSweep(), ChooseSweep("two")]  # fmt: skip
+    taken = [Download(f"sweep-{what}") for what in ("csv", "json", "charts")]
+    asks = [GoOnSweep("one"), DiscardSweep("one"), *taken, DiscardSweep("one", sure=True), KeepSweep(), ChooseSweep("two")]
+    assert asked == asks
     drawn.draw(view_of(swept(TWO), found=found))
     assert button(drawn, "Go on").tooltip == "Every cell is done."
     assert StopSweep("one") not in asked
