@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from engine.record.events import ModelLoaded
 from engine.record.recipe import Recipe, Schedule, shares_of_kind
-from engine.record.schedules import count, lowest
+from engine.record.schedules import at_most, count, lowest
 
 Counts = tuple[int, ...]  # one number for each layer
 
@@ -50,7 +50,7 @@ def heads_that_go(model: ModelLoaded, scores: Sequence[Sequence[float]], counts:
 def _counts(recipe: Recipe, schedule: Schedule, shares: Sequence[float], units: Sequence[int], sizes: Sequence[int]) -> Counts:
     found, free = [], range(recipe.protect.first, len(units) - recipe.protect.last)
     for layer, (share, there, size) in enumerate(zip(shares, units, sizes, strict=True)):
-        most = count(schedule.cap, there, math.ceil(schedule.floor / size)) if layer in free else 0
+        most = at_most(schedule.cap, there, math.ceil(schedule.floor / size)) if layer in free else 0
         found.append(min(most, count(share, there)))
     return tuple(found)
 

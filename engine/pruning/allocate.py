@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from engine.pruning.plan import Group, Plan, Scores, ranked
 from engine.record.errors import BadInput, counted
 from engine.record.recipe import Protection, Schedule, shares_of_kind
-from engine.record.schedules import block_of_layers, count
+from engine.record.schedules import at_most, block_of_layers, count
 
 if TYPE_CHECKING:
     from engine.models.anatomy import Anatomy
@@ -66,7 +66,7 @@ def parts_of(
             size = len(order[0][1]) if order else 1
             floor = math.ceil(schedules[kind].floor / size)
             free = protect.first <= layer.index < layers - protect.last
-            most = count(schedules[kind].cap, len(order), floor) if free else 0
+            most = at_most(schedules[kind].cap, len(order), floor) if free else 0
             already = sum(group[0] in taken for _, group in order)
             parts.append(
                 Part(

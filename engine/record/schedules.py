@@ -97,10 +97,14 @@ def block_shares(layer_shares: Sequence[float]) -> tuple[float | None, float | N
     return tuple(sum(block) / len(block) if block else None for block in inside)
 
 
-def count(share: float, units: int, floor: int = 0) -> int:
-    """How many of `units` units a share takes: the nearest whole number, halves up, such that at least `floor` stay."""
-    nearest = math.floor(share * units + 0.5 + 1e-9)  # 1e-9: 0.35 · 10 is 3.4999999999999996
-    return max(0, min(units - floor, nearest))
+def count(share: float, units: int) -> int:
+    """How many of `units` units a share takes: the nearest whole number, halves up."""
+    return max(0, min(units, math.floor(share * units + 0.5 + 1e-9)))  # 1e-9: 0.35 · 10 is 3.4999999999999996
+
+
+def at_most(cap: float, units: int, floor: int = 0) -> int:
+    """How many of `units` units may go at most: no more than the cap's share of them, rounded down, such that `floor` stay."""
+    return max(0, min(units - floor, math.floor(cap * units + 1e-9)))  # 1e-9: 0.29 · 100 is 28.999999999999996
 
 
 def lowest(scores: Sequence[float], how_many: int) -> tuple[int, ...]:

@@ -30,6 +30,7 @@ RECIPES = (
     Recipe(heads=Schedule(level=0.5), neurons=Schedule(level=0.35)),
     Recipe(heads=Schedule(level=0.4, shape="linear", steepness=5.0), neurons=Schedule(level=1.0)),
     Recipe(heads=Schedule(level=0.5, floor=3), neurons=Schedule(level=0.6, cap=0.7, floor=11)),
+    Recipe(heads=Schedule(level=0.8, cap=0.85), neurons=Schedule(level=0.55, cap=0.55)),
     Recipe(heads=Schedule(level=0.3), neurons=Schedule(level=0.3), protect=Protection(first=1, last=1)),
     Recipe(heads=Schedule(shape="custom", layers=(0.0, 0.2, 0.7, 1.0)), neurons=Schedule(shape="custom", blocks=(0.1, 0.9, 0.5))),
 )

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine.pruning.allocate import Part, by_damage, by_ranking, by_schedule, parts_of, plan_of, price_of, shares_of
+from engine.pruning.allocate import Part, by_damage, by_ranking, by_schedule, notes, parts_of, plan_of, price_of, shares_of
 from engine.pruning.plan import Plan, Scores, make_plan
 from engine.record.errors import BadInput
 from engine.record.recipe import Protection, Schedule
@@ -76,11 +76,21 @@ def test_limits_hold_for_every_allocation():
                 free = protect.first <= one.index < len(model.layers) - protect.last
                 for kind, gone in (("heads", plan.heads_of(one.index)), ("neurons", plan.neurons_of(one.index))):
                     units = getattr(one, kind)
-                    size = len(one.head_groups[0]) if kind == "heads" and one.heads else 1
-                    assert len(gone) <= (asked[kind].cap * units + size / 2 + 1e-6 if free else 0)
+                    assert len(gone) <= (asked[kind].cap * units + 1e-6 if free else 0)
                     assert not gone or units - len(gone) >= asked[kind].floor
                 for group in one.head_groups:
                     assert len(set(group) & set(plan.heads_of(one.index))) in (0, len(group))
+
+
+@pytest.mark.parametrize("cap, groups", [(0.9, 2), (0.85, 2), (0.55, 1), (0.3, 0)])
+def test_a_cap_is_not_rounded_up_to_a_whole_group_and_what_that_holds_back_is_said(cap, groups):
+    """Three groups of two heads: all of them are more than 0.9, two more than 0.55, and one more than 0.3."""
+    model, shares = anatomy(layer(0, 6, 8, 2)), {"heads": (cap,), "neurons": (0.0,)}
+    asked = {"heads": Schedule(level=cap, cap=cap), "neurons": Schedule(level=0.0)}
+    parts = parts_of(Scores(((0.0,) * 6,), ((0.0,) * 8,)), model, asked, NOTHING)
+    for counts in all_ways(parts, shares, random.Random(8)):
+        assert len(plan_of(parts, counts).heads) == 2 * groups
+    assert "In 1 layer fewer heads go than the shares ask for: limits hold the others." in notes(parts, (groups, 0), shares)
 
 
 def test_the_budget_is_met_to_the_nearest_unit():

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from engine.record.errors import BadInput
-from engine.record.schedules import block_of_layers, block_shares, count, fill, lowest, parameters_saved, reached, shares
+from engine.record.schedules import at_most, block_of_layers, block_shares, count, fill, lowest, parameters_saved, reached, shares
 
 SHAPES = ("uniform", "linear", "exponential")
 SPLITS = {1: "M", 2: "FB", 3: "FMB", 4: "FMMB", 5: "FFMBB", 6: "FFMMBB", 7: "FFMMMBB", 8: "FFFMMBBB", 12: "FFFFMMMMBBBB"}
@@ -156,8 +156,23 @@ def test_custom_shares_of_protected_layers_are_left_out():
 
 def test_a_floor_stays():
     """Whatever the share; a layer that is smaller than the floor loses nothing."""
-    assert [count(1.0, 12, floor) for floor in (0, 1, 12, 13)] == [12, 11, 0, 0]
-    assert count(0.5, 12, 1) == 6
+    assert [at_most(1.0, 12, floor) for floor in (0, 1, 12, 13)] == [12, 11, 0, 0]
+    assert at_most(0.5, 12, 1) == 6
+
+
+@pytest.mark.parametrize(
+    "cap, units, most", [(1.0, 3, 3), (0.9, 3, 2), (0.55, 3, 1), (0.3, 3, 0), (0.5, 7, 3), (0.29, 100, 29), (1 / 3, 3, 1)]
+)
+def test_a_cap_is_never_rounded_up(cap, units, most):
+    """Where a share of the cap would be rounded to more than the cap."""
+    assert at_most(cap, units) == most
+
+
+def test_at_most_a_cap_is_the_largest_number_under_it():
+    """By trying every number, for every hundredth."""
+    for units in range(40):
+        for hundredths in range(101):
+            assert at_most(hundredths / 100, units) == max(gone for gone in range(units + 1) if 100 * gone <= hundredths * units)
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 7, 64])
