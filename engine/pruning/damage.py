@@ -15,6 +15,7 @@ from engine.pruning.allocate import Part, ladders, plan_of
 from engine.pruning.gradients import token_losses
 from engine.pruning.modes import evaluating
 from engine.pruning.plan import Plan
+from engine.pruning.regression import NOISE
 from engine.pruning.sensitivity import Sensitivity
 from engine.pruning.statistics import Statistics
 from engine.record.lifecycle import Progressed
@@ -23,7 +24,6 @@ from engine.record.schedules import count
 NEEDS = ("mean", "covariance")  # what a prediction reads of the statistics
 POINTS = (0.25, 0.5, 0.75, 1.0)  # of what may go: where a curve is measured; in between it is a straight line
 TOKENS = 4096  # of the calibration text on which it is measured
-LEAST_RIDGE = 1e-9  # keeps the factorisation of a singular covariance from failing
 
 Curves = list[tuple[float, ...]]
 Loss = Callable[[Plan], Generator[Progressed, None, float]]
@@ -118,9 +118,24 @@ def _fitted(weight: Tensor, moments: Tensor, fisher: Tensor, ridge: float) -> Te
     if not scale:
         return torch.zeros(len(moments), dtype=torch.float64)  # nothing varies here, so that nothing is lost
     system = moments.clone()  # [channels, channels]
-    system.diagonal().add_(max(ridge, LEAST_RIDGE) * scale)
-    written = weight @ torch.linalg.cholesky(system)  # [out, channels]
+    system.diagonal().add_(ridge * scale)
+    written = weight @ _factor(system)  # [out, channels]
     return ((fisher @ written) * written).sum(0) / 2  # [channels]
+
+
+def _factor(system: Tensor) -> Tensor:
+    """The lower triangle L with L Lᵀ = `system` [channels, channels].
+
+    A ridge near 0 leaves the system singular where tokens are fewer than channels, or channels say the same. Then variances lost
+    in the rounding of float32 sums count as that rounding. Not as 0: a pivot of 0 would have some direction by chance, and take
+    from the channels behind it what they have in that.
+    """
+    factor, failed = torch.linalg.cholesky_ex(system)  # [channels, channels]
+    if not int(failed) and float(factor.diagonal().min()) ** 2 > NOISE * float(system.diagonal().max()):
+        return factor
+    values, vectors = torch.linalg.eigh(system)  # [channels], [channels, channels]
+    root = vectors * values.clamp_min(NOISE * float(values[-1])).sqrt()  # [channels, channels]: root rootᵀ is the system
+    return torch.linalg.qr(root.T).R.T
 
 
 def _alone(weight: Tensor, moments: Tensor, fisher: Tensor) -> Tensor:

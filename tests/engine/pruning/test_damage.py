@@ -65,6 +65,37 @@ def test_a_curve_is_the_fisher_weighted_error_of_every_plan_by_itself(family, me
             assert curve[gone] == pytest.approx(float((fisher * written).sum()) / 2, rel=1e-5, abs=1e-12)
 
 
+@pytest.mark.parametrize("noise", [0.0, 1e-7])
+@pytest.mark.parametrize("tokens", [(4, 8), (24, 16)])
+def test_without_a_ridge_a_curve_is_that_of_the_least_squares_fit_where_many_fit_alike(tokens, noise):
+    """Fewer tokens than channels, or neurons that say the same, and sums with the rounding of float32: all that goes is guessed
+    from what stays as well as the pseudo-inverse does."""
+    model, blocks = small("opt"), text(*tokens)
+    with torch.no_grad():
+        for layer in model.model.decoder.layers:
+            for module in (layer.fc1.weight, layer.fc1.bias):
+                module[20:] = module[:20]
+    anatomy, parts, draw = dissect(model), parts_with(model), torch.Generator().manual_seed(0)
+    statistics, sensitivity = calibrate(model, blocks, NEEDS), finish(sensing(model, anatomy, blocks))
+    for inputs in (*statistics.attention, *statistics.mlp):
+        error = torch.randn(inputs.summed.shape, generator=draw, dtype=torch.float64)
+        inputs.summed.add_(noise * float(inputs.summed.diagonal().max()) * (error + error.T))
+    curves = predicted(model, anatomy, parts, statistics, sensitivity, "least-squares", 0.0, add_biases=True)
+    for part, curve in zip(parts, curves, strict=True):
+        heads, layer = part.kind == "heads", anatomy.layers[part.layer]
+        path = layer.attention_output if heads else layer.mlp_output
+        fisher = (sensitivity.attention if heads else sensitivity.mlp)[part.layer]
+        vectors = inputs_of(model, path, blocks)  # [tokens, channels]
+        deviations, weight = vectors - vectors.mean(0), matrix(model.get_submodule(path)).detach()
+        for gone in {0, 1, len(part.groups) // 2, len(part.groups)}:
+            units = [unit for group in part.groups[:gone] for unit in group]
+            lost = output_features(layer, units) if heads else units
+            kept = [channel for channel in range(weight.shape[1]) if channel not in set(lost)]
+            error = deviations[:, lost] - deviations[:, kept] @ (torch.linalg.pinv(deviations[:, kept]) @ deviations[:, lost])
+            written = weight[:, lost] @ (error.T @ error / len(vectors)) @ weight[:, lost].T  # [out, out]
+            assert curve[gone] == pytest.approx(float((fisher * written).sum()) / 2, rel=1e-4, abs=1e-3 * curve[-1])
+
+
 def inputs_of(model: torch.nn.Module, path: str, blocks: torch.Tensor) -> torch.Tensor:
     """What comes into a module, [tokens, channels]."""
     seen = []
