@@ -52,19 +52,20 @@ def suggesting(
 def suggesting_share(
     evidence: Evidence, overlay: Overlay, blocks: LongTensor, wish: Suggest
 ) -> Generator[Progressed, None, Proposal]:
-    """The same for a share of the bare model's parameters; raises `BadInput` where so many cannot go."""
+    """The same for a share of the bare model's parameters, out of those kinds of unit of which any is to go; raises `BadInput`
+    where so many cannot go."""
     check_criterion(wish)
     anatomy, schedules = evidence.anatomy, {kind: getattr(wish, kind) for kind in KINDS}
     if not 0 <= wish.share <= 1:
         raise BadInput(f"share {wish.share} is not possible; it takes a number from 0 to 1, of all parameters of the model.")
     with blaming("criterion"):
         scores = yield from evidence.scores(wish.criterion, blocks, wish.seed)
-    parts = tuple(one for one in parts_of(scores, anatomy, schedules, wish.protect) if schedules[one.kind].level)
+    parts = tuple(one for one in parts_of(scores, anatomy, schedules, wish.protect) if schedules[one.kind].takes_any)
     budget, most = wish.share * anatomy.parameters, sum(part.price * part.most for part in parts)
     if budget > most:
         raise BadInput(
             f"share {wish.share} of the parameters cannot go: all units that may go make {most / anatomy.parameters:.3f} of the "
-            "model; ask for less, or loosen caps, floors and protected layers."
+            "model; ask for less, or loosen caps, floors, protected layers and levels of 0."
         )
     return (yield from suggesting(evidence, evidence, overlay, blocks, wish, parts, budget))
 

@@ -100,7 +100,7 @@ class Suggest:
     """Say which shares should cost least for a share of the model's parameters, and what they should cost; changes nothing.
 
     `share` is of all parameters of the model as it was loaded. Of `heads` and `neurons` only cap and floor count, and whether
-    the level is 0: then that kind takes no part.
+    any is to go at all: of a kind with a level of 0, or with custom shares of 0 alone, none is.
     """
 
     share: float

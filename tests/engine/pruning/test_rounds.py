@@ -157,6 +157,15 @@ def test_a_share_of_the_parameters_can_be_suggested(by):
     assert abs(price_of(proposal.parts, proposal.counts) - 0.2 * bench.anatomy.parameters) <= step
 
 
+@pytest.mark.parametrize("kind, other", [("heads", "neurons"), ("neurons", "heads")])
+def test_custom_shares_say_which_kind_a_suggestion_may_take_whatever_their_level_says(kind, other):
+    """A level counts for nothing beside custom shares: a kind with some takes part, a kind with none does not."""
+    bench, some, none = Bench(), (0.5, 0.5, 0.5), (0.0, 0.0, 0.0)
+    wish = {kind: Schedule(level=0, shape="custom", blocks=some), other: Schedule(level=1, shape="custom", blocks=none)}
+    proposal = finish(suggesting_share(bench.evidence, bench.overlay, bench.blocks, Suggest(0.05, "activation", **wish)))
+    assert {part.kind for part in proposal.parts} == {kind} and sum(proposal.counts)
+
+
 @pytest.mark.parametrize(
     "share, words", [(0.99, "cannot go: all units that may go make 0."), (-0.1, "from 0 to 1"), (2, "from 0 to 1")]
 )
