@@ -174,25 +174,27 @@ def shares_at(parts: Sequence[Part], counts: Sequence[int], layers: int) -> Shar
     return {kind: tuple(shares) for kind, shares in found.items()}
 
 
-def notes(parts: Sequence[Part], counts: Sequence[int], shares: Shares) -> tuple[str, ...]:
-    """In sentences, what whole groups and floors have made of the shares that were asked for."""
-    said = []
-    shared = [(part, gone) for part, gone in zip(parts, counts, strict=True) if part.groups and len(part.groups[0]) > 1]
-    if any(shares[part.kind][part.layer] for part, _ in shared):
-        units = [(len(part.groups) * len(part.groups[0]), len(part.groups[0])) for part, _ in shared]
-        asked = math.fsum(of * shares["heads"][part.layer] for (of, _), (part, _) in zip(units, shared, strict=True))
-        got = sum(gone * size for (_, size), (_, gone) in zip(units, shared, strict=True))
-        sizes = " or ".join(str(size) for size in sorted({size for _, size in units}))
-        said.append(f"Heads that share a key go together, {sizes} at a time: {asked:.1f} heads were asked for and {got} go.")
-    kept = sum(not part.groups and bool(shares[part.kind][part.layer]) for part in parts if part.kind == "heads")
+def group_notes(parts: Sequence[Part]) -> tuple[str, ...]:
+    """In sentences, which heads go together, and where none can go, however much goes."""
+    said, heads = [], [part for part in parts if part.kind == "heads"]
+    sizes = sorted({len(part.groups[0]) for part in heads if part.groups} - {1})
+    if sizes:
+        said.append(f"Heads that share a key go together, {' or '.join(map(str, sizes))} at a time.")
+    kept = sum(not part.groups for part in heads)
     if kept:
         said.append(f"In {counted(kept, 'layer')} no head can go: all of them share the only key, or none is left.")
+    return tuple(said)
+
+
+def share_notes(parts: Sequence[Part], counts: Sequence[int], shares: Shares) -> tuple[str, ...]:
+    """In sentences, what whole groups and limits have made of the shares that were asked for."""
+    said, there = [], list(zip(parts, counts, strict=True))
+    shared = [(part, len(part.groups[0]), gone) for part, gone in there if part.groups and len(part.groups[0]) > 1]
+    if shared:
+        asked = math.fsum(len(part.groups) * size * shares["heads"][part.layer] for part, size, _ in shared)
+        said.append(f"{asked:.1f} heads were asked for and {sum(size * gone for _, size, gone in shared)} go.")
     for kind, name in KINDS.items():
-        held = sum(
-            gone < count(shares[kind][part.layer], len(part.groups))
-            for part, gone in zip(parts, counts, strict=True)
-            if part.kind == kind
-        )
+        held = sum(part.kind == kind and gone < count(shares[kind][part.layer], len(part.groups)) for part, gone in there)
         if held:
             said.append(f"In {counted(held, 'layer')} fewer {name}s go than the shares ask for: limits hold the others.")
     return tuple(said)

@@ -16,10 +16,11 @@ from engine.pruning.allocate import (
     Shares,
     by_ranking,
     by_schedule,
-    notes,
+    group_notes,
     parts_of,
     plan_of,
     price_of,
+    share_notes,
     shares_at,
     shares_of,
 )  # fmt: skip
@@ -35,8 +36,8 @@ from engine.record.schedules import reached
 @dataclass(frozen=True)
 class Round:
     """What one round came to. `shares` are those asked for by a schedule, and those that came out where units compete; `notes`
-    says what whole groups and limits made of them. Where proposals were followed, the last one is in `proposal`, and `promised`
-    is by how much the loss should rise in all, in nats per token."""
+    says which heads go together and, of shares that were asked for, what that and limits made of them. Where proposals were
+    followed, the last one is in `proposal`, and `promised` is by how much the loss should rise in all, in nats per token."""
 
     number: int
     scores: Scores
@@ -73,9 +74,10 @@ def planning(
         budget = price_of(parts, by_schedule(parts, asked)) if budget is None else budget
         part, proposal = reached(wish.ramp, number, wish.rounds), None
         shares = {kind: tuple(part * share for share in of_kind) for kind, of_kind in asked.items()}
-        counts = by_schedule(parts, shares)
-        said = notes(parts, counts, shares) if wish.allocation == "schedule" else ()
-        if wish.allocation == "global":
+        counts, said = by_schedule(parts, shares), group_notes(parts)
+        if wish.allocation == "schedule":
+            said += share_notes(parts, counts, shares)
+        elif wish.allocation == "global":
             counts = by_ranking(parts, part * budget)
         elif wish.allocation == "suggest":
             proposal = yield from suggesting(now, evidence, overlay, blocks, wish, parts, part * budget)

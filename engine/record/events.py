@@ -117,10 +117,10 @@ class PlanMade:
     """Which units go, what the model would weigh without them, and what compensation is foretold to leave of the error; no
     `residuals` where nothing is compensated.
 
-    The shares are those that were asked for, or, where units compete, those that came of it; `notes` says what whole groups and
-    limits made of them. Of several rounds the last is the one that is done, the others are on the way to it, unless they were
-    `laid`: with a recovery between rounds each is. `promised` is by how much the loss should rise, in nats per token, where a
-    suggestion was followed.
+    The shares are those that were asked for, or, where units compete, those that came of it; `notes` says which heads go
+    together and, of shares that were asked for, what that and limits made of them. Of several rounds the last is the one that is
+    done, the others are on the way to it, unless they were `laid`: with a recovery between rounds each is. `promised` is by how
+    much the loss should rise, in nats per token, where a suggestion was followed.
     """
 
     heads: tuple[Head, ...]

@@ -8,7 +8,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine.pruning.allocate import Part, by_damage, by_ranking, by_schedule, notes, parts_of, plan_of, price_of, shares_of
+from engine.pruning.allocate import (
+    Part,
+    by_damage,
+    by_ranking,
+    by_schedule,
+    group_notes,
+    parts_of,
+    plan_of,
+    price_of,
+    share_notes,
+    shares_of,
+)
 from engine.pruning.plan import Plan, Scores, make_plan
 from engine.record.errors import BadInput
 from engine.record.recipe import Protection, Schedule
@@ -90,7 +101,8 @@ def test_a_cap_is_not_rounded_up_to_a_whole_group_and_what_that_holds_back_is_sa
     parts = parts_of(Scores(((0.0,) * 6,), ((0.0,) * 8,)), model, asked, NOTHING)
     for counts in all_ways(parts, shares, random.Random(8)):
         assert len(plan_of(parts, counts).heads) == 2 * groups
-    assert "In 1 layer fewer heads go than the shares ask for: limits hold the others." in notes(parts, (groups, 0), shares)
+    held = "In 1 layer fewer heads go than the shares ask for: limits hold the others."
+    assert share_notes(parts, (groups, 0), shares) == (f"{6 * cap:.1f} heads were asked for and {2 * groups} go.", held)
 
 
 def test_the_budget_is_met_to_the_nearest_unit():
@@ -215,6 +227,7 @@ def test_a_layer_that_keeps_its_heads_has_none_to_give():
     parts = parts_of(drawn(random.Random(7), model), model, {"heads": Schedule(), "neurons": Schedule()}, NOTHING)
     counts = by_ranking(parts, 700)
     assert not plan_of(parts, counts).heads and price_of(parts, counts) == 700
+    assert group_notes(parts) == ("In 2 layers no head can go: all of them share the only key, or none is left.",)
 
 
 def test_units_without_scores_are_refused_only_where_some_are_to_go():

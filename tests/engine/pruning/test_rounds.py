@@ -129,10 +129,21 @@ def test_level_0_takes_nothing(way):
     assert not last.plan.heads and not last.plan.neurons
 
 
+TOGETHER = "Heads that share a key go together, 2 at a time."
+
+
 def test_what_whole_groups_make_of_a_share_is_said():
     """Two groups of two heads: a quarter of the heads is half a group, which rounds up to one."""
     (only,) = Bench(GROUPED).rounds(heads=Schedule(level=0.25), compensation="none")
-    assert only.notes == ("Heads that share a key go together, 2 at a time: 3.0 heads were asked for and 6 go.",)
+    assert only.notes == (TOGETHER, "3.0 heads were asked for and 6 go.")
+
+
+@pytest.mark.parametrize("way", ["global", "suggest"])
+def test_that_heads_go_in_whole_groups_is_said_also_where_no_share_of_them_is_asked_for(way):
+    """In every round; of heads that take no part nothing is said."""
+    bench = Bench(GROUPED)
+    assert [each.notes for each in bench.rounds(**WAYS[way], rounds=2)] == [(TOGETHER,)] * 2
+    assert bench.rounds(**WAYS[way], heads=Schedule(level=0))[-1].notes == ()
 
 
 @pytest.mark.parametrize("damage", ["predicted", "measured"])
