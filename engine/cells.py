@@ -14,7 +14,7 @@ from pathlib import Path
 from engine.ground import FAILURES, Ground, failed, named, reason
 from engine.record.cells import SweepCellDone
 from engine.record.commands import Load
-from engine.record.events import Evaluated, Event, GatesChanged, StepTrained
+from engine.record.events import Evaluated, Event, GatesChanged, ModelCut, StepTrained
 from engine.record.lifecycle import Degraded, Progressed, RunFailed
 from engine.record.recipe import Recipe
 from engine.record.sweep import Cell
@@ -79,7 +79,7 @@ def recovered(cells: Sequence[Cell]) -> Iterator[Event]:
         if cell.recipe is None:
             yield failed(cell, cell.error)
             continue
-        start, found, left, failure = time.perf_counter(), {}, None, None
+        start, found, left, latency, failure = time.perf_counter(), {}, None, (), None
         try:
             for event in run(cell.recipe):
                 match event:
@@ -87,6 +87,8 @@ def recovered(cells: Sequence[Cell]) -> Iterator[Event]:
                         found[event.stage] = event
                     case GatesChanged():
                         left = event.parameters_after
+                    case ModelCut():
+                        latency = event.latency
                     case RunFailed():
                         failure = event.reason
                     case Progressed() | StepTrained() | Degraded():
@@ -105,6 +107,7 @@ def recovered(cells: Sequence[Cell]) -> Iterator[Event]:
             seconds=time.perf_counter() - start,
             perplexities={stage: one.perplexity for stage, one in found.items()},
             tokens=last.tokens,
+            latency=latency,
         )
 
 

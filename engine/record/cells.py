@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from engine.record.costs import Latency
+
 
 @dataclass(frozen=True)
 class SweepStarted:
@@ -22,7 +24,8 @@ class SweepCellDone:
 
     `set` is what it sets on the axes, `perplexity` that of the model as it stands at its end, `perplexities` those of all stages
     that were measured, on so many predicted `tokens`, and `parameters` what the model weighs then. Of the layers of the model
-    `shared` were not run for this cell, since an earlier one had run them; `kept` bytes were held for later cells.
+    `shared` were not run for this cell, since an earlier one had run them; `kept` bytes were held for later cells. `latency` is
+    that of the cut model beside the dense one, where the sweep asks for it.
     """
 
     number: int
@@ -37,6 +40,7 @@ class SweepCellDone:
     tokens: int | None = None
     shared: int = 0
     kept: int = 0
+    latency: tuple[Latency, ...] = ()
 
 
 @dataclass(frozen=True)

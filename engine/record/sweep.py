@@ -48,7 +48,8 @@ class Sweep:
 
     "measure" prunes and measures, without training; "recover" trains as well. "search" measures a tenth of the cells to find the
     best of those that leave at most the share `budget` of the model's parameters; its axes are fields of the heads' and neurons'
-    schedules, and it has one seed. A sweep leaves no smaller models.
+    schedules, and it has one seed. A sweep leaves no smaller models; with `latency`, which goes with "recover", one is made for
+    each cell, to measure what it costs to run beside the dense one.
 
     Raises `BadInput`, in one sentence, for what can be no sweep: an axis that is empty or that no recipe has, a value that fits
     into none of its recipes, too many cells. What does not fit in some combinations only is an error of those cells.
@@ -59,6 +60,7 @@ class Sweep:
     mode: Mode = "measure"
     seeds: Sequence[int] | None = None
     budget: float | None = None
+    latency: bool = False
 
     def __post_init__(self):
         plain = self.recipe.model_dump(mode="json") if isinstance(self.recipe, Recipe) else self.recipe
@@ -72,6 +74,8 @@ class Sweep:
         object.__setattr__(self, "axes", dict(self.axes))
         object.__setattr__(self, "seeds", _seeds(self.seeds, self.recipe))
         _check_budget(self)
+        if not isinstance(self.latency, bool) or (self.latency and self.mode != "recover"):
+            raise BadInput(f"latency {shorten(self.latency)} does not go with the mode {self.mode!r}; give true with 'recover'.")
         _refuse(self, self.cells)
 
     @cached_property
@@ -108,7 +112,8 @@ class Sweep:
     def plain(self) -> dict[str, Any]:
         """The sweep as plain JSON, from which `sweep_of` makes the same one."""
         plain = {"recipe": self.recipe, "axes": self.axes, "mode": self.mode, "seeds": list(self.seeds)}
-        return plain if self.budget is None else plain | {"budget": self.budget}
+        plain |= {} if self.budget is None else {"budget": self.budget}
+        return plain | ({"latency": True} if self.latency else {})
 
 
 def sweep_of(plain: Any) -> Sweep:
@@ -195,7 +200,7 @@ def _recipe(sweep: Sweep, values: Mapping[str, Any], seed: int) -> Recipe:
         put(plain, name, value)
     made = Recipe.model_validate(plain | {"seed": seed})
     idle = {"tuning": made.tuning.model_copy(update={"steps": 0})} if sweep.mode == "measure" else {}
-    return made.model_copy(update={"cut": False, **idle})
+    return made.model_copy(update={"cut": sweep.latency, **idle})
 
 
 def _make_room(plain: dict[str, Any], values: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ again, since it had failed, the last one counts.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,7 @@ def cells_told(state: SweepState) -> list[dict[str, Any]]:
     told, left = [], "waiting" if state.best is None else "skipped"
     for cell in state.sweep.cells:
         found = state.done.get(cell.number)
+        costs = {"latency": [asdict(each) for each in found.latency]} if found and found.latency else {}
         told.append(
             {
                 "set": dict(cell.set),
@@ -122,6 +123,7 @@ def cells_told(state: SweepState) -> list[dict[str, Any]]:
                 "seconds": round(found.seconds, 3) if found else None,
                 "error": found.error if found else None,
                 "perplexities": dict(found.perplexities) if found else {},
+                **costs,
             }
         )
     return told

@@ -1,5 +1,7 @@
 """Tests of engine/cells.py: a cell's number is that of its recipe run alone, and a cell that fails takes no other with it."""
 
+from itertools import product
+
 import pytest
 
 from engine import run
@@ -55,6 +57,17 @@ def test_a_recovery_is_the_run_with_its_control(recipe):
         expected, parameters = alone(cell.recipe)
         assert found[cell.number].perplexities == expected and set(expected) == {"baseline", "pruned", "tuned", "control"}
         assert (found[cell.number].perplexity, found[cell.number].parameters) == (expected["tuned"], parameters)
+
+
+def test_the_cut_model_of_a_cell_is_timed_where_that_is_asked(recipe):
+    """Beside the dense one, as a run does that cuts; nothing else of the cell changes."""
+    asked = {"recipe": recipe, "axes": {"neurons.level": [0.5]}, "mode": "recover"}
+    (plain,), (timed,) = (outcomes(recovered(Sweep(**asked, latency=yes).cells)).values() for yes in (False, True))
+    works = {(each.batch, each.what) for each in timed.latency}
+    assert plain.latency == () and works == set(product((1, 8), ("prefill", "decode")))
+    assert all(each.dense > 0 and each.cut > 0 and each.length == 32 for each in timed.latency)
+    assert timed.perplexities == plain.perplexities | {"cut": pytest.approx(plain.perplexity, rel=1e-5)}
+    assert (timed.perplexity, timed.parameters) == (plain.perplexity, plain.parameters)
 
 
 @pytest.mark.parametrize("do", [lambda cells: measured(cells, MEMORY), recovered], ids=["measure", "recover"])

@@ -28,6 +28,8 @@ def test_every_value_meets_every_value_once_for_every_seed():
         plain = {"neurons": changes, "criterion": cell.set["criterion"], "seed": cell.seed, "cut": False, "tuning": {"steps": 0}}
         assert cell.recipe == Recipe.model_validate(plain)
     assert parse_sweep(json.dumps(sweep.plain())) == sweep
+    timed = parse_sweep(json.dumps(SPELLED | {"mode": "recover", "latency": True}))
+    assert all(cell.recipe.cut for cell in timed.cells) and parse_sweep(json.dumps(timed.plain())) == timed
     recovering = parse_sweep(json.dumps(SPELLED | {"mode": "recover"}))
     assert all(cell.recipe.tuning.steps == 5 for cell in recovering.cells)
 
@@ -84,6 +86,8 @@ BAD = {
     '{"axes": [1]}': "axes [1] are none",
     '{"axis": {}}': "field 'axis' is not known (did you mean 'axes'?)",
     '{"mode": "recove"}': "mode 'recove' is not known (did you mean 'recover'?)",
+    '{"latency": true}': "latency True does not go with the mode 'measure'",
+    '{"mode": "recover", "latency": 1}': "latency 1 does not go with",
     '{"seeds": []}': "seeds [] are none",
     '{"seeds": [1, 1]}': "must be whole numbers, each named once",
     '{"seeds": [0, -1]}': "seed -1 is not allowed; it takes a whole number from 0 to 2,147,483,647.",
