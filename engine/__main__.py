@@ -24,7 +24,7 @@ from engine.record.events import Event
 from engine.record.fields import assign, explain
 from engine.record.folder import find_run, home, name_for
 from engine.record.lifecycle import RunFailed, RunFinished
-from engine.record.live import discard, find, live_runs, resume, stop
+from engine.record.live import discard, find, live_runs, live_sweeps, resume, stop
 from engine.record.recipe import Recipe
 from engine.record.sweep import parse_sweep
 from engine.record.swept import is_sweep, open_sweep
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     swept.add_argument(
         "--scheduler", metavar="WHERE", help="do the cells in a Dask cluster: local:2 for two processes here, or tcp://HOST:PORT"
     )
-    living = commands.add_parser("runs", help="the runs that are not over: state, model, since when, awake?, where")
+    living = commands.add_parser("runs", help="the runs and sweeps that are not over: state, model, since when, awake?, where")
     living.add_argument("--json", action="store_true", help="as one JSON list")
     living.add_argument("--all", action="store_true", help="those that are over as well")
     told = living.add_mutually_exclusive_group()
@@ -160,7 +160,7 @@ def list_live(given: argparse.Namespace) -> int:
             said = does(name)
             print(json.dumps({"said": said}) if given.json else said)
             return 0
-    runs = live_runs(over=given.all)
+    runs = [*live_runs(over=given.all), *live_sweeps(over=given.all)]
     if given.json:
         print(json.dumps([asdict(run) for run in runs], indent=2))
         return 0

@@ -1,19 +1,23 @@
-"""The runs that are not over: a list of them for whoever asks, what stops one or has it go on, and what deletes a run; imports
-no torch. `engine.record.roll` has what is told of each.
+"""The runs and sweeps that are not over: lists of them for whoever asks, what stops a run or has it go on, and what deletes one;
+imports no torch. `engine.record.roll` has what is told of each run.
 """
 
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.record import folder as files
 from engine.record.client import Client, is_held, is_waiting, open_run
 from engine.record.commands import Resume, Stop
-from engine.record.errors import BadInput
-from engine.record.lock import is_watched, release_lock, take_lock
+from engine.record.errors import BadInput, counted
+from engine.record.lock import is_watched, read_lock, release_lock, take_lock
+from engine.record.recipe import Recipe
 from engine.record.roll import LiveRun, listed
 from engine.record.state import RunState
+from engine.record.swept import list_sweeps, open_sweep
 
 PATIENCE = 10.0  # seconds that `stop` waits for an answer, which comes between two steps
 
@@ -25,6 +29,29 @@ def live_runs(where: Path | None = None, over: bool = False) -> list[LiveRun]:
         if over or not files.is_over(folder):
             found.append(listed(folder))
     return found
+
+
+def live_sweeps(where: Path | None = None, over: bool = False) -> list[LiveRun]:
+    """The same for sweeps, those of an experiment named with its folder; their state tells how many of their cells are done."""
+    where, found = files.home() if where is None else where, []
+    for folder in list_sweeps(where):
+        if over or not files.is_over(folder):
+            found.append(replace(_sweep(folder), name=str(folder.relative_to(where))))
+    return found
+
+
+def _sweep(folder: Path) -> LiveRun:
+    awake = is_held(folder)
+    worker = (read_lock(folder) or {}).get("worker") if awake else None
+    try:
+        state, events = open_sweep(folder), files.read_events(folder)
+    except BadInput as error:
+        return LiveRun(folder.name, str(error), "unreadable", None, None, awake, worker, str(folder))
+    cells = len(state.sweep.cells)
+    told = f"sweep, {state.status}: {cells - len(state.waiting):,} of {counted(cells, 'cell')} done"
+    since = f"{datetime.fromtimestamp(events[0].at, UTC):%Y-%m-%dT%H:%M:%SZ}" if events else None
+    model = state.sweep.recipe.get("model", Recipe.model_fields["model"].default)
+    return LiveRun(folder.name, told, state.status, model, since, awake, worker, str(folder))
 
 
 def find(name: str) -> Path:

@@ -66,6 +66,12 @@ def is_sweep(folder: Path) -> bool:
     return (Path(folder) / FILE).is_file()
 
 
+def list_sweeps(where: Path | None = None) -> list[Path]:
+    """The sweep folders under `where` (default: `home()`) and in the folders of experiments there, the newest names first."""
+    where = home() if where is None else where
+    return sorted((path.parent for pattern in (f"*/{FILE}", f"*/*/{FILE}") for path in where.glob(pattern)), reverse=True)
+
+
 def open_sweep(folder: Path | str) -> SweepState:
     """Replay what happened in a sweep's folder; raises `BadInput` for a folder that holds none that can be used here."""
     folder = Path(folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.record import commands as ask
+from engine.record.cells import SweepCellDone, SweepStarted
 from engine.record.errors import BadInput
 from engine.record.events import StepTrained
 from engine.record.folder import Tail, Writer, create, post
@@ -20,9 +21,11 @@ from engine.record.lifecycle import (
     RunStarted,
     WorkerStarted,
 )
-from engine.record.live import discard, find, live_runs, resume, stop
+from engine.record.live import discard, find, live_runs, live_sweeps, resume, stop
 from engine.record.lock import STALE, beat, is_watched, read_lock, release_lock, take_lock, watch
 from engine.record.recipe import Recipe
+from engine.record.sweep import Sweep
+from engine.record.swept import begin
 
 
 @pytest.fixture
@@ -55,6 +58,23 @@ def test_a_run_is_listed_until_it_is_over(folder):
     assert (run.state, run.status, run.awake, run.worker) == ("nothing to do", "idle", False, None)
     tell(folder, RunFailed("The disk is full."))
     assert live_runs() == [] and words(folder) == ("failed: The disk is full.", False)
+
+
+def test_a_sweep_is_listed_until_it_is_over_with_its_cells(folder):
+    """Also in the folder of an experiment; one that nobody holds is interrupted, one that cannot be read says why."""
+    asked = Sweep({"model": "opt-tiny"}, {"neurons.level": [0.1, 0.2, 0.3]})
+    home = folder.parent
+    inside, other = (begin(asked, home / name) for name in ("experiment/levels", "sweep"))
+    tell(inside, SweepStarted(asked.plain(), 3, 0, 0, "1"), SweepCellDone(1, {}, 0, "done"), SweepCellDone(0, {}, 0, "failed"))
+    new, begun = live_sweeps()
+    assert (begun.name, begun.model, begun.since) == ("experiment/levels", "opt-tiny", "2023-11-14T22:13:20Z")
+    assert (begun.state, begun.awake, begun.folder) == ("sweep, interrupted: 1 of 3 cells done", False, str(inside))
+    assert (new.name, new.state, new.since) == ("sweep", "sweep, new: 0 of 3 cells done", None)
+    tell(inside, SweepCellDone(0, {}, 0, "done"), SweepCellDone(2, {}, 0, "done"), RunFinished())
+    (other / "sweep.json").write_text("{")
+    assert [each.status for each in live_sweeps()] == ["unreadable"]
+    assert live_sweeps(over=True)[1].state == "sweep, finished: 3 of 3 cells done"
+    assert [run.name for run in live_runs()] == ["one"]
 
 
 def test_the_state_is_told_in_words(folder):
