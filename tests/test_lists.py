@@ -92,7 +92,7 @@ def imported(*folders: str) -> set[str]:
 
 def test_what_is_imported_is_named() -> None:
     """The product imports only what pyproject.toml says it needs, or what its extras bring; tests may use those for tests too."""
-    needed = {canonicalize_name(need.name) for need in [*NEEDED, *EXTRA["cluster"]]}
+    needed = {canonicalize_name(need.name) for need in [*NEEDED, *EXTRA["cluster"], *EXTRA["results"]]}
     assert imported("engine", "widgets") - needed == set()
     besides = {canonicalize_name(need.name) for extra in ("test", "harness", "bench") for need in EXTRA[extra]}
     assert imported("tests", "benchmarks") - needed - besides == set()

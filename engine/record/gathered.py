@@ -87,7 +87,25 @@ def ratios(
         name,
         tuple(keys),
         tuple(math.exp(fmean(each)) for each in rises),
-        tuple(math.exp(min(each)) for each in rises),
-        tuple(math.exp(max(each)) for each in rises),
+        tuple(math.exp(min(*each, fmean(each))) for each in rises),  # rounding may take the mean of equal numbers past them
+        tuple(math.exp(max(*each, fmean(each))) for each in rises),
         tuple(groups[key][0].place for key in keys),
     )
+
+
+def leader(
+    groups: Mapping[str, list[Done]], alike: Callable[[Done], object], value: Callable[[Done], float | None], sign: int = -1
+) -> tuple[str, str, Estimate | None] | None:
+    """The group with the lowest mean value (`sign` 1: the highest), the next one, and how far apart they are, in pairs of cells
+    that are `alike`. None where fewer than two groups were measured."""
+    means = {name: estimate(by_replicate(cells, value).values()) for name, cells in groups.items()}
+    line = sorted((name for name, mean in means.items() if mean is not None), key=lambda name: -sign * means[name].mean)
+    if len(line) < 2:
+        return None
+    ends = (groups[line[0]], groups[line[1]]) if sign > 0 else (groups[line[1]], groups[line[0]])
+    return line[0], line[1], paired(*ends, alike, value)
+
+
+def control(found: Found, sweep: str = "control") -> Estimate | None:
+    """What the same training does to the model that lost nothing: the rise of its loss over the untrained model's, by seed."""
+    return estimate(by_replicate(done(found, sweep), lambda cell: cell.rise("tuned")).values())

@@ -4,11 +4,13 @@
 the short form.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine.record.catalogue import models
 from engine.record.errors import UnknownName
+from engine.record.sweep import Mode, Sweep
 
 Form = Literal["short", "full"]
 FORMS = ("short", "full")
@@ -18,33 +20,57 @@ CHANCE = "random"  # the criterion whose seeds are replicates of the same measur
 
 @dataclass(frozen=True)
 class Scale:
-    """`recipe` is what all recipes of the experiment have in common; `criteria` are those that repeat a measurement beside the
-    `seeds` of random."""
+    """`recipe` is what all recipes of the experiment have in common. `criteria` are those that repeat a measurement beside the
+    `seeds` of random; what is trained is repeated by the first `trained` of them. `tuning` is the recovery, without a control:
+    that is the same for all cells, and a cell of its own."""
 
     recipe: dict[str, Any]
     shares: tuple[float, ...]
     levels: tuple[float, ...]
+    tuning: dict[str, Any]
     criteria: tuple[str, ...]
     seeds: tuple[int, ...]
-    tuning: dict[str, Any] = field(default_factory=dict)
+    trained: int
+    oracle: bool  # whether it affords a criterion of many passes
 
 
 def scale_of(model: str, form: Form) -> Scale:
     """What an experiment on this model takes in this form; raises `UnknownName` for another form."""
     if form not in FORMS:
         raise UnknownName("form", form, FORMS)
-    small = any(each.name == model and each.parameters <= SMALL for each in models())
+    chosen = {"criteria": ("activation", "magnitude", "taylor"), "seeds": (0, 1, 2), "trained": 1, "oracle": True}
     if form == "full":
-        recipe = _recipe(model, 16384 if small else 8192, 16384)
-        shares, levels = _tenths(9), _tenths(6)
-        criteria, seeds = ("activation", "energy", "magnitude", "taylor"), (0, 1, 2, 3, 4)
-        return Scale(recipe, shares, levels, criteria, seeds, {"steps": 200, "batch_size": 8, "sequence_length": 128})
-    if not small:
-        tuning = {"steps": 6, "batch_size": 4, "sequence_length": 64}
-        return Scale(_recipe(model, 512, 2048), (0.3, 0.6, 0.9), (0.2, 0.4, 0.6), ("activation",), (0, 1, 2), tuning)
-    recipe, tuning = _recipe(model, 4096, 8192), {"steps": 20, "batch_size": 8, "sequence_length": 128}
-    shares, criteria = (0.1, 0.3, 0.5, 0.7, 0.9), ("activation", "magnitude", "taylor")
-    return Scale(recipe, shares, _tenths(6), criteria, (0, 1, 2), tuning)
+        recipe, training = _recipe(model, 16384 if _is_small(model) else 8192, 16384), _training(200, 8, 128)
+        chosen |= {"criteria": ("activation", "magnitude", "taylor", "energy"), "seeds": (0, 1, 2, 3, 4), "trained": 4}
+        return Scale(recipe, _tenths(9), _tenths(6), training, **chosen)
+    if _is_small(model):
+        return Scale(_recipe(model, 4096, 8192), (0.1, 0.3, 0.5, 0.7, 0.9), _tenths(6), _training(20, 8, 64), **chosen)
+    chosen |= {"criteria": ("activation",), "oracle": False}
+    return Scale(_recipe(model, 1024, 2048), (0.3, 0.6, 0.9), (0.2, 0.4, 0.6), _training(6, 4, 64), **chosen)
+
+
+def repeated(
+    scale: Scale, name: str, recipe: Mapping[str, Any], axes: Mapping[str, Any], mode: Mode = "measure"
+) -> dict[str, Sweep]:
+    """One grid measured by each of the scale's criteria, and by random with each of its seeds: replicates of one another."""
+    criteria = list(scale.criteria if mode == "measure" else scale.criteria[: scale.trained])
+    return {
+        name: Sweep(recipe, axes | {"criterion": criteria}, mode),
+        both(name)[1]: Sweep(recipe | {"criterion": CHANCE}, axes, mode, scale.seeds),
+    }
+
+
+def both(name: str) -> tuple[str, str]:
+    """The names of the two sweeps that `repeated` makes."""
+    return name, f"{name}, {CHANCE}"
+
+
+def _is_small(model: str) -> bool:
+    return any(each.name == model and each.parameters <= SMALL for each in models())
+
+
+def _training(steps: int, batch: int, length: int) -> dict[str, Any]:
+    return {"steps": steps, "batch_size": batch, "sequence_length": length, "control": False}
 
 
 def _tenths(count: int) -> tuple[float, ...]:

@@ -49,12 +49,13 @@ def estimate(values: Iterable[float]) -> Estimate | None:
     return Estimate(mean, len(values), mean - half, mean + half)
 
 
-def as_ratio(found: Estimate) -> str:
+def as_ratio(found: Estimate, form: str = ".2f") -> str:
     """An estimate of a difference of logarithms, told as a ratio: "1.08 times (1.02 to 1.15, 6 replicates)"."""
     if found.low is None:
-        return f"{math.exp(found.mean):.2f} times (1 replicate)"
-    low, high = math.exp(min(found.low, 700)), math.exp(min(found.high, 700))
-    return f"{math.exp(found.mean):.2f} times ({_number(low)} to {_number(high)}, {found.count} replicates)"
+        return f"{_number(found.mean, form)} times (1 replicate)"
+    return (
+        f"{_number(found.mean, form)} times ({_number(found.low, form)} to {_number(found.high, form)}, {found.count} replicates)"
+    )
 
 
 def as_number(found: Estimate, form: str = ".2f") -> str:
@@ -82,5 +83,6 @@ def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float | No
     return together / math.sqrt(spread[0] * spread[1])
 
 
-def _number(value: float) -> str:
-    return f"{value:.2f}" if value < 1000 else f"{value:,.3g}"
+def _number(nats: float, form: str) -> str:
+    ratio = math.exp(min(nats, 700.0))  # what is larger is no number of this machine's
+    return format(ratio, form) if ratio < 1000 else f"{ratio:,.3g}"

@@ -9,13 +9,14 @@ the spread over criteria and the seeds of random.
 
 import math
 from collections.abc import Mapping
+from statistics import fmean
 
 from engine.record.beforehand import layer_count
 from engine.record.figure import Figure, Series, Table
-from engine.record.gathered import Done, Found, by_replicate, done, grouped, paired, ratios
-from engine.record.scale import CHANCE, Form, scale_of
+from engine.record.gathered import Done, Found, done, grouped, leader, ratios
+from engine.record.scale import Form, both, repeated, scale_of
 from engine.record.schedules import BLOCKS
-from engine.record.spread import as_ratio, estimate
+from engine.record.spread import Estimate, as_ratio
 from engine.record.sweep import Sweep
 
 KINDS = ("neurons", "heads")
@@ -27,8 +28,7 @@ def sweeps(model: str, form: Form) -> Mapping[str, Sweep]:
     for kind in KINDS:
         recipe = scale.recipe | {kind: {"shape": "custom", "blocks": [0, 0, 0]}}
         axes = {f"{kind}.blocks": [_only(place, share, 3) for share in scale.shares for place in range(3)]}
-        found[f"{kind} by block"] = Sweep(recipe, axes | {"criterion": list(scale.criteria)})
-        found[f"{kind} by block, random"] = Sweep(recipe | {"criterion": CHANCE}, axes, seeds=scale.seeds)
+        found |= repeated(scale, f"{kind} by block", recipe, axes)
     for kind in KINDS if layers else ():
         recipe = scale.recipe | {kind: {"shape": "custom", "layers": [0] * layers}, "criterion": scale.criteria[0]}
         values = [_only(place, share, layers) for share in scale.shares for place in range(layers)]
@@ -39,6 +39,20 @@ def sweeps(model: str, form: Form) -> Mapping[str, Sweep]:
 def answer(found: Found) -> str:
     """The most sensitive block for each kind of unit, or that none stands out."""
     return " ".join(_of_kind(found, kind) for kind in KINDS)
+
+
+def leading(found: Found, kind: str) -> tuple[str, str, Estimate | None] | None:
+    """The most sensitive block, the next one, and how much higher the loss is without the first; None until all were measured."""
+    blocks = {BLOCKS[place]: cells for place, cells in grouped(_by_block(found, kind), _spot).items()}
+    return leader(blocks, _share, Done.rise, sign=1) if len(blocks) == len(BLOCKS) else None
+
+
+def worst_layers(found: Found, kind: str) -> tuple[tuple[int, float], tuple[int, float]] | None:
+    """The layer whose units are missed most and the next one, each with the mean rise of the loss over the shares, in nats per
+    token; None until two layers were measured."""
+    layers = grouped(done(found, f"{kind} by layer"), _spot)
+    means = sorted(((fmean(cell.rise() for cell in cells), place) for place, cells in layers.items()), reverse=True)
+    return None if len(means) < 2 else tuple((place, rise) for rise, place in means[:2])
 
 
 def figures(found: Found) -> tuple[Figure, ...]:
@@ -71,20 +85,22 @@ def table(found: Found) -> Table:
 
 
 def _of_kind(found: Found, kind: str) -> str:
-    blocks = grouped(_by_block(found, kind), _spot)
-    means = {place: estimate(by_replicate(cells, Done.rise).values()) for place, cells in blocks.items()}
-    if len(means) < 3:
+    ends = leading(found, kind)
+    if ends is None:
         return f"Of {kind} it cannot be told yet: not every block was measured."
-    first, second, _ = sorted(means, key=lambda place: -means[place].mean)
-    more = paired(blocks[first], blocks[second], _share, Done.rise)
-    beside = f"the perplexity is {as_ratio(more)} that with as many gone from the {BLOCKS[second]}" if more else ""
+    first, second, more = ends
+    said = "on average over the shares the perplexity is"
+    beside = f": {said} {as_ratio(more)} that with as many gone from the {second}" if more else ""
+    alone = worst_layers(found, kind)
+    by_itself = [f"layer {place} {rise:.2f}" for place, rise in alone or ()]
+    beside += f" (of single layers, nats per token: {', then '.join(by_itself)})" if alone else ""
     if more is None or more.sign < 1:
-        return f"Of {kind} it cannot be told which block is the most sensitive: with them gone from the {BLOCKS[first]} {beside}."
-    return f"Of {kind} the {BLOCKS[first]} block is the most sensitive: on average over the shares {beside}."
+        return f"Of {kind} it cannot be told which block is the most sensitive; the {first} comes first{beside}."
+    return f"Of {kind} the {first} block is the most sensitive{beside}."
 
 
 def _by_block(found: Found, kind: str) -> list[Done]:
-    return done(found, f"{kind} by block", f"{kind} by block, random")
+    return done(found, *both(f"{kind} by block"))
 
 
 def _only(place: int, share: float, count: int) -> list[float]:

@@ -1,0 +1,165 @@
+"""Schedules at equal parameters.
+
+For as many neurons gone, is it better to take the same share of every layer, or more from the front, the middle or the back, and
+should the share grow linearly or exponentially?
+
+Seven schedules take the same level of the neurons, 10 to 60 %: uniform, linear and exponential up and down, middle-heavy, and the
+shares that are suggested. Linear and exponential are also compared at the same level and the same steepness, over a range of
+steepness, and as a gentle linear beside a steep exponential, where shape and steepness differ at once. At one level the models
+are trained as well, beside a control that lost nothing. A schedule is better where its perplexity is lower beyond the spread over
+criteria and the seeds of random.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from engine.record.figure import Figure, Line, Series, Table
+from engine.record.gathered import Done, Found, control, done, grouped, leader, paired, ratios
+from engine.record.scale import CHANCE, Form, both, repeated, scale_of
+from engine.record.spread import Estimate, as_ratio
+from engine.record.sweep import Sweep
+
+GROWN = ("linear", "exponential")
+STEEP = 3.0  # the back block's share over the front's, of the schedules that grow
+MIDDLE = (0.75, 1.5, 0.75)  # of the level, in the blocks
+STEEPNESS = (0.25, 0.5, 1, 2, 4, 8)
+GENTLE, SHARP = 2, 4  # the steepness of the linear and of the exponential schedule that were compared before
+AT = 0.3  # the level at which steepness varies
+RECOVERED = 0.6  # the level that is trained
+SUGGESTED = "suggested"
+
+
+def sweeps(model: str, form: Form) -> Mapping[str, Sweep]:
+    """All schedules at all levels, the suggested shares, steepness by shape, and the recovery of one level with its control."""
+    scale = scale_of(model, form)
+    suggest = scale.recipe | {"allocation": "suggest"}
+    varied = scale.recipe | {"neurons": {"level": AT, "shape": "linear"}}
+    trained = scale.recipe | {"tuning": scale.tuning, "criterion": CHANCE}
+    at = {"neurons": {"level": RECOVERED, "shape": "uniform"}, "allocation": "suggest"}
+    return {
+        **repeated(scale, "shapes", scale.recipe, {"neurons": [each for level in scale.levels for each in shaped(level)]}),
+        **repeated(scale, SUGGESTED, suggest, {"neurons.level": list(scale.levels)}),
+        **repeated(
+            scale, "steepness", varied, {"neurons.shape": ["linear", "exponential"], "neurons.steepness": list(STEEPNESS)}
+        ),
+        "control": Sweep(trained, {}, "recover", scale.seeds),
+        "recovered": Sweep(trained, {"neurons": shaped(RECOVERED)}, "recover", scale.seeds),
+        "recovered, suggested": Sweep(trained | at, {}, "recover", scale.seeds),
+    }
+
+
+def shaped(level: float) -> list[dict[str, Any]]:
+    """The schedules that take this level of the neurons, each as a recipe has it."""
+    grown = [{"level": level, "shape": shape, "steepness": steepness} for shape in GROWN for steepness in (STEEP, 1 / STEEP)]
+    middle = [round(level * part, 6) for part in MIDDLE]
+    return [{"level": level, "shape": "uniform"}, *grown, {"level": level, "shape": "custom", "blocks": middle}]
+
+
+def shape_of(cell: Done) -> str:
+    """What a cell's schedule is called."""
+    asked = cell.cell.set.get("neurons")
+    if asked is None:
+        return SUGGESTED
+    if asked["shape"] == "custom":
+        return "middle-heavy"
+    if asked["shape"] == "uniform":
+        return "uniform"
+    return f"{asked['shape']} {'up' if asked['steepness'] > 1 else 'down'}"
+
+
+def answer(found: Found) -> str:
+    """The best schedule before and after recovery, and linear against exponential: matched, and as they were compared before."""
+    pruned, trained = _best(_measured(found), "pruned", "without training"), _best(_trained(found), "tuned", "after recovery")
+    return " ".join((pruned, trained, _matched(found)))
+
+
+def exponential_over_linear(found: Found) -> Estimate | None:
+    """How much higher the loss of exponential schedules is than that of linear ones, at the same level and steepness."""
+    matched = (cell for cell in done(found, *both("steepness")) if _steepness(cell) != 1)  # at 1 both are uniform
+    cells = grouped(matched, lambda cell: cell.cell.set["neurons.shape"])
+    return paired(cells.get("exponential", ()), cells.get("linear", ()), _steepness, Done.rise)
+
+
+def steep_over_gentle(found: Found) -> Estimate | None:
+    """The same for a steep exponential schedule beside a gentle linear one, where not only the shape differs."""
+    cells = grouped(done(found, *both("steepness")), lambda cell: (cell.cell.set["neurons.shape"], _steepness(cell)))
+    return paired(cells.get(("exponential", SHARP), ()), cells.get(("linear", GENTLE), ()), lambda cell: AT, Done.rise)
+
+
+def figures(found: Found) -> tuple[Figure, ...]:
+    """Perplexity over the level for each schedule, over steepness for both shapes, and before and after recovery."""
+    shapes = grouped(_measured(found), shape_of)
+    levels = tuple(ratios(name, cells, _level) for name, cells in shapes.items())
+    by_shape = grouped(done(found, *both("steepness")), lambda cell: cell.cell.set["neurons.shape"])
+    steep = tuple(ratios(name, cells, _steepness) for name, cells in by_shape.items())
+    over, trained = "perplexity over the whole model's", list(_trained(found))
+    stages = (("pruned", "pruned"), ("tuned", "recovered")) if trained else ()
+    bars = tuple(ratios(name, trained, shape_of, stage) for stage, name in stages)
+    kept = control(found)
+    lines = (Line("control: trained, nothing gone", math.exp(kept.mean)),) if kept and trained else ()
+    x_label = f"steepness: the back block's share over the front's, at a level of {AT:.0%}"
+    return (
+        Figure("level", "curves", "Schedules at equal parameters", "level: share of all neurons", over, levels, log_y=True),
+        Figure("steepness", "curves", "Linear and exponential, matched", x_label, over, steep, log_x=True),
+        Figure("recovery", "bars", f"A level of {RECOVERED:.0%}, before and after recovery", "schedule", over, bars, lines=lines),
+    )
+
+
+def table(found: Found) -> Table:
+    """A row for each schedule and level, then for each shape and steepness, then for what was trained."""
+    rows: list[tuple] = []
+    for name, cells in grouped(_measured(found), shape_of).items():
+        rows += _rows(name, ratios(name, cells, _level), "pruned")
+    for name, cells in grouped(done(found, *both("steepness")), lambda cell: cell.cell.set["neurons.shape"]).items():
+        for x, y, low, high in _points(ratios(name, cells, _steepness)):
+            rows.append((f"{name}, steepness {x:g}", AT, "pruned", y, low, high))
+    for stage, called in (("pruned", "pruned"), ("tuned", "recovered")):
+        for x, y, low, high in _points(ratios(called, _trained(found), shape_of, stage)):
+            rows.append((x, RECOVERED, f"{called}, trained ones", y, low, high))
+    return Table(("schedule", "level", "stage", "perplexity ratio", "lowest", "highest"), tuple(rows))
+
+
+def _best(cells: list[Done], stage: str, when: str) -> str:
+    found = leader(grouped(cells, shape_of), _level, lambda cell: cell.rise(stage))
+    if found is None:
+        return f"Which schedule is best {when} cannot be told yet: fewer than two were measured."
+    first, second, more = found
+    if more is None or more.sign < 1:
+        return f"Which schedule is best {when} cannot be told: {first} and {second} come first and are too close."
+    return f"The best schedule {when} is {first}; the next, {second}, has {as_ratio(more)} its perplexity."
+
+
+def _matched(found: Found) -> str:
+    more, apart = exponential_over_linear(found), steep_over_gentle(found)
+    if more is None or apart is None:
+        return "Whether linear or exponential is better cannot be told yet."
+    said = {1: "Linear is better than exponential", -1: "Exponential is better than linear"}
+    verdict = said.get(more.sign, "Between linear and exponential it cannot be told")
+    what = f"matched on level and steepness exponential has {as_ratio(more, '.3f')} linear's perplexity"
+    return f"{verdict}: {what}, and with a steepness of {SHARP} beside a linear one of {GENTLE} {as_ratio(apart, '.3f')}."
+
+
+def _measured(found: Found) -> list[Done]:
+    return done(found, *both("shapes"), *both(SUGGESTED))
+
+
+def _trained(found: Found) -> list[Done]:
+    return done(found, "recovered", "recovered, suggested")
+
+
+def _level(cell: Done) -> float:
+    """The level of a cell's schedule; what sets none is at the level that is trained."""
+    return cell.cell.set["neurons"]["level"] if "neurons" in cell.cell.set else cell.cell.set.get("neurons.level", RECOVERED)
+
+
+def _steepness(cell: Done) -> float:
+    return cell.cell.set["neurons.steepness"]
+
+
+def _points(line: Series) -> Iterable[tuple]:
+    return zip(line.x, line.y, line.low, line.high, strict=True)
+
+
+def _rows(name: str, line: Series, stage: str) -> list[tuple]:
+    return [(name, x, stage, y, low, high) for x, y, low, high in _points(line)]

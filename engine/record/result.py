@@ -1,0 +1,94 @@
+"""What came of an experiment as one JSON file, with all that its numbers depend on; measures nothing and draws nothing.
+
+The file has a line for each cell. Perplexities are kept to seven digits, times to four.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.record.catalogue import EXPERIMENTS
+from engine.record.cells import SweepCellDone
+from engine.record.costs import Latency
+from engine.record.errors import BadInput, shorten
+from engine.record.gathered import Found
+from engine.record.sweep import Sweep, sweep_of
+
+
+@dataclass(frozen=True)
+class Result:
+    """One experiment on one model: its sweeps and the cells that are done, the day of the last of them (UTC), and with which
+    `versions` on what `machine`."""
+
+    experiment: str
+    model: str
+    form: str
+    at: str
+    versions: Mapping[str, str]
+    machine: str
+    sweeps: Mapping[str, Sweep]
+    found: Found
+
+    @property
+    def seconds(self) -> float:
+        """What the cells took together, without loading and scoring."""
+        return sum(cell.seconds for cells in self.found.values() for cell in cells.values())
+
+    @property
+    def asked(self) -> int:
+        """How many cells there are."""
+        return sum(len(sweep.cells) for sweep in self.sweeps.values())
+
+    @property
+    def done(self) -> int:
+        """How many of them are done."""
+        return sum(cell.status == "done" for cells in self.found.values() for cell in cells.values())
+
+
+def as_json(result: Result) -> str:
+    """The text of the file."""
+    told = {name: getattr(result, name) for name in ("experiment", "model", "form", "at", "versions", "machine")}
+    head = json.dumps(told, indent=1, ensure_ascii=False)[:-2]
+    sweeps = []
+    for name, sweep in result.sweeps.items():
+        cells = ",\n".join(f"   {json.dumps(_plain(cell))}" for _, cell in sorted(result.found.get(name, {}).items()))
+        sweeps.append(f'  {json.dumps(name)}: {{"sweep": {json.dumps(sweep.plain())}, "cells": [\n{cells}]}}')
+    return f'{head},\n "sweeps": {{\n' + ",\n".join(sweeps) + "}\n}\n"
+
+
+def read_result(path: Path) -> Result:
+    """The result in a file; raises `BadInput` for a file that holds none."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        named = {name: told[name] for name in ("experiment", "model", "form", "at", "versions", "machine")}
+        EXPERIMENTS.entry(named["experiment"])
+        sweeps = {name: sweep_of(each["sweep"]) for name, each in told["sweeps"].items()}
+        found = {name: {cell["number"]: _cell(cell) for cell in each["cells"]} for name, each in told["sweeps"].items()}
+    except OSError as error:
+        raise BadInput(f"result file {shorten(path)} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"result file {shorten(path)} holds no result: {type(error).__name__}: {error}.") from error
+    return Result(**named, sweeps=sweeps, found=found)
+
+
+def _plain(cell: SweepCellDone) -> dict[str, Any]:
+    told = {"number": cell.number, "set": cell.set, "seed": cell.seed, "status": cell.status}
+    if cell.status == "failed":
+        return told | {"error": cell.error}
+    told |= {"parameters": cell.parameters, "seconds": round(cell.seconds, 3), "tokens": cell.tokens}
+    told["perplexities"] = {stage: float(f"{value:.7g}") for stage, value in cell.perplexities.items()}
+    times = [
+        [each.what, each.batch, each.length, float(f"{each.dense:.4g}"), float(f"{each.cut:.4g}"), each.repeats]
+        for each in cell.latency
+    ]
+    return told | ({"latency": times} if times else {})
+
+
+def _cell(told: dict[str, Any]) -> SweepCellDone:
+    times = tuple(
+        Latency(batch, length, dense, cut, repeats, what) for what, batch, length, dense, cut, repeats in told.pop("latency", ())
+    )
+    found = told.get("perplexities", {})
+    return SweepCellDone(**told, perplexity=found.get("tuned", found.get("pruned")), latency=times)

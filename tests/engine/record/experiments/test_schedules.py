@@ -1,0 +1,77 @@
+"""Tests of engine/record/experiments/schedules.py: with numbers whose truth is known."""
+
+import math
+
+import pytest
+
+from engine.record.experiments import schedules
+from engine.record.schedules import shares
+from tests.engine.record.experiments.made_up import DENSE, found_by, shaken
+
+SWEEPS = schedules.sweeps("gpt2-tiny", "short")
+
+
+def taken(recipe):
+    """The front, the middle and the back block's share of a cell's neurons."""
+    asked = recipe.neurons
+    return asked.blocks or shares(3, asked.level, asked.shape, asked.steepness)
+
+
+def law(weights, noise=0.002, suggested=1.0):
+    """Each block's share costs its weight in nats; what is suggested costs so much of the uniform share's; a third is left after
+    recovery, of all but the control."""
+
+    def costs(recipe, draw):
+        rise = sum(weight * share for weight, share in zip(weights, taken(recipe), strict=True)) + draw.gauss(0, noise)
+        rise *= suggested if recipe.allocation == "suggest" else 1
+        return {"pruned": DENSE * math.exp(rise), "tuned": 0.9 * DENSE * math.exp(rise / 3)}
+
+    return shaken(costs)
+
+
+@pytest.mark.parametrize("form", ["short", "full"])
+def test_all_schedules_of_a_level_take_as_much(form):
+    """And of a steepness, linear and exponential have the same ends."""
+    for cell in (cell for name in ("shapes", "recovered") for cell in schedules.sweeps("gpt2-tiny", form)[name].cells):
+        assert sum(taken(cell.recipe)) / 3 == pytest.approx(cell.set["neurons"]["level"])
+    for cell in SWEEPS["steepness"].cells:
+        front, _, back = taken(cell.recipe)
+        assert back / front == pytest.approx(cell.set["neurons.steepness"])
+
+
+@pytest.mark.parametrize(
+    ("weights", "suggested", "best"),
+    [
+        ((3, 1, 0), 1, "exponential up"),
+        ((0, 3, 4), 1, "exponential down"),
+        ((1, 0, 1), 1, "middle-heavy"),
+        ((1, 1, 1), 0.5, "suggested"),
+    ],
+)
+def test_the_best_schedule_is_named_before_and_after_recovery(weights, suggested, best):
+    """It takes least where it costs most; `exponential` goes furthest."""
+    said = schedules.answer(found_by(SWEEPS, law(weights, 0.0005, suggested)))
+    assert f"The best schedule without training is {best};" in said and f"after recovery is {best};" in said
+
+
+def test_linear_is_told_from_exponential_only_where_they_are_matched():
+    """A costly middle speaks for exponential, which takes less of it; a costly back beside it makes the steep one look worse."""
+    found = found_by(SWEEPS, law((0, 3, 0)))
+    assert schedules.exponential_over_linear(found).sign == -1 and "Exponential is better than linear" in schedules.answer(found)
+    found = found_by(SWEEPS, law((2, 0, 2)))
+    assert schedules.exponential_over_linear(found).sign == 1 and "Linear is better than exponential" in schedules.answer(found)
+    found = found_by(SWEEPS, law((0, 0, 3)))
+    assert schedules.steep_over_gentle(found).sign == 1
+
+
+def test_equal_schedules_cannot_be_told_apart():
+    """Where chance is larger than what the schedules make out."""
+    said = schedules.answer(found_by(SWEEPS, law((1, 1, 1), 0.1)))
+    assert said.count("cannot be told") == 3
+
+
+def test_the_control_stands_beside_the_recovery():
+    """As a line across the bars, at what the same training does to the whole model."""
+    *_, bars = schedules.figures(found_by(SWEEPS, law((1, 1, 1))))
+    assert bars.kind == "bars" and [line.y for line in bars.lines] == [pytest.approx(0.9, rel=0.01)]
+    assert [series.name for series in bars.series] == ["pruned", "recovered"] and "suggested" in bars.series[0].x

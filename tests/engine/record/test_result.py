@@ -1,0 +1,54 @@
+"""Tests of engine/record/result.py: a result that was written is read as it was, to the digits that are kept."""
+
+import json
+
+import pytest
+
+from engine.record.errors import BadInput
+from engine.record.experiments import how_much
+from engine.record.result import Result, as_json, read_result
+from tests.engine.record.experiments.made_up import found_by
+
+SWEEPS = how_much.sweeps("gpt2-tiny", "short")
+FOUND = found_by(SWEEPS, lambda recipe: {"pruned": 100 + 100 / 7 * recipe.neurons.level, "tuned": 90.0, "cut": 90.0})
+RESULT = Result("how-much", "gpt2-tiny", "short", "2026-11-22", {"espalier": "0"}, "a machine", SWEEPS, FOUND)
+
+
+def test_a_result_is_read_as_it_was_written(tmp_path):
+    """Sweeps, cells, times and all that stands beside them; what it says is the same from the file."""
+    path = tmp_path / "result.json"
+    path.write_text(as_json(RESULT))
+    again = read_result(path)
+    assert again.sweeps == SWEEPS and again.done == RESULT.done == again.asked == 52
+    assert (again.experiment, again.model, again.form, again.at, again.versions) == (
+        "how-much", "gpt2-tiny", "short", "2026-11-22", {"espalier": "0"})  # fmt: skip
+    for name, cells in FOUND.items():
+        for number, cell in cells.items():
+            other = again.found[name][number]
+            assert (other.set, other.seed, other.latency, other.parameters) == (
+                cell.set,
+                cell.seed,
+                cell.latency,
+                cell.parameters,
+            )
+            assert other.perplexities == pytest.approx(cell.perplexities, rel=1e-6) and other.perplexity == cell.perplexity
+    assert how_much.answer(again.found) == how_much.answer(FOUND)
+    assert as_json(again) == as_json(RESULT)
+
+
+def test_what_was_not_done_is_not_there(tmp_path):
+    """A sweep that has not begun has no cells, a cell that failed no numbers."""
+    path = tmp_path / "result.json"
+    part = Result("how-much", "gpt2-tiny", "short", "2026-11-22", {}, "", SWEEPS, {"grid": FOUND["grid"]})
+    path.write_text(as_json(part))
+    again = read_result(path)
+    assert (again.done, again.asked) == (12, 52) and again.found["neurons"] == {}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", json.dumps({"experiment": "none"})])
+def test_another_file_is_refused(text, tmp_path):
+    """In one sentence that names it."""
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=r"other\.json' holds no result"):
+        read_result(path)
