@@ -23,7 +23,7 @@ from engine.record.errors import BadInput, shorten
 from engine.record.events import Event
 from engine.record.fields import assign, explain
 from engine.record.folder import find_run, home, name_for
-from engine.record.lifecycle import RunFailed, RunFinished
+from engine.record.lifecycle import CommandRefused, RunFailed, RunFinished
 from engine.record.live import discard, find, live_runs, live_sweeps, resume, stop
 from engine.record.recipe import Recipe
 from engine.record.scale import FORMS
@@ -146,11 +146,16 @@ def run_experiment(given: argparse.Namespace) -> int:
 
 
 def follow(events: Iterator[Event], folder: Path, says: bool = True) -> int:
-    """Have events happen to their end, show them on stderr, print the folder, and return the exit status."""
-    progress, last = Progress(sys.stderr), None
+    """Have events happen to their end, show them on stderr, print the folder, and return the exit status.
+
+    A recovery is given up by all processes at once. The status is the first one's then: another one that failed before that has
+    written down why would have their launcher stop it.
+    """
+    progress, last, refused = Progress(sys.stderr), None, ""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end that is asked for is written down, whoever asks
     try:
         for last in events:
+            refused = last.name if isinstance(last, CommandRefused) else refused
             if says:
                 progress.show(last)
     except KeyboardInterrupt:
@@ -166,6 +171,8 @@ def follow(events: Iterator[Event], folder: Path, says: bool = True) -> int:
     if isinstance(last, RunFinished):
         if says:
             print(folder)
+        return 0
+    if not says and refused == "Tune":
         return 0
     if isinstance(last, RunFailed):
         return fail(last.reason, 2 if last.field else 1)

@@ -33,7 +33,7 @@ from engine.record.line import Stamped, Unreadable
 from engine.record.lock import beat, release_lock, take_lock
 from engine.record.marks import release
 from engine.record.recipe import Recipe
-from engine.recovery.ranks import ranks
+from engine.recovery.ranks import left_alone, ranks
 from engine.workbench import Workbench
 
 NAP = 0.02  # seconds between two looks at an empty inbox: a held run answers within this
@@ -189,6 +189,8 @@ def run(recipe: Recipe, folder: Path | str | None = None) -> Iterator[Event]:
 def _run(recipe: Recipe, bench: Workbench, inbox: Inbox) -> Iterator[Event]:
     try:
         yield RunStarted(recipe.model_dump(mode="json"), version())
+        if (told := left_alone()) is not None:
+            yield told
         yield from serve(bench, inbox, lambda: False, strict=True)
     except Exception as error:
         # Whatever it was, the record of the run ends with it; the error itself goes on to whoever called.

@@ -155,7 +155,7 @@ def arithmetic(precision: str, device: torch.device) -> torch.dtype:
 
 def _validated(stepper: Stepper, held_out: LongTensor, arm: str, step: int) -> Generator[Degraded, None, Validated]:
     def read() -> Evaluation:
-        with telling_shortage(f"step {step + 1}"):
+        with telling_shortage(f"step {step + 1}"), stepper.ranks.alike(stepper.device):
             return evaluate(stepper.model, held_out, min(AT_ONCE, stepper.piece) if stepper.spared else AT_ONCE)
 
     found = yield from trying(read, stepper, arm, step)

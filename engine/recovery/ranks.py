@@ -6,7 +6,8 @@ what is asked and writes the run folder; before every step it says whether there
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,7 +16,9 @@ from accelerate import PartialState
 from accelerate.utils import broadcast, reduce
 from torch import LongTensor, Tensor
 
+from engine.failures import Shortage, is_shortage
 from engine.record.errors import BadInput
+from engine.record.lifecycle import Degraded
 
 GO, DONE, STOPPED = 1, 0, 2  # what the first process says before a step
 PAUSE = timedelta(days=7)  # for so long a run may be held before the others take the first process for dead
@@ -44,6 +47,20 @@ class Ranks:
             for tensor in tensors:
                 tensor.copy_(reduce(tensor, "sum"))
 
+    @contextmanager
+    def alike(self, device: torch.device) -> Iterator[None]:
+        """Inside, each process by itself; they leave it together. Where memory has run out for one of them it is a `Shortage` for
+        all, so that all do the same about it: one that went on would wait for the others for ever."""
+        short = None
+        try:
+            yield
+        except (RuntimeError, MemoryError, Shortage) as error:
+            if self.count == 1 or not (isinstance(error, Shortage) or is_shortage(error)):
+                raise
+            short = error
+        if self.count > 1 and reduce(torch.tensor([float(short is not None)], device=device), "sum").item():
+            raise short or Shortage("memory ran out in another process", "a step")
+
     def hear(self, word: int, device: torch.device) -> int:
         """What the first process says, who says `word`; raises `Left` where that is that it was stopped."""
         if self.count == 1:
@@ -60,6 +77,18 @@ def ranks() -> Ranks:
         return Ranks()
     state = _state()
     return Ranks(state.process_index, state.num_processes)
+
+
+def left_alone() -> Degraded | None:
+    """What there is to say where `accelerate launch` was asked for several processes and has started one: it tells that one where
+    they would meet, and not how many they are."""
+    asked = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_PORT" in os.environ
+    if not asked or "WORLD_SIZE" in os.environ:
+        return None
+    why = (
+        "accelerate starts several only where it finds several GPUs; with ACCELERATE_USE_CPU=true and --multi_gpu it does on CPUs"
+    )
+    return Degraded("several processes", "one", why)
 
 
 def own_device() -> str:

@@ -139,8 +139,10 @@ class Stepper:
         """
         try:
             with telling_shortage(f"step {step + 1}"), _training(self.model, self.seed, step, self.device, self.ranks):
-                self._make_moments()
-                measured = self._gradients(tokens, step)
+                with self.ranks.alike(self.device):
+                    self._make_moments()
+                    measured = self._gradients(tokens, step)
+                measured = self._together(measured)
         except BaseException:
             self.optimizer.zero_grad()
             raise
@@ -182,8 +184,8 @@ class Stepper:
         self.optimizer.state.update(made)
 
     def _gradients(self, tokens: LongTensor, step: int) -> float:
-        """Leave the gradient of the mean loss in the parameters; returns that loss. Pieces are as long as one another, or the
-        last is shorter, and count by their sequences; so do the shares of several processes."""
+        """Leave the gradient of the mean loss in the parameters, or this process's share of it; returns that loss, or its share.
+        Pieces are as long as one another, or the last is shorter, and count by their sequences; so do the shares of processes."""
         if self.faults.strikes("memory", step):
             torch.empty(TOO_MUCH, dtype=torch.uint8, device=self.device)
         if self.faults.strikes("device", step):
@@ -198,11 +200,15 @@ class Stepper:
             total += loss.item() * share
         if self.faults.strikes("gradient", step):
             self.trained[0].grad.fill_(math.inf)
-        if self.ranks.count > 1:
-            together = torch.tensor(total, dtype=torch.float64, device=self.device)
-            self.ranks.add_up([one.grad for one in self.trained if one.grad is not None] + [together])
-            total = together.item()
         return total
+
+    def _together(self, share: float) -> float:
+        """Add up the gradients and the losses of all processes; returns the sum of these."""
+        if self.ranks.count == 1:
+            return share
+        total = torch.tensor(share, dtype=torch.float64, device=self.device)
+        self.ranks.add_up([one.grad for one in self.trained if one.grad is not None] + [total])
+        return total.item()
 
 
 @contextmanager

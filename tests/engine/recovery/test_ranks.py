@@ -13,7 +13,8 @@ from engine import open_run, run
 from engine.record.errors import BadInput
 from engine.record.events import Evaluated, StepTrained
 from engine.record.folder import read_events
-from engine.recovery.ranks import GO, Ranks, ranks
+from engine.record.recipe import Recipe
+from engine.recovery.ranks import GO, Ranks, left_alone, ranks
 
 ROOT = Path(__file__).parents[3]
 
@@ -34,17 +35,47 @@ def test_the_shares_of_a_batch_are_the_batch():
         Ranks(0, 3).share(tokens[:2])
 
 
+def test_one_process_that_was_to_be_several_says_so(recipe, monkeypatch):
+    """As `accelerate launch` leaves it on a machine without GPUs; started by hand it says nothing."""
+    for name in ("WORLD_SIZE", "MASTER_PORT", "ACCELERATE_MIXED_PRECISION"):
+        monkeypatch.delenv(name, raising=False)
+    assert left_alone() is None
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    assert left_alone() is None
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    events = run(recipe)
+    assert [next(events), next(events)][1] == left_alone()
+    events.close()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert left_alone() is None
+
+
+def launched(folder: Path, recipe: Recipe, faults: str) -> subprocess.CompletedProcess:
+    """Two processes carry a recipe out in `folder` by `accelerate launch` on CPUs, with faults for the second one alone."""
+    (folder / "recipe.json").write_text(recipe.model_dump_json())
+    script = folder / "second.py"
+    script.write_text(
+        "import os, sys\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from engine.__main__ import main\n"
+        f"os.environ['ESPALIER_FAULTS'] = {faults!r} if os.environ['RANK'] == '1' else ''\n"
+        "sys.exit(main())\n"
+    )
+    # With --cpu accelerate starts one process, whatever number is asked for; this is how it starts two where there is no GPU.
+    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", str(script)]
+    own = {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    return subprocess.run(
+        [sys.executable, *launch, "run", str(folder / "recipe.json"), "--folder", str(folder / "run")],
+        cwd=folder, env=os.environ | own, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+
+
 def test_two_processes_train_as_one(recipe, tmp_path):
-    """By `accelerate launch` on CPUs: the losses of both arms and the perplexities, up to rounding; one folder, written once."""
+    """The losses of both arms and the perplexities, up to rounding, also where memory runs out in the second process, which both
+    spare then; one folder, written once."""
     uneven = recipe.tuning.model_copy(update={"batch_size": 5, "steps": 3})
     recipe = recipe.model_copy(update={"tuning": uneven, "precision": "float32"})
-    (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--main_process_port", "0"]
-    asked = ["-m", "engine", "run", str(tmp_path / "recipe.json"), "--folder", str(tmp_path / "run")]
-    done = subprocess.run(
-        [sys.executable, *launch, *asked], cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
-        timeout=240,
-    )  # fmt: skip
+    done = launched(tmp_path, recipe, "memory@2")
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.split() == [str(tmp_path / "run")]
     alone = list(run(recipe))
@@ -52,5 +83,21 @@ def test_two_processes_train_as_one(recipe, tmp_path):
     for kind, value in ((StepTrained, "loss"), (Evaluated, "nll")):
         found, wanted = ([getattr(one, value) for one in told if isinstance(one, kind)] for told in (together, alone))
         assert len(wanted) >= 5 and found == pytest.approx(wanted, rel=1e-5)
-    assert open_run(tmp_path / "run").status == "finished"
+    state = open_run(tmp_path / "run")
+    assert state.status == "finished"
+    assert [(each.asked, each.why) for each in state.degraded] == [
+        (f"3 sequences at once in {arm} step 2", "memory ran out in another process") for arm in ("tuned", "control")
+    ]
     assert json.loads((tmp_path / "run" / "model" / "pruning.json").read_text())["history"][-1]["trained_steps"] == 3
+
+
+def test_memory_that_one_process_has_no_more_of_ends_both_in_one_sentence(recipe, tmp_path):
+    """None waits for the other; the first has written why, and kept what was learnt."""
+    done = launched(tmp_path, recipe, "memory@2x9")
+    state = open_run(tmp_path / "run")
+    why = (
+        "Memory ran out in another process in tuned step 2, also with one sequence at a time and with activations computed again"
+    )
+    assert done.returncode == 1 and state.status == "failed" and state.failure.reason.startswith(why)
+    assert done.stderr.count(state.failure.reason) == 1
+    assert [step for step, _ in state.standing.curves["tuned"].training] == [1] and state.standing.perplexity["tuned"]
