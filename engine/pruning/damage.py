@@ -101,16 +101,35 @@ def mean_loss(model: nn.Module, blocks: LongTensor) -> float:
     return float(sum(sums)) / (blocks.numel() - len(blocks))
 
 
-def uniform_counts(parts: Sequence[Part], budget: float) -> tuple[int, ...]:
-    """The same share of every part that may lose any, so that about `budget` parameters go; for comparison."""
-    total = sum(part.price * len(part.groups) for part in parts if part.most)
-    share = min(1.0, budget / total) if total else 0.0
-    return tuple(max(part.gone, min(part.most, count(share, len(part.groups)))) for part in parts)
+def even_damage(parts: Sequence[Part], curves: Curves, budget: float) -> float:
+    """The damage of one share of every part, as far as each may go, at which exactly `budget` parameters are gone.
+
+    Where that share is no whole number of groups it is read from the straight line between two of them. Rounded part by part it
+    would not take the budget: layers of one width all round the same way, and of three groups each a tenth is none.
+    """
+
+    def taken(share: float) -> list[float]:
+        return [max(part.gone, min(part.most, share * len(part.groups))) for part in parts]
+
+    low, high = 0.0, 1.0
+    for _ in range(60):  # what goes never falls as the share rises, so that halving finds the share, to the last digit
+        share = (low + high) / 2
+        enough = math.fsum(part.price * gone for part, gone in zip(parts, taken(share), strict=True)) >= budget
+        low, high = (low, share) if enough else (share, high)
+    there = zip(parts, curves, taken(high), strict=True)
+    return math.fsum(_at(curve, gone) - curve[part.gone] for part, curve, gone in there)
 
 
 def damage_of(parts: Sequence[Part], curves: Curves, counts: Sequence[int]) -> float:
     """The sum of the curves at these counts, less what is gone already."""
     return math.fsum(curve[gone] - curve[part.gone] for part, curve, gone in zip(parts, curves, counts, strict=True))
+
+
+def _at(curve: Sequence[float], gone: float) -> float:
+    """A curve between its points."""
+    below = min(int(gone), len(curve) - 1)
+    above = min(below + 1, len(curve) - 1)
+    return curve[below] + (gone - below) * (curve[above] - curve[below])
 
 
 def _fitted(weight: Tensor, moments: Tensor, fisher: Tensor, ridge: float) -> Tensor:

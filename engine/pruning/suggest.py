@@ -10,7 +10,7 @@ from torch import LongTensor
 
 from engine.pruning.allocate import KINDS, Counts, Part, by_damage, parts_of, price_of
 from engine.pruning.compensate import NEEDS as COMPENSATION_NEEDS
-from engine.pruning.damage import NEEDS, Curves, damage_of, mean_loss, measuring, predicted, uniform_counts
+from engine.pruning.damage import NEEDS, Curves, damage_of, even_damage, mean_loss, measuring, predicted
 from engine.pruning.evidence import Evidence
 from engine.pruning.overlay import Overlay
 from engine.pruning.plan import Plan
@@ -27,7 +27,7 @@ Wish = Recipe | Prune | Preview | Suggest
 @dataclass(frozen=True)
 class Proposal:
     """What should go of each part, and by how much the loss should rise for it (nats per token), beside the rise for one share
-    of every part that takes as many parameters."""
+    of every part that takes exactly as many parameters, which may lie between two whole numbers of groups."""
 
     parts: tuple[Part, ...]
     counts: Counts
@@ -45,8 +45,8 @@ def suggesting(
     """
     curves = yield from _curves(evidence, bare, overlay, blocks, wish, parts)
     counts = by_damage(parts, curves, budget, wish.suggestion.by)
-    same = uniform_counts(parts, price_of(parts, counts))
-    return Proposal(parts, counts, damage_of(parts, curves, counts), damage_of(parts, curves, same))
+    even = even_damage(parts, curves, price_of(parts, counts))
+    return Proposal(parts, counts, damage_of(parts, curves, counts), even)
 
 
 def suggesting_share(

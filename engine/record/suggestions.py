@@ -8,7 +8,8 @@ class Suggested:
     """The shares of units that should do the least damage for the parameters that go with them, layer by layer.
 
     `damage` says whether the rises of the loss (nats per token, on the calibration text) were "predicted" or "measured" part by
-    part: `rise` for these shares, `uniform` for one share of every layer and kind that takes as many parameters. In a later
+    part: `rise` for these shares, `uniform` for one share of every layer and kind that takes exactly as many parameters, as
+    if parts of units could go: where whole ones cannot give that share it is read between two of them. In a later
     `round` both count from the round before. `by` is "layer" or "block".
     """
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from engine.models.anatomy import dissect, matrix, output_features
-from engine.pruning.allocate import parts_of, plan_of
+from engine.pruning.allocate import Part, parts_of, price_of
 from engine.pruning.calibration import calibrate
-from engine.pruning.damage import NEEDS, damage_of, measuring, predicted, uniform_counts
+from engine.pruning.damage import NEEDS, damage_of, even_damage, measuring, predicted
 from engine.pruning.plan import Plan, Scores
 from engine.pruning.sensitivity import sensing
 from engine.record.recipe import Protection, Schedule
@@ -202,9 +202,24 @@ def test_damage_counts_from_what_is_gone_already():
     assert damage_of(parts, curves, [len(part.groups) for part in parts]) == 3 * (4 + 40)
 
 
-def test_uniform_counts_take_one_share_of_everything():
-    """As many parameters as asked for, rounded layer by layer."""
-    parts = parts_with(small("gpt2"))
-    total = sum(part.price * len(part.groups) for part in parts)
-    assert [gone / len(part.groups) for part, gone in zip(parts, uniform_counts(parts, total / 2), strict=True)] == [0.5] * 6
-    assert plan_of(parts, uniform_counts(parts, 0)) == Plan()
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.1, 0.15, 0.5, 0.9, 1.0])
+def test_one_share_of_everything_takes_exactly_the_parameters_that_it_is_held_against(share):
+    """Damage that is the price: three groups in every layer, a floor, a cap and layers that have lost some already."""
+    heads = [Part("heads", at, ((0,), (1,), (2,)), (0.0,) * 3, 1000, at % 2, (3, 2, 3, 1)[at]) for at in range(4)]
+    neurons = [Part("neurons", at, tuple((one,) for one in range(10)), (0.0,) * 10, 7, 0, 8) for at in range(4)]
+    parts = (*heads, *neurons)
+    gone, most = (price_of(parts, [getattr(part, of) for part in parts]) for of in ("gone", "most"))
+    curves = [tuple(part.price * one for one in range(len(part.groups) + 1)) for part in parts]
+    budget = gone + share * (most - gone)
+    assert even_damage(parts, curves, budget) == pytest.approx(budget - gone, abs=1e-9)
+
+
+@pytest.mark.parametrize("most, damage", [(3, (5.0 + 11.0) / 2 + 2.0), (1, 5.0 + (2.0 + 4.0) / 2)])
+def test_one_share_of_everything_is_read_between_the_points_of_the_curves(most, damage):
+    """By hand: 4.5 of 3 and 6 parameters are half of both; or, where but one of the first may go, 1 and 3.5."""
+    parts = (
+        Part("neurons", 0, tuple((one,) for one in range(3)), (0.0,) * 3, 1, 0, most),
+        Part("neurons", 1, tuple((one,) for one in range(6)), (0.0,) * 6, 1, 0, 6),
+    )
+    curves = [(0.0, 5.0, 11.0, 18.0), (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)]
+    assert even_damage(parts, curves, 4.5) == pytest.approx(damage)
