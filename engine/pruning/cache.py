@@ -2,12 +2,13 @@
 gathered.
 
 What another model's weights gave is never read, since its hash is another. A file is written beside its place and renamed, so
-that two processes may share a folder. One that cannot be read counts as not there.
+that two processes may share a folder. One that cannot be read, or holds anything else, counts as not there.
 """
 
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import safetensors.torch
@@ -52,16 +53,30 @@ def write(folder: Path, model: str, text: str, statistics: Statistics, anatomy: 
 
 
 def read(folder: Path, model: str, text: str, need: str, anatomy: Anatomy) -> Statistics | None:
-    """What was kept of one need; None where that is nothing."""
+    """What was kept of one need; None where that is nothing, or not what `write` writes."""
     path = folder / _name(model, text, need)
     try:
         with safe_open(path, framework="pt") as file:
-            tokens = int(file.metadata()["tokens"])
+            tokens = (file.metadata() or {}).get("tokens", "")
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
     except (OSError, SafetensorError):
         return None
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if not tokens.isdecimal() or shapes != dict(_shapes(need, anatomy)):
+        return None
     parts = [tuple(_inputs(tensors, part, layer.index, need) for layer in anatomy.layers) for part in ("attention", "mlp")]
-    return Statistics(tokens, frozenset({need}), *parts)
+    return Statistics(int(tokens), frozenset({need}), *parts)
+
+
+def _shapes(need: str, anatomy: Anatomy) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The name and the shape of every tensor that is kept of one need."""
+    for layer in anatomy.layers:
+        sizes = {"attention": (layer.heads * layer.head_width, layer.heads), "mlp": (layer.neurons, layer.neurons)}
+        for part, (channels, units) in sizes.items():
+            shapes = {"rms": (channels,), "mean": (channels,), "summed": (channels, channels)}
+            for field in FIELDS[need]:
+                if (part, field) != ("mlp", "losses"):
+                    yield f"{part}.{layer.index}.{field}", shapes.get(field, (units,))
 
 
 def _inputs(tensors: dict[str, Tensor], part: str, layer: int, need: str) -> Inputs:

@@ -4,19 +4,23 @@ import copy
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from engine.models.anatomy import dissect
 from engine.pruning import cache
 from engine.pruning.calibration import calibrate
+from engine.pruning.cut import cut
+from engine.pruning.plan import Plan
 from engine.pruning.statistics import FIELDS, NEEDS
 from tests.engine.pruning.small import small, text
 
 
+@pytest.mark.parametrize("gone", [Plan(), Plan({(0, head) for head in range(4)}, {(1, one) for one in range(40)})])
 @pytest.mark.parametrize("need", NEEDS)
-def test_what_was_written_is_read_to_the_bit(tmp_path, need):
-    """Every field of a need, in every layer, with the number of tokens."""
-    model, blocks = small("gpt2"), text(3, 8)
+def test_what_was_written_is_read_to_the_bit(tmp_path, need, gone):
+    """Every field of a need, in every layer, with the number of tokens; also of layers without heads or without neurons."""
+    model, blocks = cut(small("gpt2"), gone), text(3, 8)
     wanted, anatomy = calibrate(model, blocks, NEEDS), dissect(model)
     cache.write(tmp_path / "new", "model", "text", wanted, anatomy)
     found = cache.read(tmp_path / "new", "model", "text", need, anatomy)
@@ -49,6 +53,28 @@ def test_a_damaged_file_counts_as_not_there(tmp_path, damage):
     cache.write(tmp_path, "model", "text", found, anatomy)
     assert cache.read(tmp_path, "model", "text", "rms", anatomy) is not None
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensors, about: (tensors, None),
+        lambda tensors, about: (tensors, {"tokens": "many"}),
+        lambda tensors, about: ({"x": torch.zeros(1)}, about),
+        lambda tensors, about: (dict(list(tensors.items())[1:]), about),
+        lambda tensors, about: (tensors | {"x": torch.zeros(1)}, about),
+        lambda tensors, about: ({name: tensor[:-1].clone() for name, tensor in tensors.items()}, about),
+    ],
+    ids=["no count of tokens", "a count that is none", "other tensors", "one less", "one more", "other shapes"],
+)
+def test_a_file_that_holds_something_else_counts_as_not_there(tmp_path, change):
+    """It can be read as safetensors, and is not what was written."""
+    model, anatomy = small("gpt2"), dissect(small("gpt2"))
+    cache.write(tmp_path, "model", "text", calibrate(model, text(3, 8), ("mean",)), anatomy)
+    (path,) = tmp_path.iterdir()
+    tensors, about = change(load_file(path), {"tokens": "24"})
+    save_file(tensors, path, about)
+    assert cache.read(tmp_path, "model", "text", "mean", anatomy) is None
 
 
 def test_a_hash_tells_models_apart():
