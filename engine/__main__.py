@@ -29,6 +29,7 @@ from engine.record.recipe import Recipe
 from engine.record.scale import FORMS
 from engine.record.sweep import parse_sweep
 from engine.record.swept import is_sweep, open_sweep
+from engine.record.trial import default_folder
 from engine.summary import as_table, in_words, summary, sweep_summary
 
 
@@ -125,7 +126,7 @@ def run_sweep(given: argparse.Namespace) -> int:
 
 def run_experiment(given: argparse.Namespace) -> int:
     """Carry an experiment out in this process, or go on with it; print its answer, its table, and where its files are."""
-    from engine.experimenting import default_folder, experimenting, gathered
+    from engine.experimenting import experimenting, gathered
     from engine.results.outcome import in_words, keep, title_of
 
     if given.name is None:

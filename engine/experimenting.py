@@ -5,7 +5,6 @@
 
 import os
 import platform
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
@@ -14,16 +13,12 @@ from pathlib import Path
 from engine.record.catalogue import EXPERIMENTS, version
 from engine.record.errors import BadInput
 from engine.record.events import Event
-from engine.record.folder import home, read_events
+from engine.record.folder import read_events
 from engine.record.result import Result
 from engine.record.swept import is_sweep, open_sweep
+from engine.record.trial import folder_of
 
 PACKAGES = ("torch", "transformers")
-
-
-def default_folder(name: str, model: str, form: str) -> Path:
-    """Where an experiment lies when nobody says where, so that it is found again."""
-    return home() / "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", part).strip("-.") for part in (name, model[-40:], form))
 
 
 def experimenting(name: str, model: str, form: str, folder: Path, scheduler: str | None = None) -> Iterator[Event]:
@@ -59,8 +54,3 @@ def gathered(name: str, model: str, form: str, folder: Path) -> Result:
         sweeps,
         found,
     )
-
-
-def folder_of(folder: Path, called: str) -> Path:
-    """Where one sweep of an experiment lies."""
-    return folder / re.sub(r"[^a-z0-9-]+", "-", called)

@@ -15,8 +15,8 @@ from widgets.charts import CHARTS
 from widgets.choices import choices_of
 from widgets.controls import Controls
 from widgets.delivery import deliver
-from widgets.experiments import Experiments
 from widgets.panels import PANELS
+from widgets.parts import Parts
 from widgets.pump import NO_LAYERS, Pump
 from widgets.session import Session
 from widgets.sweeps import SWEEPS
@@ -52,21 +52,21 @@ class Dashboard:
         cards = {
             name: _card(registry, name, drawn[name].widget, plain) for registry in (CHARTS, PANELS) for name in registry.names()
         }
-        experiments = Experiments(theme, self.pump.act, lambda name, widget: _card(SWEEPS, name, widget, plain))
-        self.pump.screen.drawn = (*drawn.values(), experiments.drawn)
+        parts = Parts(theme, self.pump.act, lambda name, widget: _card(SWEEPS, name, widget, plain))
+        self.pump.screen.drawn = (*drawn.values(), parts.drawn)
         left = ipywidgets.VBox([_area(controls.widget, "form"), *(cards.pop(name) for name in LEFT)])
         left.add_class("esp-at-left")
         top = ipywidgets.VBox([_area(transport.widget, "bar"), _area(controls.more.widget, "more")])
         top.add_class("esp-at-transport")
         main = [left, top, *(cards.pop(name) for name in ABOVE)]
-        head = ipywidgets.Box([ipywidgets.HTML(f"<style>{theme.css()}</style>{_header(address)}"), experiments.turn])
+        head = ipywidgets.Box([ipywidgets.HTML(f"<style>{theme.css()}</style>{_header(address)}"), parts.turn])
         head.add_class("esp-head")
         self.widget = ipywidgets.VBox(
             [
                 head,
                 _grid(main, "esp-main"),
                 _grid([*(cards.pop(name) for name in BELOW), *cards.values()], "esp-below"),
-                experiments.widget,
+                *parts.widgets.values(),
                 ipywidgets.HTML(_footer()),
                 browser.widget,
             ]

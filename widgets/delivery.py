@@ -1,5 +1,6 @@
 """Makes what was asked for and hands it to the browser, which draws the charts' pictures itself; keeps nothing."""
 
+import re
 from collections.abc import Sequence
 
 from engine.record.errors import BadInput
@@ -15,11 +16,11 @@ SWEPT = ("cells", "front")  # the cards that are charts
 
 
 def deliver(what: str, view: View, browser: Browser, charts: Sequence[str]) -> None:
-    """Hand over "events", "recipe", "charts", "everything" or "model" of a run; or the "csv", "json" or "charts" of the
-    sweep on the page ("sweep-csv") or of the runs that stand side by side ("runs-csv"). Raises `BadInput` where there is none."""
+    """Hand over "events", "recipe", "charts", "everything" or "model" of a run; or the "csv", "json" or "charts" of the sweep on
+    the page ("sweep-csv"), of an experiment or of the runs that stand side by side. Raises `BadInput` where there is none."""
     of, _, kind = what.partition("-")
     if kind:
-        {"sweep": _deliver_sweep, "runs": _deliver_runs}[of](kind, view, browser)
+        {"sweep": _deliver_sweep, "experiment": _deliver_experiment, "runs": _deliver_runs}[of](kind, view, browser)
         return
     name = view.folder.name
     if what == "events":
@@ -56,6 +57,17 @@ def _deliver_sweep(what: str, view: View, browser: Browser) -> None:
         browser.keep_charts(f"{name}-", SWEPT)
 
 
+def _deliver_experiment(what: str, view: View, browser: Browser) -> None:
+    tried = view.tried
+    if tried.table is None:
+        raise BadInput("Nothing of this experiment was measured yet; start it first.")
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{tried.name}-{tried.model}-{tried.form}")
+    if what == "charts":
+        browser.keep_charts(f"{name}-", ("question",))
+    else:
+        browser.keep(f"{name}.csv", export.table(tried.table.head, tried.table.rows, "csv"))
+
+
 def _deliver_runs(what: str, view: View, browser: Browser) -> None:
     runs = view.compared.shown
     if not runs:
@@ -63,7 +75,7 @@ def _deliver_runs(what: str, view: View, browser: Browser) -> None:
     if what == "charts":
         browser.keep_charts("espalier-", ("compare",))
     else:
-        browser.keep(f"espalier-runs.{what}", export.runs_table(*cells_of(runs), what))
+        browser.keep(f"espalier-runs.{what}", export.table(*cells_of(runs), what))
 
 
 def _recipe(view: View) -> Recipe:

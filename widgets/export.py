@@ -44,7 +44,7 @@ def sweep_json(state: SweepState) -> bytes:
     return (json.dumps(plain, indent=2, allow_nan=False) + "\n").encode()
 
 
-def runs_table(head: Sequence[str], rows: Sequence[Sequence[object]], kind: str) -> bytes:
+def table(head: Sequence[str], rows: Sequence[Sequence[object]], kind: str) -> bytes:
     """A table as "csv", lists in it as JSON; or as "json", a list of objects."""
     if kind == "json":
         return (json.dumps([dict(zip(head, row, strict=True)) for row in rows], indent=2, allow_nan=False) + "\n").encode()

@@ -35,13 +35,13 @@ class Marked:
         self.across, self.up = LinearScale(min=0, max=1), LinearScale(min=0, max=1)
         self._scales = {"x": self.across, "y": self.up}
         ink = {"scales": self._scales, "labels_visibility": "none"}
-        self._spans = Lines(colors=[theme.muted], stroke_width=1, **ink)
         self._still = Lines(colors=[theme.baseline], stroke_width=1, line_style="dashed", **ink)
         empty = {"x": np.zeros(0), "y": np.zeros(0)}
         self._chosen = Scatter(
             **empty, scales=self._scales, colors=[theme.gone], fill=False, stroke=theme.gone, stroke_width=2.5, default_size=220
         )
         self._lines: list[Lines] = []
+        self._spans: list[Lines] = []
         self._points: list[Scatter] = []
         self._cells: list[tuple[Place | None, ...]] = []
         self.words = notice(theme)
@@ -64,23 +64,24 @@ class Marked:
         for axle in (self.along, self.left):
             put(axle, visible=bool(seen))
         say(self.words, *(() if seen else shown.empty))
-        spans = [span for number, series in enumerate(drawn.series) for span in self._span(drawn, series, number, words)]
+        spans = [self._span(drawn, series, number, words) for number, series in enumerate(drawn.series)]
         still = [(_to(each.y, drawn.log_y), each.y) for each in drawn.lines]
-        self._fit(drawn, seen + [point for span in spans for point in span], [high for high, _ in still], words)
+        ends = [point for of_series in spans for span in of_series for point in span]
+        self._fit(drawn, seen + ends, [high for high, _ in still], words)
         base = self.up.min
-        for number, (line, points) in enumerate(zip(self._lines, self._points, strict=True)):
+        for number, (line, span, points) in enumerate(zip(self._lines, self._spans, self._points, strict=True)):
             pairs = kept[number] if number < len(kept) else []
             at, colour = [point for point, _ in pairs], self._colour(drawn, number)
             name = drawn.series[number].name if number < len(drawn.series) else ""
             path = strokes([(x, base), (x, y)] for x, y in at) if stems else columns(at if name in joined else [])
             put(line, **path, colors=[colour], stroke_width=4.0 if stems else 1.8)
+            put(span, **strokes(spans[number] if number < len(spans) else []), colors=[colour])
             put(points, **columns(at), colors=[colour], default_size=140 if name in drawn.fronts else 60)
         self._cells = [tuple(cell for _, cell in pairs) for pairs in kept]
         chosen = [point for pairs in kept for point, cell in pairs if cell is not None and cell == shown.chosen]
         put(self._chosen, **columns(chosen))
-        put(self._spans, **strokes(spans))
         put(self._still, **strokes([(self.across.min, high), (self.across.max, high)] for high, _ in still if seen))
-        put(self.legend, value=self._legend(drawn, bool(spans)) if seen else "")
+        put(self.legend, value=self._legend(drawn, any(spans)) if seen else "")
 
     def _placed(self, drawn: Figure, series: Series, number: int, words: list[Value]) -> list[tuple[Point, Place | None]]:
         """The points of a series on the axes, each with its cell; no more than a browser can draw."""
@@ -124,7 +125,9 @@ class Marked:
         if many <= len(self._lines):
             return
         for number in range(len(self._lines), many):
-            self._lines.append(Lines(scales=self._scales, labels_visibility="none", x=np.zeros(0), y=np.zeros(0)))
+            ink = {"scales": self._scales, "labels_visibility": "none", "x": np.zeros(0), "y": np.zeros(0)}
+            self._lines.append(Lines(**ink))
+            self._spans.append(Lines(stroke_width=1, opacities=[0.7], **ink))
             points = Scatter(
                 x=np.zeros(0), y=np.zeros(0), scales=self._scales, marker=list(MARKS)[number % len(MARKS)], stroke=self.theme.card
             )
@@ -133,7 +136,7 @@ class Marked:
         self._arrange()
 
     def _arrange(self) -> None:
-        self.figure.marks = [self._still, self._spans, *self._lines, *self._points, self._chosen, self.words]
+        self.figure.marks = [self._still, *self._spans, *self._lines, *self._points, self._chosen, self.words]
 
     def _clicks(self, series: int) -> Callable[[object, dict], None]:
         def clicked(_: object, message: dict) -> None:

@@ -21,17 +21,16 @@ from engine.record.fields import explain
 from engine.record.recipe import Recipe
 from widgets import words
 from widgets.choices import BLOCK_SLIDERS, Choices, adopted, choices_of, moved, recipe_of
-from widgets.comparer import Comparer
 from widgets.controls import Controls
 from widgets.effects import without_effect
 from widgets.errands import BACKGROUND, Errands, pressed
-from widgets.requests import Adopt, ChooseRuns, Download, LoadCell, NewRun, OfRuns, OfSweeps, OpenRun, Press, Request
+from widgets.requests import Adopt, Download, NewRun, OfRuns, OfTrials, OpenRun, Press, Request
 from widgets.roster import Roster
 from widgets.screen import Screen
 from widgets.session import LOADING, Refusal, Session, loaded_by
-from widgets.sweeper import Sweeper
 from widgets.theme import Theme
 from widgets.transport import Transport, refusals
+from widgets.trials import Trials
 from widgets.view import Draft, View, draft_of
 
 INTERVAL = 0.12  # seconds between two ticks
@@ -62,8 +61,7 @@ class Pump:
         clock: Callable[[], float] = time.monotonic,
     ):
         self.session, self.controls, self.transport, self.theme = session, controls, transport, theme
-        self.screen, self._roster = Screen(transport, clock), Roster(clock)
-        self._sweeper, self._comparer = Sweeper(clock), Comparer(clock)
+        self.screen, self._roster, self._trials = Screen(transport, clock), Roster(clock), Trials(clock)
         self._deliver, self._at_run, self._clock = deliver, at_run, clock
         self._requests: deque[ask.Command | Request] = deque()
         self._run: str | None = None
@@ -199,8 +197,8 @@ class Pump:
             recipe, wrong = None, (error.field, str(error))
         session, runs = self.session, self._roster.look(self.session.client.name)
         view = View(state, draft, self.theme, recipe, session.client.folder, session.is_changing, session.tune, runs)
-        sweeps = self._sweeper.look(recipe or self._sound)
-        return replace(view, sweeps=sweeps, compared=self._comparer.look(sweeps.is_open)), wrong
+        sweeps, tried, compared = self._trials.look(recipe or self._sound)
+        return replace(view, part=self._trials.part, sweeps=sweeps, tried=tried, compared=compared), wrong
 
     def _obey(self, asked: ask.Command | Request, view: View) -> None:
         self.session.refusal = None
@@ -215,14 +213,10 @@ class Pump:
                     self.session.begin(view.recipe or self.session.recipe)
                 case of_runs if isinstance(of_runs, OfRuns):
                     self._roster.obey(of_runs)
-                case of_sweeps if isinstance(of_sweeps, OfSweeps):
-                    self._sweeper.obey(of_sweeps)
-                case LoadCell(number=number):
-                    self._load(self._sweeper.load(number))
+                case of_trials if isinstance(of_trials, OfTrials):
+                    self._load(self._trials.obey(of_trials))
                 case Download(what=what):
                     self._deliver(what, view)
-                case ChooseRuns(names=names):
-                    self._comparer.choose(names)
                 case Adopt(heads=heads, neurons=neurons):
                     self.controls.show(adopted(self.controls.read(), {"heads": heads, "neurons": neurons}))
                 case ask.SetGate() if view.leaving:
@@ -234,8 +228,10 @@ class Pump:
         except BadInput as error:
             self.session.refusal = error.field, str(error)
 
-    def _load(self, recipe: Recipe) -> None:
-        """Let the controls say what a recipe says, as they do for one in the page's address."""
+    def _load(self, recipe: Recipe | None) -> None:
+        """Let the controls say what a recipe says, as they do for one in the page's address; nothing where there is none."""
+        if recipe is None:
+            return
         choices = choices_of(recipe, self._layers)
         self.controls.show(choices)
         self._moved = self._clock()

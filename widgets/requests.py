@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-OfExperiments = Literal["sweep-csv", "sweep-json", "sweep-charts", "runs-csv", "runs-json", "runs-charts"]
+Part = Literal["laboratory", "sweeps", "experiments", "runs"]
+Kept = Literal[
+    "sweep-csv", "sweep-json", "sweep-charts", "experiment-csv", "experiment-charts", "runs-csv", "runs-json", "runs-charts"
+]
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class KeepRun:
 class Download:
     """Hand something to the browser to keep."""
 
-    what: Literal["events", "recipe", "charts", "everything", "model"] | OfExperiments
+    what: Literal["events", "recipe", "charts", "everything", "model"] | Kept
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,9 @@ class Press:
 
 @dataclass(frozen=True)
 class Turn:
-    """Show this part of the page: the laboratory or the experiments."""
+    """Show this part of the page."""
 
-    to: Literal["laboratory", "experiments"]
+    to: Part
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,35 @@ class ChooseRuns:
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class ChooseExperiment:
+    """Speak of this experiment, on a model, in the short form or the full one."""
+
+    name: str
+    model: str
+    form: str
+
+
+@dataclass(frozen=True)
+class StartExperiment:
+    """Carry out the experiment on the page, or what is left of it, in a process of its own."""
+
+
+@dataclass(frozen=True)
+class StopExperiment:
+    """Tell the process that carries out the experiment on the page to end."""
+
+
+@dataclass(frozen=True)
+class PickCell:
+    """Let the controls say what this cell of one of the experiment's sweeps says."""
+
+    sweep: str
+    number: int
+
+
 OfRuns = ChooseRun | ResumeRun | StopRun | DiscardRun | KeepRun
-OfSweeps = Turn | AskSweep | StartSweep | ChooseSweep | GoOnSweep | StopSweep | DiscardSweep | KeepSweep
-Request = OpenRun | NewRun | OfRuns | OfSweeps | LoadCell | ChooseRuns | Download | Adopt | Press
+OfSweeps = AskSweep | StartSweep | ChooseSweep | GoOnSweep | StopSweep | DiscardSweep | KeepSweep
+OfExperiments = ChooseExperiment | StartExperiment | StopExperiment | PickCell
+OfTrials = Turn | OfSweeps | LoadCell | OfExperiments | ChooseRuns
+Request = OpenRun | NewRun | OfRuns | OfTrials | Download | Adopt | Press

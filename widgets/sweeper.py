@@ -1,6 +1,6 @@
 """The sweeps of this machine as the page has them: asked for, begun, read on, stopped, gone on with, deleted; draws nothing.
 
-Nothing is read while the laboratory is shown. A sweep is a process of its own: a page that comes later finds it by its folder.
+A sweep is a process of its own: a page that comes later finds it by its folder.
 """
 
 import subprocess
@@ -17,7 +17,7 @@ from engine.record.swept import FILE, SweepState, begin
 from widgets.axes import Asked, Planned, planned, usual
 from widgets.followed import Followed, Pace, title_of
 from widgets.grid import recipe_of_cell, told
-from widgets.requests import AskSweep, ChooseSweep, DiscardSweep, GoOnSweep, KeepSweep, OfSweeps, StartSweep, StopSweep, Turn
+from widgets.requests import AskSweep, ChooseSweep, DiscardSweep, GoOnSweep, KeepSweep, OfSweeps, StartSweep, StopSweep
 
 PAUSE, RARELY = 0.4, 2.0  # seconds between two looks at the sweep that is shown, and at which there are
 DOUBT = 30.0  # and after which nobody is asked any more whether a sweep is to be deleted
@@ -35,11 +35,10 @@ class Listed:
 
 @dataclass(frozen=True)
 class Sweeps:
-    """What the part of the page with the experiments shows. `state` is the sweep that is spoken of, `going` whether a process
+    """What the part of the page with the sweeps shows. `state` is the sweep that is spoken of, `going` whether a process
     carries it out, `trouble` what that process printed last where it has ended without a word in the sweep's events. `loaded` is
     the cell whose recipe was put into the controls last."""
 
-    is_open: bool = False
     found: tuple[Listed, ...] = ()
     chosen: str | None = None
     folder: Path | None = None
@@ -66,9 +65,10 @@ class Sweeper:
         self._recipe, self._planned = Recipe(), None  # what the controls say, and what the plan of the form was made from
         self._looked = self._listed = self._doubted = -1e9
 
-    def look(self, recipe: Recipe) -> Sweeps:
-        """The sweeps as they stand; `recipe` is what the controls say. Costs nothing while the laboratory is shown."""
-        if not self._sweeps.is_open:
+    def look(self, recipe: Recipe, is_open: bool) -> Sweeps:
+        """The sweeps as they stand; `recipe` is what the controls say. Nothing is read while the part of the page
+        that shows them is not open."""
+        if not is_open:
             return self._sweeps
         clock = self._clock()
         if clock - self._listed >= RARELY:
@@ -87,13 +87,9 @@ class Sweeper:
 
     def obey(self, asked: OfSweeps) -> None:
         """Do what was pressed; what comes of it is in the next look."""
-        match asked:
-            case Turn(to=part):
-                self._set(is_open=part == "experiments")
-                return
-            case AskSweep(field=name, text=text):
-                self._set(asked=_filled(self._sweeps.asked, name, text))
-                return
+        if isinstance(asked, AskSweep):
+            self._set(asked=_filled(self._sweeps.asked, asked.field, asked.text))
+            return
         self._set(doubt=False, said="", refused=False)
         try:
             match asked:
@@ -154,7 +150,7 @@ class Sweeper:
 
     def _list(self) -> None:
         known = {one.name: one.title for one in self._sweeps.found}
-        folders = underway.list_sweeps()[:MOST]
+        folders = underway.own_sweeps()[:MOST]
         found = tuple(
             Listed(folder.name, known.get(folder.name) or title_of(folder), self._is_going(folder)) for folder in folders
         )

@@ -13,7 +13,8 @@ from engine.record.schedules import parameters_saved
 from engine.record.state import RunState
 from widgets import drafting
 from widgets.comparer import Compared
-from widgets.requests import Request
+from widgets.experimenter import Tried
+from widgets.requests import Part, Request
 from widgets.roster import Runs
 from widgets.sweeper import Sweeps
 from widgets.theme import Theme
@@ -51,7 +52,8 @@ class View:
 
     `recipe` is what the controls say (None while they say nothing that can be done), `folder` where the run lies. `leaving` says
     that another run is about to take this one's place, and would take with it what was begun here. `tune` is the recovery in
-    hand, `runs` are the other runs of this machine; `sweeps` and `compared` are what the part with the experiments shows.
+    hand, `runs` are the other runs of this machine. `part` is the part of the page that is shown, and `sweeps`,
+    `tried` and `compared` are what the others than the laboratory have to show.
     """
 
     state: RunState
@@ -62,7 +64,9 @@ class View:
     leaving: bool = False
     tune: Tune | None = None
     runs: Runs = Runs()
+    part: Part = "laboratory"
     sweeps: Sweeps = Sweeps()
+    tried: Tried = Tried()
     compared: Compared = Compared()
 
     @property

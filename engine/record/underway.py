@@ -16,20 +16,20 @@ from engine.record.errors import BadInput, shorten
 from engine.record.folder import home
 from engine.record.live import delete
 from engine.record.lock import is_alive, read_lock
-from engine.record.swept import FILE
+from engine.record.swept import FILE, list_sweeps
 
 LOG = "worker.log"
 
 
-def list_sweeps(where: Path | None = None) -> list[Path]:
-    """The folders of sweeps under `where` (default: `home()`), newest first."""
+def own_sweeps(where: Path | None = None) -> list[Path]:
+    """The folders of sweeps under `where` (default: `home()`), newest first, but for those that an experiment has."""
     where = home() if where is None else where
-    return sorted((path.parent for path in where.glob(f"*/{FILE}")), key=lambda path: path.name, reverse=True)
+    return [folder for folder in list_sweeps(where) if folder.parent == where]
 
 
 def find_sweep(name: str, where: Path | None = None) -> Path:
     """The folder of a sweep by its name; raises `BadInput` where there is none of that name."""
-    for folder in list_sweeps(where):  # looked for among what is there: a name that goes up never reaches the file system
+    for folder in own_sweeps(where):  # looked for among what is there: a name that goes up never reaches the file system
         if folder.name == name:
             return folder
     raise BadInput(f"sweep {shorten(name)} is not in {home() if where is None else where}.")
@@ -41,8 +41,12 @@ def carry_on(folder: Path) -> subprocess.Popen:
     if is_held(folder):
         raise BadInput(f"sweep {folder.name!r} goes on already.")
     arguments = ["-m", "engine", "sweep", str(folder / FILE), "--folder", str(folder)]
-    process = start_apart(arguments, folder / LOG, "The sweep's log")
-    threading.Thread(target=process.wait, name="sweep", daemon=True).start()  # or it would stay behind as a zombie
+    return reaped(start_apart(arguments, folder / LOG, "The sweep's log"))
+
+
+def reaped(process: subprocess.Popen) -> subprocess.Popen:
+    """The process, and a thread that waits for its end, or it would stay behind as a zombie."""
+    threading.Thread(target=process.wait, name="sweep", daemon=True).start()
     return process
 
 

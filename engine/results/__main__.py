@@ -8,13 +8,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from engine.experimenting import default_folder, experimenting, gathered
+from engine.experimenting import experimenting, gathered
 from engine.progress import Progress
 from engine.record.catalogue import EXPERIMENTS, builtin_models
 from engine.record.errors import BadInput
 from engine.record.folder import write_atomic
 from engine.record.result import as_json
 from engine.record.scale import FORMS
+from engine.record.trial import default_folder
 from engine.results.outcome import INSTALL, charts
 from engine.results.page import ACROSS, page, panels, read_all, with_quote
 

@@ -18,8 +18,8 @@ def written(board: Dashboard) -> list[str]:
 
 
 def begin(board: Dashboard) -> Locator:
-    """Turn to the experiments; the card that says how far the sweep is."""
-    board.press("Experiments")
+    """Turn to the sweeps; the card that says how far the sweep is."""
+    board.press("Sweeps")
     card = board.page.locator(".esp-underway")
     expect(card).to_be_visible()
     return card

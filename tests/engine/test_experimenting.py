@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from engine.__main__ import main
-from engine.experimenting import experimenting, folder_of, gathered
+from engine.experimenting import experimenting, gathered
 from engine.record.catalogue import EXPERIMENTS
 from engine.record.cells import SweepCellDone
 from engine.record.errors import BadInput
 from engine.record.registry import Registry
 from engine.record.result import read_result
 from engine.record.swept import open_sweep
+from engine.record.trial import folder_of
 
 
 @pytest.fixture

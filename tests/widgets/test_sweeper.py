@@ -42,7 +42,7 @@ def folder(home) -> Path:
 def page(folder) -> Page:
     """A page that stands ready, its experiments open."""
     page = Page().ready()
-    page.pump.act(Turn("experiments"))
+    page.pump.act(Turn("sweeps"))
     page.tick()
     page.tick()
     return page
@@ -104,7 +104,7 @@ def test_a_cell_of_another_model_begins_another_run(home) -> None:
     """Which takes the place of the run on the page once its model is there."""
     folder = begin(Sweep(Recipe(), {"model": ["gpt2-tiny", "opt-tiny"]}), home / "runs" / "20250101T000000Z-gpt2-tiny-00aa11")
     page = Page().ready()
-    after(page, Turn("experiments"))
+    after(page, Turn("sweeps"))
     assert page.view.sweeps.chosen == folder.name
     after(page, LoadCell(1))
     assert page.session.is_changing and page.shown("model") == "opt-tiny"
@@ -126,7 +126,7 @@ def test_a_sweep_is_begun_with_what_was_typed_last(page, monkeypatch: pytest.Mon
     """Also where the press comes together with the last word; it is the one that is shown then."""
     begun = []
     monkeypatch.setattr(underway, "carry_on", begun.append)  # the seam to another process
-    page.pump._sweeper._started = _Nobody()
+    page.pump._trials._sweeper._started = _Nobody()
     sweeps = after(page, AskSweep("first_values", "0, 0.7"), AskSweep("second", ""), StartSweep())
     assert [folder.name for folder in begun] == [sweeps.chosen] and not sweeps.refused
     assert sweeps.state.sweep.axes == {"neurons.level": [0, 0.7]} and sweeps.state.status == "new"

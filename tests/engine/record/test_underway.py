@@ -1,26 +1,31 @@
 """Tests of engine/record/underway.py: a sweep is carried out by a process of its own, stopped, gone on with, deleted."""
 
 import os
+import signal
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
-import psutil
 import pytest
 
+from engine import sweep
+from engine.record.apart import start_apart
+from engine.record.cells import SweepCellDone
+from engine.record.client import is_held
 from engine.record.errors import BadInput
 from engine.record.lock import read_lock, take_lock
 from engine.record.recipe import Recipe
 from engine.record.sweep import Sweep
 from engine.record.swept import begin, open_sweep
-from engine.record.underway import carry_on, discard, find_sweep, last_words, list_sweeps, stop
+from engine.record.underway import carry_on, discard, find_sweep, last_words, own_sweeps, reaped, stop
 
 SMALL = {
     "heads": {"level": 0},
     "calibration": {"tokens": 256, "sequence_length": 64},
     "evaluation": {"tokens": 256, "sequence_length": 64},
 }
-ASKED = Sweep(SMALL, {"neurons.level": [0, 0.3, 0.6], "criterion": ["random", "magnitude", "activation"]})
+ASKED = Sweep(SMALL, {"neurons.level": [0, 0.3], "criterion": ["random", "magnitude"]})
 
 
 def until(true: Callable[[], bool], seconds: float = 90) -> None:
@@ -31,31 +36,37 @@ def until(true: Callable[[], bool], seconds: float = 90) -> None:
         time.sleep(0.05)
 
 
-def test_a_sweep_is_carried_out_apart_stopped_and_gone_on_with(home) -> None:
-    """What was done before it was told to stop is not done again; its process is another one, which ends by itself."""
+def test_a_sweep_that_was_left_is_carried_on_apart_and_deleted(home) -> None:
+    """Cells that are done are not done again; its process is another one, which ends by itself, and while it lives nobody else
+    carries the sweep out or deletes it."""
     folder = begin(ASKED)
-    carry_on(folder)
-    assert list_sweeps() == [folder] and find_sweep(folder.name) == folder
-    until(lambda: len(open_sweep(folder).done) >= 1)
-    process = psutil.Process(read_lock(folder)["pid"])
-    assert process.pid != os.getpid()
+    with closing(sweep(ASKED, folder)) as events:
+        first = next(event for event in events if isinstance(event, SweepCellDone))
+    assert own_sweeps() == [folder] and find_sweep(folder.name) == folder and open_sweep(folder).status == "stopped"
+    process = carry_on(folder)
+    until(lambda: is_held(folder))
+    assert read_lock(folder)["pid"] == process.pid != os.getpid()
     with pytest.raises(BadInput, match="goes on already"):
         carry_on(folder)
     with pytest.raises(BadInput, match="is held by a process"):
         discard(folder.name)
-    try:
-        assert "told to stop" in stop(folder)
-    except BadInput:  # it was through sooner
-        pass
-    process.wait(30)
-    before = open_sweep(folder)
-    assert before.status in ("stopped", "finished")
-    assert carry_on(folder).wait(90) == 0
+    assert process.wait(90) == 0
     after = open_sweep(folder)
-    assert after.status == "finished" and len(after.done) == len(ASKED.cells)
-    assert all(after.done[number] == cell for number, cell in before.done.items())
+    assert after.status == "finished" and len(after.done) == len(ASKED.cells) and after.done[first.number] == first
     assert last_words(folder).endswith(folder.name)
-    assert "is deleted" in discard(folder.name) and list_sweeps() == [] and not folder.exists()
+    assert "is deleted" in discard(folder.name) and own_sweeps() == [] and not folder.exists()
+
+
+def test_the_process_that_holds_a_sweep_is_told_to_stop(home) -> None:
+    """By the signal that the command line takes for a wish."""
+    folder = begin(ASKED)
+    holds = "import sys, time; from engine.record.lock import take_lock; take_lock(sys.argv[1]); time.sleep(60)"
+    process = reaped(start_apart(["-c", holds, str(folder)], folder / "worker.log", "The log"))
+    until(lambda: is_held(folder))
+    assert "told to stop" in stop(folder)
+    assert process.wait(30) == -signal.SIGTERM
+    with pytest.raises(BadInput, match="is doing nothing"):
+        stop(folder)
 
 
 def test_what_is_not_there_or_does_nothing_is_refused(home) -> None:

@@ -43,9 +43,9 @@ def swept(sweep: Sweep, many: int | None = None, failing: int | None = None) -> 
 
 
 def view_of(state: SweepState | None, **changes: object) -> View:
-    """A page whose experiments are open, with this sweep on it."""
-    sweeps = Sweeps(is_open=True, state=state, chosen=None if state is None else "one")
-    return View(RunState(), None, LIGHT, Recipe(), sweeps=replace(sweeps, **changes))
+    """A page that shows this sweep."""
+    sweeps = Sweeps(state=state, chosen=None if state is None else "one")
+    return View(RunState(), None, LIGHT, Recipe(), part="sweeps", sweeps=replace(sweeps, **changes))
 
 
 def words(drawn: Drawn) -> str:

@@ -7,7 +7,7 @@ from widgets.sweeps import SWEEPS
 from widgets.theme import DARK, LIGHT
 from widgets.view import Drawn
 
-NAMES = SWEEPS.names()
+NAMES = [name for name in SWEEPS.names() if name != "question"]  # which shows no sweep
 
 
 def listen(drawn: Drawn) -> list:

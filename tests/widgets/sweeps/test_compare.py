@@ -92,8 +92,8 @@ def test_without_a_run_nothing_can_be_taken_away(asked) -> None:
 def test_the_table_comes_as_csv_and_as_json() -> None:
     """With what was not measured left out or null."""
     head, rows = cells_of((RUNS[0], RUNS[1], Ran("new", {"criterion": "taylor"}, RunState())))
-    table = export.runs_table(head, rows, "csv").decode().splitlines()
+    table = export.table(head, rows, "csv").decode().splitlines()
     assert table[0] == "run,criterion,seed,perplexity baseline,perplexity pruned,parameters before,parameters after"
     assert table[3] == "new,taylor,,,,,"
-    plain = json.loads(export.runs_table(head, rows, "json"))
+    plain = json.loads(export.table(head, rows, "json"))
     assert plain[0]["perplexity pruned"] == 50.0 and plain[2]["parameters after"] is None

@@ -1,4 +1,4 @@
-"""The second part of the page: nothing of it is made before it is opened, and all of it then."""
+"""The parts of the page beside the laboratory: nothing of one is made before it is opened, and all of it then."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from tests.widgets.page import RECIPE, asleep, opened, tell_run
 from tests.widgets.sweeps.swept import TWO, inside
 from widgets.address import Address
 from widgets.dashboard import Dashboard
+from widgets.parts import CARDS, PARTS
 from widgets.requests import ChooseSweep, Download
 from widgets.sweeps import SWEEPS
 
@@ -27,33 +28,42 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dashboard:
 
 
 def turn(page: Dashboard, to: str) -> None:
-    """Press one of the two buttons at the top."""
-    next(
-        each
-        for each in inside(page.widget)
-        if isinstance(each, ipywidgets.ToggleButtons) and each.description == "Part of the page"
-    ).value = to
+    """Press one of the buttons at the top."""
+    choices = [each for each in inside(page.widget) if isinstance(each, ipywidgets.ToggleButtons)]
+    next(each for each in choices if each.description == "Part of the page").value = to
     page.pump.tick()
     page.pump.tick()
 
 
-def test_nothing_is_made_before_the_experiments_are_opened(page: Dashboard) -> None:
-    """The page's first paint waits for none of it; then every card is there, each once, with its help."""
-    before = len(inside(page.widget))
-    turn(page, "experiments")
-    headings = [each.value for each in inside(page.widget) if isinstance(each, ipywidgets.HTML) and '"esp-heading"' in each.value]
+def headings(page: Dashboard) -> str:
+    """The headings that are on the page."""
+    return " ".join(each.value for each in inside(page.widget) if isinstance(each, ipywidgets.HTML) and "<h2>" in each.value)
+
+
+def test_every_card_stands_in_one_part() -> None:
+    """And no part names one that is not there."""
+    placed = [name for sides in CARDS.values() for side in sides for name in side]
+    assert sorted(placed) == sorted(SWEEPS.names()) and set(PARTS.values()) == {"laboratory", *CARDS}
+
+
+@pytest.mark.parametrize("part", CARDS)
+def test_nothing_of_a_part_is_made_before_it_is_opened(page: Dashboard, part: str) -> None:
+    """The page's first paint waits for none of it; then each of its cards is there once, with its help, and no other."""
+    before, many = headings(page), len(inside(page.widget))
+    turn(page, part)
     for name in SWEEPS.names():
-        assert sum(f"<h2>{SWEEPS.entry(name).facts['TITLE']}</h2>" in heading for heading in headings) == 1
-    many = len(inside(page.widget))
-    assert many > before + 20
+        title = f"<h2>{SWEEPS.entry(name).facts['TITLE']}</h2>"
+        assert headings(page).replace(before, "").count(title) == (name in sum(CARDS[part], ()))
+    opened = len(inside(page.widget))
+    assert opened > many + 10
     turn(page, "laboratory")
-    turn(page, "experiments")
-    assert len(inside(page.widget)) == many
+    turn(page, part)
+    assert len(inside(page.widget)) == opened
 
 
 def test_what_came_of_a_sweep_comes_out_of_the_page(page: Dashboard) -> None:
     """As files named after it, and its charts as pictures; before there is one a sentence says so."""
-    turn(page, "experiments")
+    turn(page, "sweeps")
     page.pump.act(Download("sweep-csv"))
     page.pump.tick()
     assert "no sweep on the page" in page.pump.transport._status.value
@@ -74,10 +84,7 @@ def test_what_came_of_a_sweep_comes_out_of_the_page(page: Dashboard) -> None:
 
 def test_cards_without_anything_to_show_are_left_out(page: Dashboard) -> None:
     """Until there is a sweep."""
-    turn(page, "experiments")
+    turn(page, "sweeps")
     hidden = [each for each in inside(page.widget) if each.layout.display == "none" and "esp-card" in each._dom_classes]
-    assert {name for each in hidden for name in SWEEPS.names() if f"esp-at-{name}" in each._dom_classes} >= {
-        "cells",
-        "front",
-        "cell",
-    }
+    left_out = {name for each in hidden for name in SWEEPS.names() if f"esp-at-{name}" in each._dom_classes}
+    assert left_out == {"cells", "front", "cell"}

@@ -1,0 +1,85 @@
+"""An experiment on the page: its question, the answer so far, one chart at a time, the table, and the line that does it again."""
+
+from dataclasses import replace
+
+import ipywidgets
+import pytest
+
+from engine.record.catalogue import EXPERIMENTS
+from engine.record.figure import Figure, Place, Series, Table
+from tests.widgets.sweeps.swept import button, inside, view_of, words
+from widgets.experimenter import Tried
+from widgets.requests import ChooseExperiment, Download, StartExperiment, StopExperiment
+from widgets.sweeps.question import build, is_wanted
+from widgets.theme import LIGHT
+from widgets.view import Drawn
+
+NAME = EXPERIMENTS.names()[0]
+FIGURES = tuple(
+    Figure(kind, kind, f"By {kind}", "across", "up", (Series("one", x, (1.0, 2.0), cells=(Place("a", 0), Place("a", 1))),))
+    for kind, x in (("curves", (1, 2)), ("heat", (1, 2)), ("bars", ("x", "y")))
+)
+SOME = Tried(NAME, "gpt2-tiny", "short", 10, 4, 1, answer="It <b>cannot</b> be told.", figures=FIGURES,
+             table=Table(("what", "how much"), (("<i>this</i>", 1.5), ("that", None))))  # fmt: skip
+
+
+@pytest.fixture
+def asked() -> list:
+    """What the panel has asked for."""
+    return []
+
+
+@pytest.fixture
+def panel(asked) -> Drawn:
+    """The panel with an experiment that is half done."""
+    panel = build(LIGHT, asked.append)
+    show(panel, SOME)
+    return panel
+
+
+def show(panel: Drawn, tried: Tried) -> None:
+    """Draw an experiment."""
+    panel.draw(replace(view_of(None), tried=tried))
+
+
+def menu(panel: Drawn, label: str) -> ipywidgets.Widget:
+    """A menu or a field by its label."""
+    return next(each for each in inside(panel.widget) if getattr(each, "description", "") == label)
+
+
+def test_the_question_the_answer_and_the_table_are_there_as_text(panel) -> None:
+    """Escaped, with how it is judged and the line that does it again."""
+    said = words(panel)
+    assert "4 of 10 cells done, 1 failed" in said and "It &lt;b&gt;cannot&lt;/b&gt; be told." in said
+    assert "&lt;i&gt;this&lt;/i&gt;" in said and "<td>1.5</td>" in said and "<td>–</td>" in said
+    assert f"python -m engine experiment {NAME} --model gpt2-tiny --form short" in said
+
+
+def test_one_chart_is_shown_and_another_one_by_the_menu(panel) -> None:
+    """Of whatever kind; what is chosen stays while cells come."""
+    assert "esp-marked" in " ".join(name for each in inside(panel.widget) for name in each._dom_classes)
+    menu(panel, "Chart").value = 1
+    assert "esp-heat" in " ".join(name for each in inside(panel.widget) for name in each._dom_classes)
+    show(panel, replace(SOME, done=5, figures=FIGURES[:2]))
+    assert menu(panel, "Chart").value == 1
+    show(panel, replace(SOME, done=0, figures=(), table=None))
+    assert menu(panel, "Chart").disabled and button(panel, "Its table (CSV)").disabled
+
+
+def test_what_is_chosen_and_pressed_is_told_and_a_drawing_is_not(panel, asked) -> None:
+    """The buttons say why they are grey."""
+    assert asked == [] and button(panel, "Stop it").disabled
+    menu(panel, "On the model").value = " opt-tiny "
+    menu(panel, "Form").value = "full"
+    button(panel, "Start the experiment").click()
+    show(panel, replace(SOME, going=True))
+    assert button(panel, "Start the experiment").tooltip == "It goes on already."
+    button(panel, "Stop it").click()
+    button(panel, "Its table (CSV)").click()
+    assert asked[-3:] == [StartExperiment(), StopExperiment(), Download("experiment-csv")]
+    assert asked[0] == ChooseExperiment(NAME, "opt-tiny", "short") and isinstance(asked[1], ChooseExperiment)
+
+
+def test_it_is_left_out_where_there_is_no_experiment() -> None:
+    """Or before the part of the page is opened."""
+    assert not is_wanted(view_of(None)) and is_wanted(replace(view_of(None), tried=SOME))

@@ -1,0 +1,146 @@
+"""The experiments that ship, on the page: read as their cells come, answered from what there is, begun and stopped by a press."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from engine.record.catalogue import EXPERIMENTS
+from engine.record.cells import SweepCellDone, SweepStarted
+from engine.record.lifecycle import RunFinished
+from engine.record.lock import release_lock, take_lock
+from engine.record.sweep import Cell, Sweep
+from engine.record.swept import begin
+from engine.record.trial import default_folder, folder_of
+from tests.widgets.page import Clock
+from tests.widgets.test_sweeper import tell
+from widgets import experimenter
+from widgets.experimenter import Experimenter, Tried, questions
+from widgets.requests import ChooseExperiment, PickCell, StartExperiment, StopExperiment
+
+NAME = "sensitivity"
+CHOICE = ChooseExperiment(NAME, "gpt2-tiny", "short")
+
+
+def came_of(cell: Cell) -> SweepCellDone:
+    """A cell that is done, worse the later it stands in the sweep; with all that a recovery would measure."""
+    perplexity = 100 * math.exp(0.01 * cell.number) + cell.seed
+    stages = {"baseline": 100.0, "pruned": perplexity, "tuned": perplexity - 0.5, "control": 98.0}
+    return SweepCellDone(
+        cell.number, dict(cell.set), cell.seed, "done", perplexity, 1_000_000 - cell.number, 0.5, None, stages, 99
+    )
+
+
+def done(called: str, sweep: Sweep, many: int | None = None) -> Path:
+    """The folder of one sweep of the experiment, with so many of its cells done."""
+    folder = begin(sweep, folder_of(default_folder(CHOICE.name, CHOICE.model, CHOICE.form), called))
+    tell(folder, SweepStarted(sweep.plain(), len(sweep.cells), 0, 0, "0"), *map(came_of, sweep.cells[:many]), RunFinished())
+    return folder
+
+
+def look(of: Experimenter, clock: Clock) -> Tried:
+    """The experiment after some seconds."""
+    clock.now += 5
+    return of.look(True)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Seconds that pass when told to."""
+    return Clock()
+
+
+@pytest.fixture
+def chosen(home, clock) -> Experimenter:
+    """The experiment on the smallest model, nothing of it done."""
+    chosen = Experimenter(clock)
+    assert chosen.obey(CHOICE) is None
+    return chosen
+
+
+def test_every_experiment_is_a_question_in_words() -> None:
+    """With a title for the menu and how it is judged."""
+    assert [one.name for one in questions()] == list(EXPERIMENTS.names())
+    for one in questions():
+        assert one.title and one.question.endswith("?") and len(one.how) > 40
+
+
+def test_nothing_is_read_before_somebody_looks(home, clock) -> None:
+    """Then the first experiment is there, with so many cells to do, and no answer is made up."""
+    fresh = Experimenter(clock)
+    assert fresh.look(False) == Tried()
+    tried = look(fresh, clock)
+    assert tried.name == EXPERIMENTS.names()[0] and tried.cells > 0 == tried.done
+    assert tried.answer == "Nothing was measured yet." and tried.figures == () and tried.table is None
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS.names())
+def test_an_experiment_is_answered_from_whatever_there_is(home, clock, name: str) -> None:
+    """From its first cells on, in every one that ships, with figures and a table."""
+    sweeps = EXPERIMENTS.load(name).sweeps(CHOICE.model, CHOICE.form)
+    of, (first, *others) = Experimenter(clock), sweeps
+    of.obey(ChooseExperiment(name, CHOICE.model, CHOICE.form))
+    folder = default_folder(name, CHOICE.model, CHOICE.form)
+    for called, many in ((first, 1), *((other, None) for other in others)):
+        at = begin(sweeps[called], folder_of(folder, called))
+        tell(at, *map(came_of, sweeps[called].cells[:many]))
+        tried = look(of, clock)
+        assert tried.answer and tried.table is not None and not tried.refused
+    assert tried.done == 1 + sum(len(sweeps[other].cells) for other in others)
+    assert tried.figures
+
+
+def test_another_model_or_form_is_another_experiment_and_a_wrong_one_is_refused(chosen, clock) -> None:
+    """In a sentence; what was there before is not shown as its own."""
+    short = look(chosen, clock).cells
+    chosen.obey(ChooseExperiment(NAME, "gpt2-tiny", "full"))
+    assert look(chosen, clock).cells > short
+    chosen.obey(ChooseExperiment(NAME, "no model", "short"))
+    assert "is not known" in look(chosen, clock).said and chosen.look(True).refused and chosen.look(True).cells == 0
+    chosen.obey(ChooseExperiment("nothing", "gpt2-tiny", "short"))
+    assert "is not known" in chosen.look(True).said
+
+
+def test_it_is_begun_once_and_stopped_while_a_process_holds_it(chosen, clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the line that the command line takes."""
+    begun = []
+    monkeypatch.setattr(experimenter, "start_apart", lambda arguments, log, what: begun.append(arguments) or _Process())
+    chosen.obey(StartExperiment())
+    assert begun[0][:5] == ["-m", "engine", "experiment", NAME, "--model"] and look(chosen, clock).going
+    chosen.obey(StartExperiment())
+    assert len(begun) == 1 and "goes on already" in look(chosen, clock).said
+    chosen.obey(StopExperiment())
+    assert "No process" in look(chosen, clock).said
+    called, sweep = next(iter(EXPERIMENTS.load(NAME).sweeps(CHOICE.model, CHOICE.form).items()))
+    folder = done(called, sweep, 2)
+    assert take_lock(folder)
+    chosen.obey(StopExperiment())
+    assert "by this very process" in look(chosen, clock).said
+    release_lock(folder)
+
+
+class _Process:
+    """A process that has not ended."""
+
+    def poll(self) -> None:
+        return None
+
+    def wait(self) -> int:
+        return 0
+
+
+def test_a_point_puts_its_recipe_into_the_controls(chosen, clock) -> None:
+    """Of the sweep that it is of; one that is not there is refused."""
+    called, sweep = list(EXPERIMENTS.load(NAME).sweeps(CHOICE.model, CHOICE.form).items())[0]
+    cell = sweep.cells[3]
+    recipe = chosen.obey(PickCell(called, 3))
+    assert recipe.neurons == cell.recipe.neurons and recipe.criterion == cell.recipe.criterion and recipe.cut is True
+    assert "In the controls now" in look(chosen, clock).said
+    assert chosen.obey(PickCell("nothing", 3)) is None and look(chosen, clock).refused
+
+
+def test_a_folder_that_holds_something_else_is_said(chosen, clock) -> None:
+    """An older version of the experiment, perhaps; its numbers are none of this one's."""
+    called = next(iter(EXPERIMENTS.load(NAME).sweeps(CHOICE.model, CHOICE.form)))
+    done(called, Sweep({}, {"neurons.level": [0, 0.5]}))
+    assert "holds another sweep" in look(chosen, clock).said and chosen.look(True).done == 0

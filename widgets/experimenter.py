@@ -1,0 +1,184 @@
+"""The experiments that ship, as the page has them: one of them chosen, begun, read on, stopped; draws nothing.
+
+An experiment is a question with several sweeps behind it, which `python -m engine experiment` carries out one after another in a
+process of its own. What the page makes of its cells, the answer, the figures and the table, it works out itself.
+"""
+
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from engine.record import underway
+from engine.record.apart import start_apart
+from engine.record.catalogue import EXPERIMENTS, check_model
+from engine.record.cells import SweepCellDone
+from engine.record.client import is_held
+from engine.record.errors import BadInput
+from engine.record.figure import Figure, Table
+from engine.record.recipe import Recipe
+from engine.record.sweep import Sweep
+from engine.record.swept import FILE
+from engine.record.trial import default_folder, folder_of
+from widgets.followed import Followed
+from widgets.grid import recipe_of_cell, told
+from widgets.requests import ChooseExperiment, OfExperiments, PickCell, StartExperiment, StopExperiment
+
+PAUSE = 1.0  # seconds between two looks
+LOG = "worker.log"
+
+
+@dataclass(frozen=True)
+class Question:
+    """An experiment as its docstring tells it: a title, the question, and how it is judged."""
+
+    name: str
+    title: str
+    question: str
+    how: str
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The experiment that is spoken of, on a model, in a form, and what has come of it: `done` and `failed` of so many `cells`.
+
+    `answer`, `figures` and `table` are worked out from those, and empty while there is none; `said` is what came of the last
+    press, or why the experiment cannot be.
+    """
+
+    name: str = ""
+    model: str = "gpt2-tiny"
+    form: str = "short"
+    cells: int = 0
+    done: int = 0
+    failed: int = 0
+    going: bool = False
+    answer: str = ""
+    figures: tuple[Figure, ...] = ()
+    table: Table | None = None
+    said: str = ""
+    refused: bool = False
+
+
+def questions() -> tuple[Question, ...]:
+    """The experiments that ship, read without running them."""
+    found = []
+    for name, entry in EXPERIMENTS.entries.items():
+        title, *paragraphs = [" ".join(part.split()) for part in entry.help.split("\n\n")]
+        found.append(Question(name, title.rstrip("."), *[*paragraphs[:2], "", ""][:2]))
+    return tuple(found)
+
+
+class Experimenter:
+    """Remembers which experiment is spoken of, and what was read of its sweeps."""
+
+    def __init__(self, clock: Callable[[], float]):
+        self._clock, self._looked = clock, -1e9
+        self._tried = Tried()
+        self._sweeps: Mapping[str, Sweep] = {}
+        self._followed: dict[str, Followed] = {}
+        self._started: dict[tuple[str, str, str], subprocess.Popen] = {}  # by this page
+
+    def look(self, is_open: bool) -> Tried:
+        """The experiment as it stands; nothing is read while the part of the page that shows it is not open."""
+        if is_open and not self._tried.name and EXPERIMENTS.names():
+            self._choose(ChooseExperiment(EXPERIMENTS.names()[0], self._tried.model, self._tried.form))
+        clock = self._clock()
+        if is_open and clock - self._looked >= PAUSE:
+            self._looked = clock
+            self._read()
+        return self._tried
+
+    def obey(self, asked: OfExperiments) -> Recipe | None:
+        """Do what was pressed; returns the recipe that the controls are to say now, if any."""
+        self._tried = replace(self._tried, said="", refused=False)
+        self._looked = -1e9
+        try:
+            match asked:
+                case ChooseExperiment():
+                    self._choose(asked)
+                case StartExperiment():
+                    self._start()
+                case StopExperiment():
+                    self._tried = replace(self._tried, said=self._stop())
+                case PickCell():
+                    return self._pick(asked)
+        except BadInput as error:
+            self._tried = replace(self._tried, said=f"{str(error)[0].upper()}{str(error)[1:]}", refused=True)
+        except OSError as error:
+            self._tried = replace(self._tried, said=f"The experiment's folder cannot be used: {error.strerror}.", refused=True)
+        return None
+
+    @property
+    def _key(self) -> tuple[str, str, str]:
+        return self._tried.name, self._tried.model, self._tried.form
+
+    def _choose(self, asked: ChooseExperiment) -> None:
+        self._sweeps, self._followed = {}, {}
+        self._tried = Tried(asked.name, asked.model, asked.form)
+        check_model(asked.model)
+        self._sweeps = EXPERIMENTS.load(asked.name).sweeps(asked.model, asked.form)
+        self._tried = replace(self._tried, cells=sum(len(sweep.cells) for sweep in self._sweeps.values()))
+
+    def _start(self) -> None:
+        if self._is_going():
+            raise BadInput("It goes on already.")
+        name, model, form = self._key
+        folder = default_folder(name, model, form)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        asked = ["-m", "engine", "experiment", name, "--model", model, "--form", form, "--folder", str(folder)]
+        self._started[self._key] = underway.reaped(start_apart(asked, folder / LOG, "The experiment's log"))
+
+    def _stop(self) -> str:
+        for folder in self._folders():
+            if is_held(folder):
+                underway.stop(folder)
+                return "It was told to stop; the cells that are done are kept."
+        raise BadInput("No process carries it out just now.")
+
+    def _pick(self, asked: PickCell) -> Recipe:
+        sweep = self._sweeps.get(asked.sweep)
+        cell = next((cell for cell in sweep.cells if cell.number == asked.number), None) if sweep is not None else None
+        recipe = recipe_of_cell(sweep, cell) if cell is not None else None
+        if recipe is None:
+            raise BadInput("That point has no recipe; choose another one.")
+        said = f"In the controls now: {told(cell, len(sweep.seeds))}. Turn to the laboratory to prune with it."
+        self._tried = replace(self._tried, said=said)
+        return recipe
+
+    def _folders(self) -> list:
+        folder = default_folder(*self._key)
+        return [folder_of(folder, called) for called in self._sweeps]
+
+    def _is_going(self) -> bool:
+        process = self._started.get(self._key)
+        return (process is not None and process.poll() is None) or any(map(is_held, self._folders()))
+
+    def _read(self) -> None:
+        if not self._sweeps:
+            return
+        try:
+            going, before = self._is_going(), {called: one.state for called, one in self._followed.items()}
+            for called, folder in zip(self._sweeps, self._folders(), strict=True):
+                if called not in self._followed and (folder / FILE).is_file():
+                    one = Followed(folder)
+                    if one.state.sweep != self._sweeps[called]:
+                        raise BadInput(f"The folder {folder} holds another sweep; delete it to do this experiment anew.")
+                    self._followed[called] = one
+                if called in self._followed:
+                    self._followed[called].read(is_held(folder))
+        except BadInput as error:
+            self._tried = replace(self._tried, said=str(error), refused=True)
+            return
+        states = {called: one.state for called, one in self._followed.items()}
+        if states != before or not self._tried.answer:
+            self._tell({called: state.done for called, state in states.items()})
+        self._tried = replace(self._tried, going=going)
+
+    def _tell(self, found: Mapping[str, Mapping[int, SweepCellDone]]) -> None:
+        experiment = EXPERIMENTS.load(self._tried.name)
+        cells = [cell for done in found.values() for cell in done.values()]
+        good = sum(cell.status == "done" for cell in cells)
+        answer = experiment.answer(found) if good else "Nothing was measured yet."
+        figures, table = (experiment.figures(found), experiment.table(found)) if good else ((), None)
+        more = {"figures": figures, "table": table, "answer": answer}
+        self._tried = replace(self._tried, done=good, failed=len(cells) - good, **more)
