@@ -9,6 +9,9 @@ import torch
 import transformers
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, OPTConfig, OPTForCausalLM
 
+from engine.models.narrow import kept_of
+from engine.pruning.plan import Plan
+
 torch.set_num_threads(1)  # models this small spend longer waiting for a second thread than computing
 
 VOCABULARY, CONTEXT = 61, 48
@@ -161,6 +164,16 @@ def every_head(anatomy, *chosen):
     """All heads that may go of some layers; of all layers where none is named."""
     of = chosen or range(len(anatomy.layers))
     return groups(anatomy, *((layer, group) for layer in of for group in range(anatomy.layers[layer].groups)))
+
+
+def as_left(model, plan):
+    """The plan, by original numbers, as one for a model that has lost units: by present ones, without those that are gone."""
+    kept = kept_of(model)
+    heads, neurons = (
+        [(layer, at) for layer, of_layer in enumerate(units) for at, unit in enumerate(of_layer) if (layer, unit) in wanted]
+        for units, wanted in ((kept.heads, plan.heads), (kept.neurons, plan.neurons))
+    )
+    return Plan(heads, neurons)
 
 
 def tokens(batch=2, length=9, seed=1):

@@ -1,4 +1,4 @@
-"""Scores and shares in, the units that go out: pure counting over plain numbers, which knows no tensor, no model and no file.
+"""Which units go, and in which order those of a layer would: pure counting over plain numbers, which knows no tensor and no file.
 
 A *plan* is a set of heads and a set of neurons, each unit a pair `(layer, index)`. Whoever wants other units makes a
 `Plan` by hand; everything after it (gates, compensation, cut) asks for nothing else.
@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.record.errors import BadInput, counted, shorten
-from engine.record.schedules import count
+from engine.record.errors import BadInput, shorten
 
 if TYPE_CHECKING:
     from engine.models.anatomy import Anatomy
@@ -50,26 +49,6 @@ class Plan:
     def neurons_of(self, layer: int) -> tuple[int, ...]:
         """The neurons of one layer that go, ascending."""
         return tuple(sorted(neuron for of, neuron in self.neurons if of == layer))
-
-
-def make_plan(
-    scores: Scores,
-    head_shares: Sequence[float],
-    neuron_shares: Sequence[float],
-    groups: Sequence[Sequence[Sequence[int]]] | None = None,
-) -> Plan:
-    """In every layer its share of units goes: those with the lowest scores, and of equal ones those with the lower index.
-
-    A share is between 0 and 1, one for each layer; how many units it makes is `engine.record.schedules.count` (half
-    rounds up), the very function from which the page announces them. `groups` has, for every layer, the heads that go together
-    (`Layer.removable_groups`): a group goes by the mean of its heads' scores, the share is one of groups, and a head of no group
-    stays. None takes each head by itself. Raises `BadInput` for a score or a share that is not finite, for a share outside 0 to
-    1, for the wrong number of shares and for a share of units that have no scores.
-    """
-    return Plan(
-        heads=_lowest_of("head", scores.heads, head_shares, groups),
-        neurons=_lowest_of("neuron", scores.neurons, neuron_shares, None),
-    )
 
 
 def ranked(kind: str, layer: int, scores: Sequence[float], groups: Sequence[Sequence[int]] | None) -> list[tuple[float, Group]]:
@@ -132,30 +111,6 @@ def check_units(plan: Plan, anatomy: "Anatomy") -> None:
         _inside("head", layer, head, sizes["head"])
     for layer, neuron in sorted(plan.neurons):
         _inside("neuron", layer, neuron, sizes["neuron"])
-
-
-def _lowest_of(
-    kind: str,
-    scores: Sequence[Sequence[float]],
-    shares: Sequence[float],
-    groups: Sequence[Sequence[Sequence[int]]] | None,
-) -> Iterable[Unit]:
-    if not scores:
-        if any(shares):
-            raise BadInput(
-                f"The criterion does not score {kind}s, so none can go; set their level to 0 or choose another criterion."
-            )
-        return
-    if len(shares) != len(scores):
-        raise BadInput(
-            f"{len(shares)} {kind} shares are given for {counted(len(scores), 'layer')}; give one share for each layer."
-        )
-    for layer, (of_layer, share) in enumerate(zip(scores, shares, strict=True)):
-        if not (math.isfinite(share) and 0 <= share <= 1):
-            raise BadInput(f"The {kind} share of layer {layer} is {shorten(share)}; it must lie between 0 and 1.")
-        order = ranked(kind, layer, of_layer, None if groups is None else groups[layer])
-        for _, group in order[: count(share, len(order))]:
-            yield from ((layer, unit) for unit in group)
 
 
 def _units(kind: str, pairs: Iterable[Unit]) -> frozenset[Unit]:

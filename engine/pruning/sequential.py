@@ -24,22 +24,8 @@ from engine.pruning.regression import Gathering
 from engine.pruning.streams import Seen, calls, enter, step
 from engine.pruning.sums import workable
 from engine.record.lifecycle import Progressed
-from engine.record.steps import ended
 
 SWEEPS = 3  # over the text in every layer: to fit the attention, to fit the MLP, to go on
-
-
-def refit(
-    model: nn.Module,
-    plan: Plan,
-    anatomy: Anatomy,
-    blocks: LongTensor,
-    ridge: float = RIDGE,
-    add_biases: bool = True,
-    batch_size: int = 8,
-) -> tuple[Compensation, ...]:
-    """`refitting`, run to its end."""
-    return ended(refitting(model, plan, anatomy, blocks, ridge, add_biases, batch_size))
 
 
 def refitting(

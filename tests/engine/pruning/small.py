@@ -1,9 +1,15 @@
 """The models of `tests.families` at another size, three layers of four heads, in float64, with weights and biases alike large:
 heads look somewhere, and whatever forgets a bias is caught."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import LongTensor, nn
 
+from engine.models.anatomy import Anatomy
+from engine.pruning.allocate import by_schedule, parts_of, plan_of
+from engine.pruning.plan import Plan, Scores
+from engine.record.recipe import Protection, Schedule
 from tests import families
 
 FAMILIES = ("gpt2", "opt", "gpt-neox", "llama")
@@ -34,6 +40,12 @@ def small(family: str, biases: bool = True, seed: int = 0) -> nn.Module:
         for parameter in model.parameters():
             parameter.normal_(0, 0.4)
     return model.double().eval()
+
+
+def planned(scores: Scores, anatomy: Anatomy, heads: Sequence[float], neurons: Sequence[float]) -> Plan:
+    """The plan that takes these shares of every layer, the lowest scores first."""
+    parts = parts_of(scores, anatomy, {"heads": Schedule(), "neurons": Schedule()}, Protection())
+    return plan_of(parts, by_schedule(parts, {"heads": heads, "neurons": neurons}))
 
 
 def text(blocks: int = 12, length: int = 16, seed: int = 1) -> LongTensor:

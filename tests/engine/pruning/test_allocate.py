@@ -20,9 +20,10 @@ from engine.pruning.allocate import (
     share_notes,
     shares_of,
 )
-from engine.pruning.plan import Plan, Scores, make_plan
+from engine.pruning.plan import Plan, Scores
 from engine.record.errors import BadInput
 from engine.record.recipe import Protection, Schedule
+from engine.record.schedules import count
 
 NOTHING = Protection()
 
@@ -208,17 +209,22 @@ def test_what_is_gone_already_goes_first_whatever_it_scores():
             assert first.heads <= plan.heads and first.neurons <= plan.neurons
 
 
-def test_the_schedule_is_the_plan_of_its_shares():
-    """Group by group, as `make_plan` has it, custom shares too."""
+def test_the_schedule_is_a_sort_of_every_layer():
+    """The plain loop: the groups of a layer by the mean of their scores, of equal ones the first, so many as its share makes."""
     draw = random.Random(6)
     for _ in range(200):
         model = some_model(draw)
-        scores, depth = drawn(draw, model), len(model.layers)
+        scores = drawn(draw, model)
         asked = {"heads": Schedule(shape="custom", layers=[draw.random() for _ in model.layers]), "neurons": Schedule(level=0.4)}
-        shares = shares_of(asked, depth, NOTHING)
-        parts = parts_of(scores, model, asked, NOTHING)
-        groups = [one.removable_groups for one in model.layers]
-        assert plan_of(parts, by_schedule(parts, shares)) == make_plan(scores, shares["heads"], shares["neurons"], groups)
+        shares = shares_of(asked, len(model.layers), NOTHING)
+        parts, wanted = parts_of(scores, model, asked, NOTHING), {"heads": set(), "neurons": set()}
+        for at, one in enumerate(model.layers):
+            for kind, groups in (("heads", one.head_groups), ("neurons", [(unit,) for unit in range(one.neurons)])):
+                means = [sum(getattr(scores, kind)[at][unit] for unit in group) / len(group) for group in groups]
+                order = sorted(range(len(groups)), key=lambda place, means=means: (means[place], place))
+                for place in order[: count(shares[kind][at], len(groups))]:
+                    wanted[kind] |= {(at, unit) for unit in groups[place]}
+        assert plan_of(parts, by_schedule(parts, shares)) == Plan(**wanted)
 
 
 def test_a_layer_that_keeps_its_heads_has_none_to_give():
@@ -231,7 +237,7 @@ def test_a_layer_that_keeps_its_heads_has_none_to_give():
 
 
 def test_units_without_scores_are_refused_only_where_some_are_to_go():
-    """As `make_plan` refuses them."""
+    """A criterion that scores heads alone plans heads alone, and is refused where neurons are to go as well."""
     model = anatomy(layer(0, 4, 8))
     parts = parts_of(Scores(((0.0, 1.0, 2.0, 3.0),), ()), model, {"heads": Schedule(), "neurons": Schedule()}, NOTHING)
     assert by_schedule(parts, {"heads": (0.5,), "neurons": (0.0,)}) == (2,)

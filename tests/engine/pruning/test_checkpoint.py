@@ -16,10 +16,9 @@ from engine.pruning.checkpoint import load_pruned, save
 from engine.pruning.cut import cut
 from engine.pruning.export import export
 from engine.pruning.gates import Gates
-from engine.pruning.kept import present
 from engine.pruning.plan import Plan
 from engine.record.errors import BadInput
-from tests.families import FAMILIES, NAMES, every_head, groups, logits, make, tokens
+from tests.families import FAMILIES, NAMES, as_left, every_head, groups, logits, make, tokens
 
 EMPTY_AND_RAGGED = Plan({(0, 0), (0, 1), (0, 2)}, {(0, 1), (0, 4)})
 
@@ -79,7 +78,7 @@ def test_a_loaded_model_can_be_gated_cut_trained_and_saved_again(name, tmp_path)
     dense = make(name)
     save(cut(dense, EMPTY_AND_RAGGED), tmp_path / "one")
     loaded, _ = load_pruned(tmp_path / "one")
-    more = present(kept_of(loaded), Plan(heads={(1, 2)}, neurons={(0, 5), (1, 0)}))
+    more = as_left(loaded, Plan(heads={(1, 2)}, neurons={(0, 5), (1, 0)}))
     with Gates(loaded) as gates:
         gates.set(more)
         gated = logits(loaded)

@@ -10,10 +10,9 @@ from engine.models.anatomy import dissect
 from engine.models.narrow import kept_of
 from engine.pruning.cut import cut
 from engine.pruning.gates import Gates
-from engine.pruning.kept import present
 from engine.pruning.plan import Plan, parameters_removed
 from engine.record.errors import BadInput
-from tests.families import CLASSES, FAMILIES, NAMES, every_head, gpt2, gpt_neox, groups, logits, make, opt, tokens
+from tests.families import CLASSES, FAMILIES, NAMES, as_left, every_head, gpt2, gpt_neox, groups, logits, make, opt, tokens
 
 
 def ragged(anatomy):
@@ -133,7 +132,7 @@ def test_two_cuts_are_one_cut_along_the_union(name):
     first = Plan(heads={(0, 0), (1, 1)}, neurons={(0, 3), (1, 0), (1, 19)})
     second = Plan(heads={(0, 0), (0, 2)}, neurons={(0, 4), (1, 1), (1, 19)})
     halfway = cut(model, first)
-    twice = cut(halfway, present(kept_of(halfway), second))
+    twice = cut(halfway, as_left(halfway, second))
     once = cut(model, Plan(first.heads | second.heads, first.neurons | second.neurons))
     assert torch.equal(logits(twice), logits(once))
     assert kept_of(twice) == kept_of(once)
@@ -147,7 +146,7 @@ def test_any_model_can_be_cut_again_until_nothing_is_left(name):
     anatomy = dissect(model)
     every = every_head(anatomy), {(layer.index, neuron) for layer in anatomy.layers for neuron in range(layer.neurons)}
     first = cut(model, Plan(groups(anatomy, *((layer.index, 0) for layer in anatomy.layers)), {(0, 1)}))
-    twice, once = cut(first, present(kept_of(first), Plan(*every))), cut(model, Plan(*every))
+    twice, once = cut(first, as_left(first, Plan(*every))), cut(model, Plan(*every))
     assert torch.equal(logits(twice), logits(once)) and kept_of(twice) == kept_of(once)
     assert not any(layer.neurons for layer in dissect(twice).layers)
 
@@ -164,7 +163,7 @@ def test_two_cuts_of_groups_are_one_cut_along_the_union(name):
     second = Plan(groups(anatomy, (0, 0), (0, 1), (1, 2)), {(0, 4), (1, 0)})
     halfway = cut(model, first)
     assert [layer.groups for layer in dissect(halfway).layers[:2]] == [1, 2]
-    twice = cut(halfway, present(kept_of(halfway), second))
+    twice = cut(halfway, as_left(halfway, second))
     once = cut(model, Plan(first.heads | second.heads, first.neurons | second.neurons))
     assert torch.equal(logits(twice), logits(once))
     assert kept_of(twice) == kept_of(once)

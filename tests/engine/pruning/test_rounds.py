@@ -9,13 +9,13 @@ from engine.models.anatomy import dissect
 from engine.pruning.allocate import price_of
 from engine.pruning.evidence import Evidence
 from engine.pruning.overlay import Overlay
-from engine.pruning.plan import check, make_plan, parameters_removed
+from engine.pruning.plan import check, parameters_removed
 from engine.pruning.rounds import Round, planning
 from engine.pruning.suggest import suggesting_share
 from engine.record.commands import Prune, Suggest
 from engine.record.errors import BadInput
 from engine.record.recipe import Protection, Schedule, Suggestion
-from tests.engine.pruning.small import GROUPED, small, text
+from tests.engine.pruning.small import GROUPED, planned, small, text
 
 HALF = {"heads": Schedule(level=0.5), "neurons": Schedule(level=0.5)}
 WAYS = {
@@ -61,7 +61,8 @@ def test_one_round_by_schedule_is_the_plan_of_the_shares():
     bench = Bench()
     (only,) = bench.rounds(neurons=Schedule(level=0.4, shape="linear"))
     shares = Schedule(level=0.4, shape="linear").shares(3)
-    assert only.plan == make_plan(only.scores, (0.5,) * 3, shares) and only.shares == {"heads": (0.5,) * 3, "neurons": shares}
+    assert only.shares == {"heads": (0.5,) * 3, "neurons": shares}
+    assert only.plan == planned(only.scores, bench.anatomy, **only.shares)
     assert only.notes == () and only.proposal is None
 
 
@@ -158,7 +159,7 @@ def test_a_suggestion_is_no_worse_than_uniform_shares_by_its_own_account(damage)
 def test_a_share_of_the_parameters_can_be_suggested(by):
     """To the nearest step, with the model as it was, whatever lies over it."""
     bench = Bench()
-    bench.overlay.lay(make_plan(bench.rounds()[-1].scores, (0.5,) * 3, (0.5,) * 3), "none", None)
+    bench.overlay.lay(planned(bench.rounds()[-1].scores, bench.anatomy, (0.5,) * 3, (0.5,) * 3), "none", None)
     before = bench.seen()
     with bench.overlay.lifted():
         wish = Suggest(0.2, "activation", suggestion=Suggestion(by=by))
@@ -191,7 +192,7 @@ def test_a_share_that_cannot_go_is_refused(share, words):
 def test_given_up_after_any_step_the_model_is_as_it_was(way):
     """Between two rounds a plan lies over the model; whoever leaves takes it off."""
     bench = Bench()
-    bench.overlay.lay(make_plan(bench.rounds()[-1].scores, (0.25,) * 3, (0.25,) * 3), "none", None)
+    bench.overlay.lay(planned(bench.rounds()[-1].scores, bench.anatomy, (0.25,) * 3, (0.25,) * 3), "none", None)
     before = bench.seen()
     wish = Prune("activation", **HALF, **WAYS[way], rounds=2)
     for count in itertools.count(1):

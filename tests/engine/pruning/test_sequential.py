@@ -10,9 +10,10 @@ from engine.pruning.compensate import compensate, originals, restore
 from engine.pruning.cut import cut
 from engine.pruning.gates import Gates
 from engine.pruning.plan import Plan
-from engine.pruning.sequential import SWEEPS, refit, refitting
+from engine.pruning.sequential import SWEEPS, refitting
 from engine.record.errors import BadInput
 from engine.record.lifecycle import Progressed
+from engine.record.steps import ended
 from tests.families import NAMES, logits, make, tokens
 
 BLOCKS = tokens(40, 16)
@@ -83,7 +84,7 @@ def test_it_is_a_plain_loop_over_whole_models(name):
                     matrix(module)[:, kept] += torch.from_numpy(solution[:-1].T)
                     bias = torch.zeros(len(solution.T), dtype=torch.float64) if module.bias is None else module.bias
                     module.bias = torch.nn.Parameter(bias + torch.from_numpy(solution[-1]))
-    refit(fitted, plan, anatomy, BLOCKS, RIDGE)
+    ended(refitting(fitted, plan, anatomy, BLOCKS, RIDGE))
     torch.testing.assert_close(final(fitted, plan), final(model, plan), rtol=1e-6, atol=1e-6)
     for layer in anatomy.layers:
         for path in (layer.attention_output, layer.mlp_output):
@@ -102,7 +103,7 @@ def test_it_ends_nearer_to_the_dense_model_than_least_squares(name):
         compensate(model, plan, anatomy, statistics, method)
         apart[method] = float((final(model, plan) - dense).square().sum())
         restore(model, kept)
-    refit(model, plan, anatomy, BLOCKS)
+    ended(refitting(model, plan, anatomy, BLOCKS))
     assert float((final(model, plan) - dense).square().sum()) < apart["least-squares"] < apart["none"]
 
 
@@ -112,7 +113,7 @@ def test_it_is_never_worse_than_dropping(name, add_biases):
     """For every projection, by the errors that it foretells; and a cut model has the gated one's logits, biases and all."""
     model = make(name)
     plan, names = plan_of(model), set(model.state_dict())
-    records = refit(model, plan, dissect(model), BLOCKS, RIDGE, add_biases)
+    records = ended(refitting(model, plan, dissect(model), BLOCKS, RIDGE, add_biases))
     assert [(record.layer, record.part) for record in records] == [
         (layer.index, part) for layer in dissect(model).layers for part in ("attention", "mlp")
     ][0 if plan.heads else 1 :]
@@ -132,7 +133,7 @@ def test_the_errors_in_the_last_record_are_those_of_the_stream(name):
     ends = []
     last = model.get_submodule(dissect(model).layers[-1].attention.rpartition(".")[0])
     hook = last.register_forward_hook(lambda _, inputs, output: ends.append(output))
-    dense, records = final(model), refit(model, plan, dissect(model), BLOCKS)
+    dense, records = final(model), ended(refitting(model, plan, dissect(model), BLOCKS))
     first, ends[:] = ends[0], []
     final(model, plan)
     hook.remove()
@@ -145,7 +146,7 @@ def test_what_comes_before_the_first_loss_is_left_alone(name):
     """There is no drift yet to be mended; all that comes after is fitted."""
     model = make(name)
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
-    records = refit(model, Plan(neurons={(1, 0), (1, 7)}), dissect(model), BLOCKS)
+    records = ended(refitting(model, Plan(neurons={(1, 0), (1, 7)}), dissect(model), BLOCKS))
     assert [(record.layer, record.part) for record in records] == [(1, "mlp")]
     mlp = dissect(model).layers[1].mlp_output
     assert {key for key, tensor in model.state_dict().items() if not torch.equal(tensor, before[key])} == {
@@ -158,7 +159,7 @@ def test_without_a_plan_nothing_changes():
     """No record, and no pass over the text."""
     model = make("gpt2")
     before = logits(model)
-    assert refit(model, Plan(), dissect(model), BLOCKS) == () and torch.equal(logits(model), before)
+    assert ended(refitting(model, Plan(), dissect(model), BLOCKS)) == () and torch.equal(logits(model), before)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "opt", "gpt_neox"])
@@ -169,7 +170,7 @@ def test_cut_models_and_layers_that_lose_everything_are_fitted_too(name):
     anatomy, dense = dissect(smaller), final(smaller)
     plan = Plan(heads={(1, 0), (1, 2)}, neurons={(0, neuron) for neuron in range(20)})
     dropped = float((final(smaller, plan) - dense).square().sum())
-    records = refit(smaller, plan, anatomy, BLOCKS)
+    records = ended(refitting(smaller, plan, anatomy, BLOCKS))
     assert [record.kept for record in records if record.part == "mlp"] == [0, 19]
     assert float((final(smaller, plan) - dense).square().sum()) < dropped
 
@@ -178,8 +179,8 @@ def test_batches_of_another_size_change_nothing():
     """The last batch may be smaller than the others."""
     one, other = make("gpt2"), make("gpt2")
     plan = plan_of(one)
-    refit(one, plan, dissect(one), BLOCKS, batch_size=40)
-    refit(other, plan, dissect(other), BLOCKS, batch_size=7)
+    ended(refitting(one, plan, dissect(one), BLOCKS, batch_size=40))
+    ended(refitting(other, plan, dissect(other), BLOCKS, batch_size=7))
     torch.testing.assert_close(logits(one), logits(other), rtol=1e-8, atol=1e-8)
 
 
@@ -211,5 +212,5 @@ def test_what_does_not_fit_is_refused():
     for wrong in ({"plan": Plan(heads={(7, 0)})}, {"ridge": -1.0}):
         given = {"plan": plan_of(model), "ridge": RIDGE} | wrong
         with pytest.raises(BadInput):
-            refit(model, given["plan"], dissect(model), BLOCKS, given["ridge"])
+            ended(refitting(model, given["plan"], dissect(model), BLOCKS, given["ridge"]))
     assert torch.equal(logits(model), before)

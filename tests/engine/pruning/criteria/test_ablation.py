@@ -9,9 +9,9 @@ from engine.models.anatomy import dissect
 from engine.pruning.calibration import calibrate
 from engine.pruning.criteria import ablation
 from engine.pruning.gates import Gates
-from engine.pruning.plan import Plan, make_plan
+from engine.pruning.plan import Plan
 from engine.record.errors import BadInput
-from tests.engine.pruning.small import FAMILIES, small, text
+from tests.engine.pruning.small import FAMILIES, planned, small, text
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -33,6 +33,6 @@ def test_neurons_are_not_scored():
     model = small("gpt2")
     scores = ablation.score(model, dissect(model), calibrate(model, text(2, 8), ablation.NEEDS), 0)
     assert scores.neurons == ()
-    assert len(make_plan(scores, (0.5,) * 3, (0.0,) * 3).heads) == 6
+    assert len(planned(scores, dissect(model), (0.5,) * 3, (0.0,) * 3).heads) == 6
     with pytest.raises(BadInput, match="does not score neurons"):
-        make_plan(scores, (0.5,) * 3, (0.5,) * 3)
+        planned(scores, dissect(model), (0.5,) * 3, (0.5,) * 3)

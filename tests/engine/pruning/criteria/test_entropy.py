@@ -6,7 +6,7 @@ import torch
 from engine.models.anatomy import dissect
 from engine.pruning.calibration import calibrate
 from engine.pruning.criteria import entropy
-from engine.pruning.plan import make_plan
+from tests.engine.pruning.small import planned
 from tests.families import CONTEXT, HEAD_WIDTH, WIDTH, make, tokens
 
 
@@ -31,7 +31,7 @@ def test_a_head_that_looks_at_everything_alike_goes_before_one_that_looks_at_one
     scores = entropy.score(model, dissect(model), statistics, 0)
     assert scores.heads[0][0] == pytest.approx(0, abs=1e-6)
     assert scores.heads[0][1] > 0.9
-    assert (0, 0) in make_plan(scores, (1 / 3, 0), (0, 0)).heads
+    assert (0, 0) in planned(scores, dissect(model), (1 / 3, 0), (0, 0)).heads
 
 
 def test_a_neuron_that_says_the_same_for_every_token_goes_first():

@@ -7,8 +7,7 @@ from engine.models.anatomy import dissect, matrix
 from engine.pruning.calibration import calibrate
 from engine.pruning.criteria import energy, obs
 from engine.pruning.elimination import RIDGE
-from engine.pruning.plan import make_plan
-from tests.engine.pruning.small import FAMILIES, HEAD_WIDTH, HEADS, NEURONS, small, text
+from tests.engine.pruning.small import FAMILIES, HEAD_WIDTH, HEADS, NEURONS, planned, small, text
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -17,7 +16,7 @@ def test_the_highest_score_that_goes_is_the_error_that_least_squares_leaves(fami
     model = small(family)
     found = calibrate(model, text(40), obs.NEEDS)
     scores = obs.score(model, dissect(model), found, 0)
-    plan = make_plan(scores, (0.5,) * 3, (0.5,) * 3)
+    plan = planned(scores, dissect(model), (0.5,) * 3, (0.5,) * 3)
     for layer in dissect(model).layers:
         gone = [head * HEAD_WIDTH + at for head in plan.heads_of(layer.index) for at in range(HEAD_WIDTH)]
         for path, inputs, channels, of_kind, units in (
