@@ -1,6 +1,7 @@
 """How alike criteria rank the units: Spearman's correlation of their scores, layer by layer; knows scores only, and no criterion.
 
-A plan looks at nothing but the order of the units inside a layer, so that two criteria that agree here prune alike.
+By schedule a plan looks at nothing but the order of the units inside a layer, so that two criteria that agree here prune alike.
+One ranking of all layers ("global") looks at distances as well, and two criteria of the same order may share out differently.
 """
 
 from collections.abc import Iterator, Sequence

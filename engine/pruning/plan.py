@@ -23,8 +23,9 @@ Group = tuple[int, ...]  # units of one layer that go together
 class Scores:
     """How much each unit is worth to the model: a tuple of scores for every layer, high = keep.
 
-    Only the order inside one layer and one kind of unit has a meaning; heads and neurons are never compared. A kind that
-    the criterion does not score is an empty tuple, without layers.
+    The allocation "schedule" goes by their order inside one layer and one kind of unit alone; "global" compares all of them, each
+    as a distance from the mean of its layer and kind (`engine.pruning.allocate.by_ranking`). A kind that the criterion does not
+    score is an empty tuple, without layers.
     """
 
     heads: tuple[tuple[float, ...], ...]

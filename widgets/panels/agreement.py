@@ -1,4 +1,4 @@
-"""How alike the criteria rank the units inside a layer: 1 where two of them prune alike, 0 where they have nothing in common,
+"""How alike the criteria rank the units inside a layer: 1 where two of them rank alike, 0 where they have nothing in common,
 below 0 where one keeps what the other takes. Heads stand above the diagonal, neurons below it, each the mean over the layers; the
 fuller a cell, the more the two agree. Look for a cheap one that agrees with a dear one, and for those that agree with random.
 A criterion may agree with no other and still be the best: only perplexity tells."""

@@ -227,6 +227,17 @@ def test_the_schedule_is_a_sort_of_every_layer():
         assert plan_of(parts, by_schedule(parts, shares)) == Plan(**wanted)
 
 
+def test_two_criteria_of_one_order_prune_alike_by_schedule_and_may_not_by_one_ranking():
+    """By hand: in the second layer the same order, but one neuron far below the others, which one ranking takes first."""
+    model = anatomy(layer(0, 0, 3), layer(1, 0, 3))
+    even, apart = ((0.0, 1.0, 2.0), (0.0, 1.0, 2.0)), ((0.0, 1.0, 2.0), (0.0, 9.0, 10.0))
+    asked = {"heads": Schedule(level=0.0), "neurons": Schedule(level=1 / 3)}
+    both = [parts_of(Scores(((), ()), neurons), model, asked, NOTHING) for neurons in (even, apart)]
+    shares = shares_of(asked, 2, NOTHING)
+    assert len({plan_of(parts, by_schedule(parts, shares)) for parts in both}) == 1
+    assert [plan_of(parts, by_ranking(parts, 7)).neurons for parts in both] == [{(0, 0)}, {(1, 0)}]
+
+
 def test_a_layer_that_keeps_its_heads_has_none_to_give():
     """Its only group is in no plan, and the neurons make up for it where units compete."""
     model = anatomy(layer(0, 4, 100, 4, keeps=True), layer(1, 4, 100, 4, keeps=True))
