@@ -204,7 +204,7 @@ def _build(choices: Choices) -> dict[str, ipywidgets.DOMWidget]:
         "corpus_path": text("corpus_path"),
         "criterion": menu(
             "criterion",
-            [(f"{name} ({entry.facts['COST'].replace('nothing', 'free')})", name) for name, entry in CRITERIA.entries.items()],
+            [(f"{name} ({entry.facts['COST']})", name) for name, entry in CRITERIA.entries.items()],
         ),
         "heads": slider("heads"),
         "neurons": slider("neurons"),

@@ -99,4 +99,4 @@ def _student(choices: Choices) -> str:
 def _sees_what_went(choices: Choices) -> bool:
     """Whether scores change once other units are gone: those from text do, those from weights where compensation changes them."""
     cost = CRITERIA.entry(choices.criterion).facts["COST"]
-    return cost != "nothing" and (cost != "weights" or choices.more["compensation"] in FITTED)
+    return cost != "free" and (cost != "weights" or choices.more["compensation"] in FITTED)

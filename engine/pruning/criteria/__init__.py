@@ -4,7 +4,8 @@ The contract. The file's name is the criterion's name in a recipe, its docstring
 literals, read without importing the file, its entry in the menu:
 
     LABEL   what the menu calls it
-    COST    what it takes: "nothing", "weights", "one pass" over the calibration text, "pass + backward" or "many passes"
+    COST    what it takes: a look at the "weights", "one pass" over the calibration text, one "pass + backward", or "many passes";
+            "one pass + search" where working out the scores takes longer than the pass, "free" where nothing is looked at
     NEEDS   what is gathered for it, out of `engine.pruning.statistics.NEEDS`; () where that is nothing
     UNITS   what it scores: "heads", "neurons" or both
 

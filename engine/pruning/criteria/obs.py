@@ -17,7 +17,7 @@ from engine.record.lifecycle import Progressed
 from engine.record.steps import ended, retold
 
 LABEL = "OBS"
-COST = "one pass"
+COST = "one pass + search"
 NEEDS = ("covariance",)
 UNITS = ("heads", "neurons")
 STEPS = True

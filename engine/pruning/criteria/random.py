@@ -10,7 +10,7 @@ from engine.pruning.plan import Scores
 from engine.pruning.statistics import Statistics
 
 LABEL = "Random"
-COST = "nothing"
+COST = "free"
 NEEDS = ()
 UNITS = ("heads", "neurons")
 
