@@ -19,7 +19,7 @@ from engine.record.recipe import Recipe
 from engine.record.sweep import Sweep
 from engine.record.swept import FILE
 from engine.record.trial import default_folder, folder_of
-from widgets.followed import Followed
+from widgets.followed import Followed, Pace
 from widgets.grid import recipe_of_cell, told
 from widgets.requests import ChooseExperiment, OfExperiments, PickCell, StartExperiment, StopExperiment
 
@@ -39,7 +39,8 @@ class Question:
 
 @dataclass(frozen=True)
 class Tried:
-    """The experiment that is spoken of, on a model, in a form, and what has come of it: `done` and `failed` of so many `cells`.
+    """The experiment that is spoken of, on a model, in a form, and what has come of it: `done` and `failed` of so many `cells`,
+    at that `pace` where a process carries it out.
 
     `answer`, `figures` and `table` are worked out from those, and empty while there is none; `said` is what came of the last
     press, or why the experiment cannot be.
@@ -52,6 +53,7 @@ class Tried:
     done: int = 0
     failed: int = 0
     going: bool = False
+    pace: Pace = Pace()
     answer: str = ""
     figures: tuple[Figure, ...] = ()
     table: Table | None = None
@@ -153,6 +155,11 @@ class Experimenter:
         process = self._started.get(self._key)
         return (process is not None and process.poll() is None) or any(map(is_held, self._folders()))
 
+    def _pace(self) -> Pace:
+        """How fast cells have come, all sweeps of the experiment together; loading and scoring between sweeps is not in it."""
+        paces = [one.pace for one in self._followed.values() if one.pace.cells > 1]
+        return Pace(1 + sum(pace.cells - 1 for pace in paces), sum(pace.seconds for pace in paces)) if paces else Pace()
+
     def _read(self) -> None:
         if not self._sweeps:
             return
@@ -172,7 +179,7 @@ class Experimenter:
         states = {called: one.state for called, one in self._followed.items()}
         if states != before or not self._tried.answer:
             self._tell({called: state.done for called, state in states.items()})
-        self._tried = replace(self._tried, going=going)
+        self._tried = replace(self._tried, going=going, pace=self._pace() if going else Pace())
 
     def _tell(self, found: Mapping[str, Mapping[int, SweepCellDone]]) -> None:
         experiment = EXPERIMENTS.load(self._tried.name)

@@ -7,6 +7,7 @@ from engine.record.commands import Tune
 from engine.record.events import Evaluated, ModelLoaded, Previewed, StepTrained
 from engine.record.roll import LiveRun
 from engine.record.state import RunState
+from widgets.followed import Pace
 from widgets.view import Draft, View
 
 LEAVING = "Another model or text is loading, and takes this one's place; choose this one again to stay with it."
@@ -29,6 +30,7 @@ DOING = {
 ARMS = {"tuned": "the pruned model", "control": "the control, an unpruned model"}
 STARTING = "Starting the worker and reading its libraries, which takes some seconds."
 GIVEN_UP = ("Undo", "Reset")  # not done again by a new worker: they may have taken effect
+ENOUGH = 3  # cells after which it can be told how long others take
 BACKGROUND = ("Preview", "Score")  # short and harmless: they give way to whatever is asked
 
 
@@ -179,6 +181,14 @@ def time_left(step: StepTrained, rate: float | None, tune: Tune | None) -> str:
     if tune is not None and (tune.tuning.patience or tune.tuning.guard):
         how = "at most"
     return f"{how} {duration(max(1.0, steps / rate))} left" + (f", {' and '.join(counted)} included" if counted else "")
+
+
+def cells_left(pace: Pace, left: int) -> str:
+    """How long so many cells still take, as a part of a sentence; by how long those took that were done, once some were."""
+    if pace.cells < ENOUGH or left <= 0:
+        return "; how long the others take is not known yet" if left > 0 else ""
+    each = pace.seconds / (pace.cells - 1)
+    return f"; about {duration(max(1.0, each * left))} left, if the others take as long as the last {pace.cells:,} did"
 
 
 def run_words(run: LiveRun) -> str:

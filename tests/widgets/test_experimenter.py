@@ -16,6 +16,7 @@ from tests.widgets.page import Clock
 from tests.widgets.test_sweeper import tell
 from widgets import experimenter
 from widgets.experimenter import Experimenter, Tried, questions
+from widgets.followed import Pace
 from widgets.requests import ChooseExperiment, PickCell, StartExperiment, StopExperiment
 
 NAME = "sensitivity"
@@ -113,7 +114,7 @@ def test_it_is_begun_once_and_stopped_while_a_process_holds_it(chosen, clock, mo
     assert "No process" in look(chosen, clock).said
     called, sweep = next(iter(EXPERIMENTS.load(NAME).sweeps(CHOICE.model, CHOICE.form).items()))
     folder = done(called, sweep, 2)
-    assert take_lock(folder)
+    assert take_lock(folder) and look(chosen, clock).pace == Pace(2, 1.0)
     chosen.obey(StopExperiment())
     assert "by this very process" in look(chosen, clock).said
     release_lock(folder)

@@ -19,6 +19,7 @@ from widgets.plots import Shown
 from widgets.requests import ChooseExperiment, Download, PickCell, StartExperiment, StopExperiment
 from widgets.theme import Theme
 from widgets.view import Act, Drawn, View
+from widgets.words import cells_left
 
 TITLE = "Experiment"
 START, STOP = "Start the experiment", "Stop it"
@@ -122,7 +123,9 @@ class _Question:
 
 def _said(tried: Tried) -> str:
     failed = f", {tried.failed:,} failed" if tried.failed else ""
-    told = f"{tried.done:,} of {counted(tried.cells, 'cell')} done{failed}{'; at work' if tried.going else ''}"
+    told = f"{tried.done:,} of {counted(tried.cells, 'cell')} done{failed}"
+    if tried.going:
+        told = f"At work: {told}{cells_left(tried.pace, tried.cells - tried.done - tried.failed)}"
     bar = f'<div class="esp-bar"><i style="width:{100 * tried.done / max(1, tried.cells):.0f}%"></i></div>'
     answer = f'<p class="esp-answer">{escape(tried.answer)}</p>' if tried.answer else ""
     last = f'<div role="status" class="{"esp-refusal" if tried.refused else "esp-says"}">{escape(tried.said)}</div>'

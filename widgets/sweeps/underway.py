@@ -14,11 +14,10 @@ from widgets.requests import ChooseSweep, DiscardSweep, Download, GoOnSweep, Kee
 from widgets.sweeper import Sweeps
 from widgets.theme import Theme
 from widgets.view import Act, Drawn, View
-from widgets.words import called, duration
+from widgets.words import called, cells_left
 
 TITLE = "Sweeps"
 NONE = "There is no sweep yet. Say at the left what should differ from cell to cell, and start it."
-ENOUGH = 3  # cells after which it can be told how long the others take
 PRESSES = {
     "Stop": (StopSweep, "End the process that carries it out; the cells that are done are kept."),
     "Go on": (GoOnSweep, "Carry out the cells that are not done, and those that failed once more."),
@@ -141,7 +140,7 @@ def status_words(sweeps: Sweeps) -> str:
     if sweeps.going:
         if state.status != "busy":
             return "It is starting, which takes some seconds: libraries and the model are read first."
-        return f"At work: {many}{_left(sweeps, cells - done)}."
+        return f"At work: {many}{cells_left(sweeps.pace, cells - done)}."
     match state.status:
         case "finished":
             return f"Finished: {many}.{_best(state)}"
@@ -152,14 +151,6 @@ def status_words(sweeps: Sweeps) -> str:
         case "interrupted":
             return f"Its process ended unasked: {many}. It can go on.{_trouble(sweeps)}"
     return f"It was not begun.{_trouble(sweeps)}"
-
-
-def _left(sweeps: Sweeps, left: int) -> str:
-    pace = sweeps.pace
-    if pace.cells < ENOUGH or left <= 0:
-        return "; how long the others take is not known yet" if left > 0 else ""
-    each = pace.seconds / (pace.cells - 1)
-    return f"; about {duration(max(1.0, each * left))} left, if the others take as long as the last {pace.cells:,} did"
 
 
 def _best(state: SweepState) -> str:

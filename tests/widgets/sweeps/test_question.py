@@ -9,6 +9,7 @@ from engine.record.catalogue import EXPERIMENTS
 from engine.record.figure import Figure, Place, Series, Table
 from tests.widgets.sweeps.swept import button, inside, view_of, words
 from widgets.experimenter import Tried
+from widgets.followed import Pace
 from widgets.requests import ChooseExperiment, Download, StartExperiment, StopExperiment
 from widgets.sweeps.question import build, is_wanted
 from widgets.theme import LIGHT
@@ -74,6 +75,9 @@ def test_what_is_chosen_and_pressed_is_told_and_a_drawing_is_not(panel, asked) -
     button(panel, "Start the experiment").click()
     show(panel, replace(SOME, going=True))
     assert button(panel, "Start the experiment").tooltip == "It goes on already."
+    assert "At work: 4 of 10 cells done, 1 failed; how long the others take is not known yet." in words(panel)
+    show(panel, replace(SOME, going=True, pace=Pace(4, 6.0)))
+    assert "about 10 s left, if the others take as long as the last 4 did" in words(panel)
     button(panel, "Stop it").click()
     button(panel, "Its table (CSV)").click()
     assert asked[-3:] == [StartExperiment(), StopExperiment(), Download("experiment-csv")]
