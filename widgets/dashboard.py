@@ -42,7 +42,11 @@ class Dashboard:
         browser = Browser()
         controls = Controls(choices_of(session.recipe, NO_LAYERS), lambda: self.pump.nudge())
         transport = Transport(lambda press: self.pump.act(press))
-        at_run = (lambda name: browser.address(address.query(run=name))) if in_voila() else (lambda name: None)
+        show = browser.address if in_voila() else lambda query: None
+
+        def at_run(name: str) -> None:
+            show(address.query(run=name, part=self.pump.part))
+
         hand_over = partial(deliver, browser=browser, charts=CHARTS.names())
         self.pump = Pump(session, controls, transport, theme, deliver=hand_over, at_run=at_run)
         drawn = {
@@ -73,6 +77,7 @@ class Dashboard:
         )
         self.widget.add_class("esp")
         self.widget.add_class(f"esp-{theme.name}")
+        parts.turn.value = address.part
         self.pump.tick()
         try:
             self._beating = asyncio.get_running_loop().create_task(self.pump.beat())

@@ -24,7 +24,7 @@ from widgets.choices import BLOCK_SLIDERS, Choices, adopted, choices_of, moved, 
 from widgets.controls import Controls
 from widgets.effects import without_effect
 from widgets.errands import BACKGROUND, Errands, pressed
-from widgets.requests import Adopt, Download, NewRun, OfRuns, OfTrials, OpenRun, Press, Request
+from widgets.requests import Adopt, Download, NewRun, OfRuns, OfTrials, OpenRun, Press, Request, Turn
 from widgets.roster import Roster
 from widgets.screen import Screen
 from widgets.session import LOADING, Refusal, Session, loaded_by
@@ -46,7 +46,7 @@ NO_LAYERS = 3  # before a model is loaded its blocks have one layer each
 class Pump:
     """What the page remembers between two ticks.
 
-    `deliver` makes a download; `at_run` is told which run is on the page.
+    `deliver` makes a download; `at_run` is told which run is on the page, whenever that or the part that is shown has changed.
     """
 
     def __init__(
@@ -76,6 +76,11 @@ class Pump:
         self._errands = Errands()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._nudged = asyncio.Event()
+
+    @property
+    def part(self) -> str:
+        """The part of the page that is shown."""
+        return self._trials.part
 
     def act(self, asked: ask.Command | Request) -> None:
         """Ask for something, from any thread; it is seen to in the next tick."""
@@ -215,6 +220,8 @@ class Pump:
                     self._roster.obey(of_runs)
                 case of_trials if isinstance(of_trials, OfTrials):
                     self._load(self._trials.obey(of_trials))
+                    if isinstance(of_trials, Turn):
+                        self._at_run(self._run)
                 case Download(what=what):
                     self._deliver(what, view)
                 case Adopt(heads=heads, neurons=neurons):

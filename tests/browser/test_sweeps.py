@@ -52,14 +52,15 @@ def test_a_sweep_fills_its_map_and_a_click_puts_a_cell_into_the_controls(browser
         expect(card).to_contain_text("Finished: 6 of 6 cells done", timeout=PATIENCE)
         board.page.locator(".esp-heat .heatmapcell").nth(5).click()
         expect(card).to_contain_text("In the controls now: Neurons removed 0.6, Criterion magnitude")
-        values, run = written(board), board.run
+        values, there = written(board), seen.page.url
+        assert there.endswith("&part=sweeps")
         assert flaws(board) == []
         board.press("Laboratory")
         assert board.page.locator(".esp-control-criterion select").input_value().startswith("magnitude")
         assert board.value("Neurons") == 0.6
         assert seen.complaints == [] == seen.strangers()
-    with visit(browser, f"{server.address}?run={run}&theme=dark", 1024, 768) as seen:
+    with visit(browser, f"{there}&theme=dark", 1024, 768) as seen:
         board = Dashboard(seen.page)
-        expect(begin(board)).to_contain_text("Finished: 6 of 6 cells done", timeout=PATIENCE)
+        expect(seen.page.locator(".esp-underway")).to_contain_text("Finished: 6 of 6 cells done", timeout=PATIENCE)
         board.until(lambda: written(board) == values, "the same cells")
         assert flaws(board) == [] == seen.complaints

@@ -19,6 +19,13 @@ def test_an_address_names_a_run_and_a_theme() -> None:
     assert (address.run, address.theme) == ("20260102T030405Z-gpt2-tiny-abc123", "dark")
 
 
+def test_an_address_names_a_part_of_the_page() -> None:
+    """The laboratory goes unsaid, and a part that there is not is the laboratory."""
+    assert read_address("part=sweeps").part == "sweeps" and read_address("part=attic").part == "laboratory"
+    assert Address(run="a", part="runs").query() == "?run=a&part=runs"
+    assert Address(run="a", part="runs").query(part="laboratory") == "?run=a"
+
+
 def test_a_recipe_comes_in_the_address() -> None:
     """As URL-encoded JSON, validated like any other."""
     recipe = Recipe(neurons=Schedule(level=0.5), prompt="A & B = <c>")

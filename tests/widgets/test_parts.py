@@ -61,6 +61,18 @@ def test_nothing_of_a_part_is_made_before_it_is_opened(page: Dashboard, part: st
     assert len(inside(page.widget)) == opened
 
 
+def test_the_part_is_in_the_address_and_comes_from_it(page: Dashboard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a page that is loaded again shows the same; the laboratory, the default, goes unsaid."""
+    monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5")
+    again = Dashboard(Address(run=page.pump.session.client.name, part="runs"))
+    again.pump.tick()
+    assert "Runs side by side" in headings(again) and again.pump.part == "runs"
+    said = []
+    monkeypatch.setattr(again.pump, "_at_run", lambda name: said.append((name, again.pump.part)))
+    turn(again, "sweeps")
+    assert said == [(page.pump.session.client.name, "sweeps")]
+
+
 def test_what_came_of_a_sweep_comes_out_of_the_page(page: Dashboard) -> None:
     """As files named after it, and its charts as pictures; before there is one a sentence says so."""
     turn(page, "sweeps")
