@@ -105,10 +105,14 @@ class Experimenter:
                 case PickCell():
                     return self._pick(asked)
         except BadInput as error:
-            self._tried = replace(self._tried, said=f"{str(error)[0].upper()}{str(error)[1:]}", refused=True)
+            self.refuse(f"{str(error)[0].upper()}{str(error)[1:]}")
         except OSError as error:
-            self._tried = replace(self._tried, said=f"The experiment's folder cannot be used: {error.strerror}.", refused=True)
+            self.refuse(f"The experiment's folder cannot be used: {error.strerror}.")
         return None
+
+    def refuse(self, sentence: str) -> None:
+        """Say why what was pressed last came to nothing."""
+        self._tried = replace(self._tried, said=sentence, refused=True)
 
     @property
     def _key(self) -> tuple[str, str, str]:
@@ -174,7 +178,7 @@ class Experimenter:
                 if called in self._followed:
                     self._followed[called].read(is_held(folder))
         except BadInput as error:
-            self._tried = replace(self._tried, said=str(error), refused=True)
+            self.refuse(str(error))
             return
         states = {called: one.state for called, one in self._followed.items()}
         if states != before or not self._tried.answer:

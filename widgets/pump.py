@@ -219,7 +219,7 @@ class Pump:
                 case of_runs if isinstance(of_runs, OfRuns):
                     self._roster.obey(of_runs)
                 case of_trials if isinstance(of_trials, OfTrials):
-                    self._load(self._trials.obey(of_trials))
+                    self._load(self._trials.obey(of_trials), view)
                     if isinstance(of_trials, Turn):
                         self._at_run(self._run)
                 case Download(what=what):
@@ -235,9 +235,12 @@ class Pump:
         except BadInput as error:
             self.session.refusal = error.field, str(error)
 
-    def _load(self, recipe: Recipe | None) -> None:
+    def _load(self, recipe: Recipe | None, view: View) -> None:
         """Let the controls say what a recipe says, as they do for one in the page's address; nothing where there is none."""
         if recipe is None:
+            return
+        if words.is_bound(view.state) and loaded_by(recipe) != loaded_by(self.session.recipe):
+            self._trials.refuse(words.BOUND)
             return
         choices = choices_of(recipe, self._layers)
         self.controls.show(choices)
@@ -264,10 +267,9 @@ class Pump:
     def _draw(self, view: View, refusal: Refusal | None) -> None:
         field, sentence = refusal or ("", "")
         beside = self.controls.refuse(field, sentence)
-        busy = view.state.status in ("busy", "paused") and view.state.doing in ("Tune", "Cut", "Save", "Prune")
         reasons = without_effect(self.controls.read(), self._layers)
-        if busy:
-            reasons |= dict.fromkeys(NEW_RUN, "Stop what is being done first: another model or text needs a run of its own.")
+        if words.is_bound(view.state):
+            reasons |= dict.fromkeys(NEW_RUN, words.BOUND)
         self.controls.hold(reasons)
         loading = "Loading what was asked for; this run stays until it is there." if self.session.is_changing else ""
         self.screen.draw(

@@ -128,6 +128,10 @@ class Sweeper:
         self._set(loaded=number, said=said, refused=False)
         return recipe
 
+    def refuse(self, sentence: str) -> None:
+        """Say why what was pressed last came to nothing."""
+        self._set(said=sentence, refused=True, loaded=None)
+
     def _set(self, **changes: object) -> None:
         self._sweeps = replace(self._sweeps, **changes)
 

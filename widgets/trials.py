@@ -39,3 +39,7 @@ class Trials:
             case of_sweeps if isinstance(of_sweeps, OfSweeps):
                 self._sweeper.obey(of_sweeps)
         return None
+
+    def refuse(self, sentence: str) -> None:
+        """Say beside what was pressed last why it came to nothing."""
+        (self._experimenter if self.part == "experiments" else self._sweeper).refuse(sentence)

@@ -11,6 +11,7 @@ from widgets.followed import Pace
 from widgets.view import Draft, View
 
 LEAVING = "Another model or text is loading, and takes this one's place; choose this one again to stay with it."
+BOUND = "Stop what is being done first: another model or text needs a run of its own."
 DOING = {
     "Load": "Loading the model and the text",
     "Score": "Scoring heads and neurons",
@@ -56,6 +57,11 @@ def not_free(view: View, waiting: bool = False) -> str:
 def not_sayable(view: View) -> str:
     """Why the controls say nothing that could be done; empty where they do."""
     return "" if view.recipe is not None else "First put the value right that is marked beside the controls."
+
+
+def is_bound(state: RunState) -> bool:
+    """Whether something is being done that another model or text would cut short."""
+    return state.status in ("busy", "paused") and state.doing in ("Tune", "Cut", "Save", "Prune")
 
 
 def is_pruned(state: RunState) -> bool:

@@ -7,12 +7,12 @@ import pytest
 from engine.record import underway
 from engine.record.cells import SweepStarted
 from engine.record.folder import Writer
-from engine.record.lifecycle import RunStopped
+from engine.record.lifecycle import CommandStarted, RunStopped
 from engine.record.lock import release_lock, take_lock
 from engine.record.recipe import Recipe
 from engine.record.sweep import Sweep
 from engine.record.swept import begin
-from tests.widgets.page import Page
+from tests.widgets.page import Page, tell_run
 from tests.widgets.sweeps.swept import TWO, came_of
 from widgets.requests import (
     AskSweep,
@@ -27,6 +27,7 @@ from widgets.requests import (
     Turn,
 )
 from widgets.sweeper import DOUBT, Sweeps
+from widgets.words import BOUND
 
 
 @pytest.fixture
@@ -108,6 +109,17 @@ def test_a_cell_of_another_model_begins_another_run(home) -> None:
     assert page.view.sweeps.chosen == folder.name
     after(page, LoadCell(1))
     assert page.session.is_changing and page.shown("model") == "opt-tiny"
+
+
+def test_a_cell_of_another_model_waits_for_what_is_being_done(home) -> None:
+    """A recovery is not cut short by a click on a map; the sentence stands where the click was."""
+    begin(Sweep(Recipe(), {"model": ["gpt2-tiny", "opt-tiny"]}), home / "runs" / "20250101T000000Z-gpt2-tiny-00aa11")
+    page = Page().ready()
+    tell_run(page.session.client, CommandStarted(9, "Tune"))
+    sweeps = after(page, Turn("sweeps"), LoadCell(1))
+    sweeps = after(page, LoadCell(1))
+    assert sweeps.refused and sweeps.said == BOUND and sweeps.loaded is None
+    assert not page.session.is_changing and page.shown("model") == "gpt2-tiny"
 
 
 def test_the_form_says_what_it_comes_to(page) -> None:

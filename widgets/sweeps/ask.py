@@ -120,6 +120,8 @@ def _else(view: View) -> str:
         "criterion": f"criterion {recipe.criterion}",
         "compensation": f"compensation {recipe.compensation}",
     }
+    if asked.mode == "recover":
+        told["tuning"] = f"{recipe.tuning.steps:,} recovery steps ({recipe.tuning.method})"
     varied = {name.partition(".")[0] for name in (asked.first, asked.second)}
     return f"All else as the controls say: {', '.join(words for name, words in told.items() if name not in varied)}."
 
