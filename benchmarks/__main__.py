@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 LONG = ("peers", "quality")  # take half an hour and more: run only when named
 PACKAGES = ("torch", "transformers", "voila", "ipywidgets", "bqplot", "ipykernel")
+OTHERS = ("optipfair", "torch-pruning")  # what ours is measured beside, where it is installed
 
 
 def names() -> list[str]:
@@ -29,7 +30,8 @@ def names() -> list[str]:
 
 
 def machine() -> dict[str, object]:
-    """What the numbers depend on: processor, cores, memory, how busy the machine was at the start, versions."""
+    """What the numbers depend on: processor, cores, memory, how busy the machine was at the start, versions; None is that of a
+    package which is not installed."""
     processor = platform.processor() or platform.machine()
     information = Path("/proc/cpuinfo")  # where Linux says what the processor is called
     if information.is_file():
@@ -44,8 +46,15 @@ def machine() -> dict[str, object]:
         "load": [round(load, 1) for load in os.getloadavg()],
         "system": platform.platform(),
         "python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
+        **{package: _version(package) for package in PACKAGES + OTHERS},
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def table(rows: Iterable[Row]) -> str:

@@ -1,6 +1,8 @@
 """The benchmarks' contract and their table, on rows whose answer is known; measures nothing."""
 
 import importlib
+import importlib.metadata
+import importlib.util
 import inspect
 import json
 import re
@@ -10,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import Row
-from benchmarks.__main__ import RESULTS, main, names, table
+from benchmarks.__main__ import RESULTS, machine, main, names, table
+from benchmarks._peers import PEERS
 
 ROOT = Path(__file__).parents[2]
 QUOTED = re.compile(r"<!-- results: (\w+) -->\n(.*?)\n<!-- end -->", re.DOTALL)
@@ -50,6 +53,17 @@ def test_every_benchmark_says_what_it_measures(name: str) -> None:
     module = importlib.import_module(f"benchmarks.{name}")
     assert inspect.getdoc(module)
     assert not inspect.signature(module.measure).parameters
+
+
+def test_a_result_names_the_versions_of_the_pruners_that_it_stands_beside() -> None:
+    """Those that are installed here; and in the file that is kept those of its rows."""
+    for package in PEERS:
+        there = importlib.util.find_spec(package.replace("-", "_")) is not None
+        assert machine()[package] == (importlib.metadata.version(package) if there else None)
+    kept = json.loads((RESULTS / "peers.json").read_text(encoding="utf-8"))
+    for package in PEERS:
+        rows = [row["what"] for row in kept["rows"] if f": {package} " in row["what"]]
+        assert rows and all(f"{package} {kept['machine'][package]}," in what for what in rows)
 
 
 def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
