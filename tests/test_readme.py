@@ -40,6 +40,14 @@ def test_the_examples_are_the_four_that_it_speaks_of():
     assert not any((ROOT / path).exists() for path in EXAMPLES)
 
 
+def test_what_may_be_skipped_is_said_beside_the_command_that_runs_the_tests():
+    """All that CI does not let the tests skip, by the name of what brings it."""
+    brought = {"BROWSER": "Chromium", "SMOLLM2": "`make smollm`", "HARNESS": "`make harness`"}
+    asked = re.findall(r"ESPALIER_REQUIRE_(\w+)=1", (ROOT / ".ci" / "run").read_text(encoding="utf-8"))
+    said = README.partition("## Two commands")[2].partition("\n## ")[0]
+    assert set(asked) == set(brought) and all(words in said for words in brought.values())
+
+
 @pytest.mark.parametrize("path", EXAMPLES)
 def test_an_example_dropped_into_its_folder_is_an_entry_with_help(path, tmp_path):
     """The registry reads it without importing it."""
