@@ -20,6 +20,12 @@ APPARATUS = re.compile(
     r"external links|works cited|literature|(selected )?filmography|(selected )?discography)",
     re.IGNORECASE,
 )
+# How a whole sentence ends, in Latin writing, and in Chinese and Japanese, Indic, Arabic, Urdu and Armenian. The text that the
+# built-in models were trained on is read by the first line: one more mark there would make it another.
+LATIN = (".", "!", "?", '."', '!"', '?"', ".)")
+OTHERS = tuple(end + mark for end in "。！？।॥؟۔։" for mark in ("", "”", "」", "』", ")", "）"))
+UNSPACED = 20  # letters between two spaces, on average, that no script has which parts its words by them
+LETTERS = 2  # in a word of such a script, about
 HEADING = re.compile(r"^(=+)\s*(.*?)\s*=+$")
 
 
@@ -34,7 +40,7 @@ def articles(dump: Path) -> Iterator[tuple[str, str]]:
         while (page := _next(steps, dump)) is not None:
             title, markup, _ = page
             text = prose(filter_wiki(markup or ""))
-            if len(text.split()) >= SHORTEST_ARTICLE:
+            if _words(text) >= SHORTEST_ARTICLE:
                 yield title, text
 
 
@@ -93,5 +99,11 @@ def _sentence(line: str) -> str:
     line = " ".join(line.split())
     line = re.sub(r" ([,.;:)])", r"\1", line)
     # A line that starts in the small lost its subject with a template; one that ends in a colon lost its list.
-    whole = not line[:1].islower() and line.endswith((".", "!", "?", '."', '!"', '?"', ".)"))
-    return line if whole and "|" not in line and len(line.split()) >= SHORTEST_LINE else ""
+    whole = not line[:1].islower() and line.endswith(LATIN + OTHERS)
+    return line if whole and "|" not in line and _words(line) >= SHORTEST_LINE else ""
+
+
+def _words(text: str) -> int:
+    """How many words a text has; of a script that does not part them, about."""
+    words = len(text.split())
+    return words if len(text) <= UNSPACED * words else len(text) // LETTERS

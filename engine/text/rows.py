@@ -3,9 +3,10 @@
 The rows are streamed, so that of a dataset of terabytes only the beginning is fetched.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import datasets
 from datasets.exceptions import DatasetsError
@@ -14,7 +15,8 @@ from huggingface_hub.utils import logging as hub_logging
 
 from engine.record.errors import BadInput, shorten
 
-COLUMN = "text"
+COLUMNS = ("text", "content")  # by these names texts go
+LOOK = 100  # rows, to see which columns hold text
 LOGS = (datasets.logging, hub_logging)
 
 
@@ -41,13 +43,15 @@ def open_dataset(path: str, config: str | None) -> Opened:
 def texts(opened: Opened, split: str, words: int) -> tuple[str, ...]:
     """The first texts of a split, empty ones and repetitions left out, up to the one that makes them `words` words or more.
 
-    They are in the column "text", or in the only column of strings. Raises `BadInput`, with the columns, where there is no such.
+    They are in the column "text"; where there is none, in "content", or in the only column of strings. Any cell may be empty.
+    Raises `BadInput`, with the columns, where there is no such.
     """
     found: dict[str, None] = {}
     with _in_a_sentence(opened.name):
-        column = None
-        for row in opened.splits[split]:
-            column = column or _column(opened.name, row)
+        rows = iter(opened.splits[split])
+        head = list(islice(rows, LOOK))
+        column = _column(opened.name, head) if head else ""
+        for row in chain(head, rows):
             text = (row[column] or "").strip()
             if text and text not in found:
                 found[text] = None
@@ -57,15 +61,18 @@ def texts(opened: Opened, split: str, words: int) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _column(name: str, row: dict[str, object]) -> str:
-    strings = [column for column, value in row.items() if isinstance(value, str)]
-    if COLUMN in strings:
-        return COLUMN
+def _column(name: str, head: Sequence[Mapping[str, object]]) -> str:
+    """The column of text, as the first rows have it: any cell of it may be empty, but not all."""
+    columns = list(dict.fromkeys(column for row in head for column in row))
+    strings = [column for column in columns if any(isinstance(row.get(column), str) for row in head)]
+    for column in COLUMNS:
+        if column in strings:
+            return column
     if len(strings) == 1:
         return strings[0]
     raise BadInput(
-        f"corpus hub {shorten(name)} has {'several columns' if strings else 'no column'} of text and none is called {COLUMN!r}; "
-        f"its columns are {', '.join(row)}, so choose another dataset or rename one."
+        f"corpus hub {shorten(name)} has {'several columns' if strings else 'no column'} of text and none is called "
+        f"{' or '.join(map(repr, COLUMNS))}; its columns are {', '.join(columns)}, so choose another dataset or rename one."
     )
 
 

@@ -1,9 +1,9 @@
 """Any dataset with a column of text, from the hub or a folder of parquet, JSON or CSV files. Knows nothing of tokens or models.
 
-Write `hub:ORG/NAME`, `hub:ORG/NAME/CONFIG` or `hub:FOLDER`. The column is "text", or the only one of strings. The splits train,
-validation (calibration here) and test (evaluation) are kept where they are there; a missing one is taken from train, by the hash
-of each text. Only the beginning is read: of train two million words, of the others 200,000. It is read anew, over the network,
-each time that a run loads it.
+Write `hub:ORG/NAME`, `hub:ORG/NAME/CONFIG` or `hub:FOLDER`. The column is "text", or "content", or the only one of strings. The
+splits train, validation (calibration here) and test (evaluation) are kept where they are there; a missing one is taken from
+train, by the hash of each text. Only the beginning is read: of train two million words, of the others 200,000. It is read anew,
+over the network, each time that a run loads it.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,9 @@
 """Prose from a Wikipedia dump of yours: its first 1,000 articles of 100 words or more. Knows nothing of tokens or models.
 
-The file is a `pages-articles.xml.bz2` from dumps.wikimedia.org, or the same unpacked; the reader is that of the built-in sample,
-which tells sentences by their capitals and full stops. Articles are split by the hash of their title: about 90 % train, 5 %
-calibration, 5 % evaluation, no article in two parts. What was parsed is kept in the cache folder.
+The file is a `pages-articles.xml.bz2` from dumps.wikimedia.org, or the same unpacked; the reader is that of the built-in
+sample, which tells sentences by their capitals and full stops, those of Chinese, Hindi or Arabic too. Articles are split by the
+hash of their title: about 90 % train, 5 % calibration, 5 % evaluation, no article in two parts. What was parsed is kept in the
+cache folder.
 """
 
 import hashlib

@@ -3,6 +3,18 @@
 from engine.text.dump import prose
 
 
+def test_sentences_of_other_scripts_are_sentences():
+    """Chinese has neither spaces nor Latin full stops, Hindi has a stop of its own, Arabic a question mark."""
+    for line in (
+        "这是一个关于植物的长句子，它讲述了许多事情和历史。",
+        "यह एक बहुत लंबा वाक्य है जो कई चीज़ों के बारे में बताता है।",
+        "هل هذه جملة طويلة جدا عن أشياء كثيرة وعن تاريخ العالم؟",
+        "Это очень длинное предложение о многих вещах и о истории мира.",
+    ):
+        assert prose(line) == line
+    assert prose("植物的。") == "" and prose("这是一个关于植物的长句子，它讲述了许多事情和历史") == ""
+
+
 def test_prose_keeps_sentences_and_drops_the_apparatus():
     """Headings, captions, list entries and everything under References go, up to the next section of the same level."""
     article = """

@@ -123,6 +123,17 @@ def test_only_the_beginning_is_read(tmp_path, monkeypatch):
     assert sorted(text for part in parts(splits) for text in part) == sorted(rows("train", 10))
 
 
+def test_a_column_of_text_is_known_by_its_name_where_its_first_cell_is_empty(tmp_path):
+    """What stands beside it is not taken for it."""
+    late, named = tmp_path / "late", tmp_path / "named"
+    late.mkdir(), named.mkdir()
+    lines = [{"text": None, "title": "x"}, *({"text": row, "title": "y"} for row in rows("text", 20))]
+    (late / "train.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert sorted(text for part in parts(read_corpus(f"hub:{late}")) for text in part) == sorted(rows("text", 20))
+    write(named / "train.parquet", title=rows("title", 20), content=rows("content", 20))
+    assert sorted(text for part in parts(read_corpus(f"hub:{named}")) for text in part) == sorted(rows("content", 20))
+
+
 @pytest.mark.parametrize(
     "columns, why",
     [
