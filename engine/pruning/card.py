@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from engine.models.anatomy import Anatomy
-from engine.models.stored import Stored
+from engine.models.stored import SIDECAR, Stored
 from engine.record.again import command_line
 from engine.record.costs import Latency, Memory
 
+RECORD = "espalier.json"  # where transformers is to read a folder, and `pruning.json` would say that it cannot
 WORK = {"prefill": "reading", "decode": "adding a token to"}
 OURS = 'from engine import load_pruned\n\nmodel, tokenizer = load_pruned("{folder}")'
 THEIRS = 'from transformers import AutoModelForCausalLM\n\nmodel = AutoModelForCausalLM.from_pretrained("{folder}")'
@@ -30,7 +31,7 @@ def card(stored: Stored, dense: Anatomy, smaller: Anatomy, folder: str, form: Fo
         *(f"{note}\n" for note in notes),
         "## Load it\n",
         "\nor\n\n".join(f"```python\n{each.format(folder=folder)}\n```\n" for each in loads),
-        _removed(stored, dense),
+        _removed(stored, dense, form),
         _quality(stored),
         _costs(stored),
         _history(stored),
@@ -73,7 +74,7 @@ def _base(stored: Stored) -> str:
     return f"`{_name(stored)}`{at}" if stored.base.model.startswith(("/", ".", "~")) else f"`{stored.base.model}`{at}"
 
 
-def _removed(stored: Stored, dense: Anatomy) -> str:
+def _removed(stored: Stored, dense: Anatomy, form: Form) -> str:
     grouped = any(layer.groups != layer.heads for layer in dense.layers)
     head = ["layer", "heads left", *(["key-value groups left"] if grouped else []), "neurons left"]
     lines = ["## What was removed", "", f"| {' | '.join(head)} |", f"|{'---:|' * len(head)}"]
@@ -81,7 +82,8 @@ def _removed(stored: Stored, dense: Anatomy) -> str:
         groups = [f"{len(left.groups or ())} of {layer.groups}"] if grouped else []
         cells = [f"{layer.index}", f"{len(left.heads)} of {layer.heads}", *groups, f"{len(left.neurons):,} of {layer.neurons:,}"]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "`pruning.json` names every unit that is left by its number in the dense model.", ""]
+    record = RECORD if form == "dense" else SIDECAR
+    lines += ["", f"`{record}` names every unit that is left by its number in the dense model.", ""]
     if stored.added_biases:
         lines[-1:] = [f"{len(stored.added_biases)} output projections were given a bias, which the dense model lacks.", ""]
     return "\n".join(lines)

@@ -15,7 +15,7 @@ from engine.models.anatomy import dissect
 from engine.models.narrow import hollow
 from engine.models.plain import Plain, smaller, with_biases, zeroed
 from engine.models.stored import BUFFERS, Stored, weights_of
-from engine.pruning.card import Form, card
+from engine.pruning.card import RECORD, Form, card
 from engine.pruning.checkpoint import describe, put_whole, save, write_model, write_record
 from engine.record.errors import BadInput, shorten
 
@@ -89,6 +89,8 @@ def _write(
         safetensors.torch.save_file({key: one for key, one in tensors.items() if key in buffers}, place / BUFFERS)
         facts = json.loads(with_biases(model).to_json_string(use_diff=False))
         write_record(place, stored.model_copy(update={"dense_config": facts, "shared": shared}))
+    else:
+        (place / RECORD).write_text(stored.model_dump_json() + "\n", encoding="utf-8")
     shapes = dissect(hollow(type(model), deepcopy(model.config)))
     if made.left_out:
         notes = [*notes, f"Left out were {len(made.left_out)} biases that compensation added, for which the config has no word."]

@@ -76,7 +76,10 @@ def test_a_dense_export_has_the_logits_of_the_smaller_model(done, tmp_path):
     assert model.num_parameters() == handed.exported.parameters == open_run(done).model.parameters
     assert AutoTokenizer.from_pretrained(tmp_path / "out")("the tree")["input_ids"]
     assert not (tmp_path / "out" / "pruning.json").exists()
-    assert "neither smaller nor faster" in (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "neither smaller nor faster" in card and "`espalier.json` names every unit that is left" in card
+    told = json.loads((tmp_path / "out" / "espalier.json").read_text())
+    assert told["layers"] == json.loads((done / "model" / "pruning.json").read_text())["layers"]
 
 
 def test_uniform_neurons_give_a_smaller_model_that_needs_nothing_of_ours(recipe, tmp_path):
