@@ -219,7 +219,7 @@ def _shape(model: nn.Module, path: str) -> _Shape:
     if not isinstance(module, (nn.Linear, Conv1D)) or module.weight.dtype not in FLOATS:
         raise BadInput(
             f"{path} is a {type(module).__name__} that holds no plain floating-point matrix; quantised or wrapped weights "
-            "cannot be pruned, so load the model in float32, float16 or bfloat16."
+            f"cannot be pruned, so load a model of {supported()} in float32, float16 or bfloat16."
         )
     outputs, inputs = matrix(module).shape
     return _Shape(outputs, inputs, inputs + (module.bias is not None))

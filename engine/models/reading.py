@@ -70,14 +70,16 @@ def config_from(facts: dict, path: Path) -> tuple[type[transformers.PreTrainedMo
     if not isinstance(model_type, str) or model_type.replace("_", "-") not in FAMILIES.names():
         raise BadInput(f"{where} holds a model of the type {shorten(model_type)}; supported are {supported()}.")
     if facts.get("quantization_config"):
-        raise BadInput(f"{where} holds quantised weights, which cannot be pruned; take the unquantised model.")
+        raise BadInput(
+            f"{where} holds quantised weights, which cannot be pruned; take the unquantised model, of a type among {supported()}."
+        )
     model_class = getattr(transformers, FAMILIES.load(model_type.replace("_", "-")).FAMILY.model_class)
     built = facts.get("architectures")
     if isinstance(built, list) and built and all("For" in str(one) and one != model_class.__name__ for one in built):
         # The weights below its head would load all the same, with a language model's head that nobody trained.
         raise BadInput(
             f"{where} holds the class {shorten(str(built[0]))}, which is no causal language model; of the type {model_type} "
-            f"a {model_class.__name__} can be pruned."
+            f"a {model_class.__name__} can be pruned, and supported are {supported()}."
         )
     try:
         with quiet():
