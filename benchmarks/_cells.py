@@ -1,5 +1,7 @@
 """SmolLM2-135M pruned in many ways and measured each time, every number kept as it comes; knows no goal and no table.
 
+The model is what the package carries: the instruct version in four bits, multiplied out to float32.
+
 A cell is one way to prune and one number. Those that were measured before a benchmark was interrupted are read and not measured
 again: they lie in the user's cache folder, under the name of the benchmark and a hash of the model and of the text, until it has
 come to its end. Whoever has changed the engine meanwhile takes them away.
