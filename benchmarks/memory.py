@@ -2,9 +2,9 @@
 
 Each model runs in a fresh process with the settings of a worker, on the CPU. Both numbers are bytes over what that process held
 before it loaded anything (Python, torch and the engine): the estimate that is told before the command, and the most that was
-resident during it. The default recipe, a criterion with gradients, and two steps of recovery with a control; the peaks depend
-on the length of sequences and the size of batches, not on how much text is read, and so little is read. What is in the table is
-how far the estimate is off, as the larger of the two over the smaller.
+resident during it. Criteria that need gradients and none, the compensations, and two steps of each kind of recovery with a
+control; the peaks depend on the length of sequences and the size of batches, not on how much text is read, and so little is
+read. What is in the table is how far the estimate is off, as the larger of the two over the smaller.
 """
 
 import json
@@ -58,10 +58,15 @@ def report(name: str) -> None:
         "Score by taylor": ask.Score("taylor", calibration),
         "Prune with least squares": ask.Prune("activation", share, share, calibration=calibration),
         "Tune": ask.Tune(tuning, measuring),
+        "Tune by distillation": ask.Tune(tuning.model_copy(update={"method": "distil"}), measuring),
+        "Tune by lora": ask.Tune(tuning.model_copy(update={"method": "lora"}), measuring),
         "": ask.Load(name, "wikipedia-sample", "cpu", "float32"),  # anew: what has been gathered is gathered again
         "Agree on three criteria": ask.Agree(("activation", "fluctuation", "energy"), calibration),
         "Suggest": ask.Suggest(0.2, "activation", calibration=calibration),
         "Suggest, measured": ask.Suggest(0.2, "activation", calibration=calibration, suggestion=blockwise),
+        "Preview": ask.Preview("activation", share, share, calibration=calibration),
+        "Score by obs": ask.Score("obs", calibration),
+        "Prune with sequential": ask.Prune("activation", share, share, "sequential", calibration=calibration),
     }
     for what, command in commands.items():
         give_back()

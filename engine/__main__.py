@@ -26,6 +26,7 @@ from engine.record.folder import find_run, home, name_for
 from engine.record.lifecycle import CommandRefused, RunFailed, RunFinished
 from engine.record.live import discard, find, live_runs, live_sweeps, resume, stop
 from engine.record.recipe import Recipe
+from engine.record.resident import hold_steady
 from engine.record.scale import FORMS
 from engine.record.sweep import parse_sweep
 from engine.record.swept import is_sweep, open_sweep
@@ -152,6 +153,7 @@ def follow(events: Iterator[Event], folder: Path, says: bool = True) -> int:
     A recovery is given up by all processes at once. The status is the first one's then: another one that failed before that has
     written down why would have their launcher stop it.
     """
+    hold_steady()
     progress, last, refused = Progress(sys.stderr), None, ""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end that is asked for is written down, whoever asks
     try:

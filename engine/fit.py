@@ -6,6 +6,7 @@ from shapes; the constants at the top were measured, and say where.
 
 import json
 import math
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,6 +31,7 @@ MB = 10**6
 LOADING, LOADING_A_TOKEN = 24 * MB, 1350  # the second for each entry of the vocabulary
 COMPUTING = 6 * MB  # of code: twice as much when a process computes for the first time, little later
 SOLVING = 8  # float64 matrices as large as the widest projection's covariance, alive at once in a solve
+ADAPTING = 80 * MB  # of code: peft, which is brought in by the first recovery with adapters
 CURVES = 4  # the same, where a curve of damage is worked out
 TOKEN = 44  # bytes of a token of text in a list and in a tensor
 LETTERS = 4  # in a token, about
@@ -48,8 +50,9 @@ def foretell(command: ask.Command, desk: Desk | None, base: int) -> MemoryEstima
             extra = to_score(anatomy, {need for each in command.criteria for need in _needs(each)}, command.calibration)
         case ask.Suggest():
             extra = max(_to_plan(anatomy, command), to_suggest(anatomy, command.suggestion, command.calibration))
-        case ask.Preview():  # it measures a copy that is cut
-            extra = max(_to_plan(anatomy, command), COMPUTING + weights(anatomy))
+        case ask.Preview():  # it measures a copy that is cut: logits of a batch, and their logarithms
+            logits = 2 * FLOAT * BATCH * command.evaluation.sequence_length * anatomy.vocabulary
+            extra = max(_to_plan(anatomy, command), COMPUTING + weights(anatomy) + logits)
         case ask.Prune():
             extra = _to_plan(anatomy, command)
         case ask.Tune():
@@ -133,8 +136,9 @@ def to_tune(anatomy: Anatomy, tuning: Tuning, letters: int) -> int:
     copies = (size if tuning.control else 0) + (size if tuning.method == "distil" else 0)
     piece = -(-tuning.batch_size // tuning.accumulation) * tuning.sequence_length
     worst = max(graph(anatomy, piece), trained)  # the gradients are there once the graph has gone
+    code = COMPUTING + (ADAPTING if by_lora and "peft" not in sys.modules else 0)
     # At the end all weights are copied for the checkpoint, when moments, gradients and graph are gone.
-    return COMPUTING + copies + best + max(2 * trained + worst, size) + TOKEN * letters // LETTERS
+    return code + copies + best + max(2 * trained + worst, size) + TOKEN * letters // LETTERS
 
 
 def adapters(anatomy: Anatomy, rank: int) -> int:

@@ -4,7 +4,7 @@ from typing import TextIO
 
 from engine.record import events as tell
 from engine.record.errors import counted
-from engine.record.lifecycle import Degraded, MemoryEstimated, Progressed
+from engine.record.lifecycle import Degraded, MemoryEstimated, MemorySampled, Progressed
 
 
 class Progress:
@@ -14,6 +14,7 @@ class Progress:
         self.stream = stream
         self.live = stream.isatty()
         self.dirty = False
+        self._expected: MemoryEstimated | None = None  # of the command in hand
 
     def show(self, event: tell.Event) -> None:
         """Print what an event says, if it is worth a line."""
@@ -22,15 +23,24 @@ class Progress:
                 self._pass(f"  {event.what} {event.done:,} of {event.total:,} {event.unit}")
             case tell.StepTrained():
                 self._pass(f"  {event.arm} step {event.step} of {event.steps}, loss {event.loss:.3f}")
+            case MemoryEstimated() if event.fits:
+                self._expected = event
+                self._pass(f"  {event.command}: {event.total / 1e6:,.0f} MB of memory are expected")
+            case MemorySampled(peak=int(most)) if self._expected is not None:
+                expected, self._expected = self._expected, None
+                self._print(f"  {expected.command}: {most / 1e6:,.0f} MB held at most, {expected.total / 1e6:,.0f} were expected")
             case _ if line := _line(event):
-                self.close()
-                print(line, file=self.stream, flush=True)
+                self._print(line)
 
     def close(self) -> None:
         """Leave the line that was being overwritten."""
         if self.dirty:
             print("\r\033[K", end="", file=self.stream, flush=True)
         self.dirty = False
+
+    def _print(self, line: str) -> None:
+        self.close()
+        print(line, file=self.stream, flush=True)
 
     def _pass(self, text: str) -> None:
         if self.live:

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import torch
+
 from engine.failures import Shortage, first_fatal, is_fatal, telling_shortage
 from engine.record import commands as ask
 from engine.record.catalogue import version
@@ -34,6 +36,7 @@ from engine.record.lock import beat, release_lock, take_lock
 from engine.record.marks import release
 from engine.record.recipe import Recipe
 from engine.recovery.ranks import left_alone, ranks
+from engine.watching import watched
 from engine.workbench import Workbench
 
 NAP = 0.02  # seconds between two looks at an empty inbox: a held run answers within this
@@ -183,7 +186,7 @@ def run(recipe: Recipe, folder: Path | str | None = None) -> Iterator[Event]:
     beat(folder, worker=os.getpid())
     for command in commands:
         post(folder, command)
-    return written(folder, _run(recipe, Workbench(folder, recipe), Inbox(folder=folder)))
+    return written(folder, watched(_run(recipe, Workbench(folder, recipe), Inbox(folder=folder)), torch))
 
 
 def _run(recipe: Recipe, bench: Workbench, inbox: Inbox) -> Iterator[Event]:

@@ -20,9 +20,6 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import ModuleType
-
-import psutil
 
 from engine.journal import Journal
 from engine.record.alone import alone
@@ -42,10 +39,11 @@ from engine.record.lifecycle import (
 )
 from engine.record.lock import Viewers, beat, release_lock, take_lock
 from engine.record.marks import release
-from engine.record.resident import THRESHOLDS, forget_peak, give_back, peak, resident
+from engine.record.resident import THRESHOLDS, forget_peak, give_back
 from engine.record.state import RunState, fold
 from engine.resuming import DONE, catch_up, first_line, interrupted, see_to
 from engine.text.cache import path_of
+from engine.watching import accelerator_in_use, in_use
 
 BEAT = 1.0  # seconds between heartbeats of the supervisor and between memory samples of the worker
 SELDOM = 5  # beats between memory samples of a worker that has nothing to do
@@ -145,7 +143,7 @@ def _serve(folder: Path, parent: int, sheltered: bool) -> int:
         from engine.session import Inbox, serve
         from engine.workbench import Workbench
 
-        sampler.accelerator = partial(_accelerator, torch)
+        sampler.accelerator = partial(accelerator_in_use, torch)
         log.append(WorkerStarted(os.getpid(), torch.get_num_threads()))
         bench, left = Workbench(folder, recipe, sheltered), interrupted(folder, events)
         try:
@@ -232,8 +230,7 @@ class _Sampler:
 
     def sample(self) -> MemorySampled:
         """What is in use now."""
-        system = psutil.virtual_memory()
-        return MemorySampled(resident(), system.total - system.available, system.total, *self.accelerator(), peak=peak())
+        return in_use(self.accelerator())
 
     def _beat(self) -> None:
         beats = 0
@@ -244,14 +241,6 @@ class _Sampler:
                 return
             if self.busy or beats % SELDOM == 0:
                 self._log.offer(self.sample())
-
-
-def _accelerator(torch: ModuleType) -> tuple[int | None, int | None]:
-    """The bytes in use on the CUDA device and its total; None and None where there is none, or none was used yet."""
-    if not torch.cuda.is_available() or not torch.cuda.is_initialized():
-        return None, None
-    free, total = torch.cuda.mem_get_info()
-    return total - free, total
 
 
 def sweep(folder: Path) -> None:

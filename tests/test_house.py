@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up: a part imports the parts of the rows above it in this table, and itself.
 LEVELS = (
     ("engine.record",),
-    ("engine.progress", "engine.summary", "engine.failures", "engine.resuming", "engine.journal"),
+    ("engine.progress", "engine.summary", "engine.failures", "engine.resuming", "engine.journal", "engine.watching"),
     ("engine.models", "engine.text"),
     ("engine.pruning", "engine.evaluation"),
     ("engine.recovery",),

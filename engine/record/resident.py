@@ -15,6 +15,16 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")  # Linu
 THRESHOLDS = {"MALLOC_MMAP_THRESHOLD_": str(2**20), "MALLOC_TOP_PAD_": str(16 * 2**20)}
 
 
+def hold_steady() -> None:
+    """The same for a process that has started without them; nothing where there is another C library than GNU's."""
+    try:
+        library = ctypes.CDLL(None)
+        library.mallopt(-3, int(THRESHOLDS["MALLOC_MMAP_THRESHOLD_"]))  # M_MMAP_THRESHOLD
+        library.mallopt(-2, int(THRESHOLDS["MALLOC_TOP_PAD_"]))  # M_TOP_PAD
+    except (AttributeError, OSError, TypeError):
+        return
+
+
 def resident() -> int:
     """The bytes that this process holds now."""
     return psutil.Process().memory_info().rss

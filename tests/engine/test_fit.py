@@ -66,7 +66,7 @@ def test_what_a_method_adds_or_spares(desk):
         fit.to_tune(anatomy, Tuning(**how), 0)
         for how in ({}, {"method": "lora", "rank": 1}, {"method": "distil"}, {"patience": 2})
     )
-    assert distil - full == best - full == fit.weights(anatomy) and lora < full
+    assert distil - full == best - full == fit.weights(anatomy) and lora - fit.ADAPTING < full
     assert fit.adapters(anatomy, 2) == 2 * fit.adapters(anatomy, 1)
 
 
@@ -147,4 +147,4 @@ def test_the_estimates_hold_on_a_built_in_model():
     off = {
         what: max(expected, taken) / min(expected, taken) for what, expected, taken in map(json.loads, done.stdout.splitlines())
     }
-    assert len(off) == 8 and {what: ratio for what, ratio in off.items() if ratio > 1.25} == {}
+    assert len(off) == 13 and {what: ratio for what, ratio in off.items() if ratio > 1.25} == {}

@@ -2,12 +2,13 @@
 
 import io
 import random
+from dataclasses import replace
 
 import pytest
 
 from engine.progress import Progress
 from engine.record.events import EVENTS, Compensated, Evaluated, ModelSaved, PlanMade, Residual, StepTrained, SuggestionMeasured
-from engine.record.lifecycle import Degraded, MemoryEstimated, Progressed, RunPaused
+from engine.record.lifecycle import Degraded, MemoryEstimated, MemorySampled, Progressed, RunPaused
 from tests.engine.record.examples import example
 
 
@@ -79,6 +80,17 @@ def test_what_does_not_fit_is_told_and_what_fits_is_not():
     assert stream.getvalue() == ""
     Progress(stream).show(MemoryEstimated("Tune", 5_100_000_000, 10**9, 3_200_000_000))
     assert stream.getvalue() == "Tune is expected to hold 5.1 GB of memory, and 3.2 GB is all there is\n"
+
+
+def test_what_a_command_held_is_set_beside_what_was_expected():
+    """Once for each command; a sample that follows no estimate, or that knows no peak, says nothing."""
+    stream, sample = Terminal(), MemorySampled(10**8, 10**9, 2 * 10**9, None, None, 90_400_000)
+    progress = Progress(stream)
+    for event in (sample, MemoryEstimated("Score", 84_000_000, 10**7, 10**9), replace(sample, peak=None), sample, sample):
+        progress.show(event)
+    progress.close()
+    before, after = "  Score: 84 MB of memory are expected", "  Score: 90 MB held at most, 84 were expected\n"
+    assert stream.getvalue() == f"\r\033[K{before}\r\033[K{after}"
 
 
 def test_sizes_are_told_with_thousands_apart():

@@ -38,7 +38,7 @@ UNTIMED = ("ModelCut", "ModelSaved", "MemoryEstimated")  # what the machine has 
 
 def names(events) -> list[str]:
     """The names of the events that are not mere progress, each repeated one once."""
-    progress = ("MemoryEstimated", "Progressed", "StepTrained", "Validated")
+    progress = ("MemoryEstimated", "MemorySampled", "Progressed", "StepTrained", "Validated")
     found = [type(event).__name__ for event in events if type(event).__name__ not in progress]
     return [name for name in found if not name.startswith("Command")]
 
