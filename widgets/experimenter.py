@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 from engine.record import underway
 from engine.record.apart import start_apart
-from engine.record.catalogue import EXPERIMENTS, check_model
+from engine.record.catalogue import EXPERIMENTS, check_model, models
 from engine.record.cells import SweepCellDone
 from engine.record.client import is_held
 from engine.record.errors import BadInput
 from engine.record.figure import Figure, Table
 from engine.record.recipe import Recipe
+from engine.record.scale import FORMS
 from engine.record.sweep import Sweep
 from engine.record.swept import FILE
 from engine.record.trial import default_folder, folder_of
@@ -83,7 +84,7 @@ class Experimenter:
     def look(self, is_open: bool) -> Tried:
         """The experiment as it stands; nothing is read while the part of the page that shows it is not open."""
         if is_open and not self._tried.name and EXPERIMENTS.names():
-            self._choose(ChooseExperiment(EXPERIMENTS.names()[0], self._tried.model, self._tried.form))
+            self.obey(_newest())
         clock = self._clock()
         if is_open and clock - self._looked >= PAUSE:
             self._looked = clock
@@ -193,3 +194,13 @@ class Experimenter:
         figures, table = (experiment.figures(found), experiment.table(found)) if good else ((), None)
         more = {"figures": figures, "table": table, "answer": answer}
         self._tried = replace(self._tried, done=good, failed=len(cells) - good, **more)
+
+
+def _newest() -> ChooseExperiment:
+    """The experiment that was begun last on a model of the catalogue; where none was, the first one."""
+    every = [
+        ChooseExperiment(name, model.name, form) for name in EXPERIMENTS.names() for model in models() for form in reversed(FORMS)
+    ]
+    begun = {one: default_folder(one.name, one.model, one.form) for one in every}
+    begun = {one: folder.stat().st_mtime for one, folder in begun.items() if folder.is_dir()}
+    return max(begun, key=begun.get) if begun else ChooseExperiment(EXPERIMENTS.names()[0], Tried.model, Tried.form)

@@ -75,6 +75,13 @@ def test_nothing_is_read_before_somebody_looks(home, clock) -> None:
     assert tried.answer == "Nothing was measured yet." and tried.figures == () and tried.table is None
 
 
+def test_the_experiment_that_was_begun_last_is_shown_first(home, clock) -> None:
+    """By whichever page or command line it was."""
+    default_folder(EXPERIMENTS.names()[-1], "opt-tiny", "full").mkdir(parents=True)
+    tried = look(Experimenter(clock), clock)
+    assert (tried.name, tried.model, tried.form) == (EXPERIMENTS.names()[-1], "opt-tiny", "full")
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS.names())
 def test_an_experiment_is_answered_from_whatever_there_is(home, clock, name: str) -> None:
     """From its first cells on, in every one that ships, with figures and a table."""
