@@ -35,7 +35,8 @@ class Parts:
         self.turn = ipywidgets.ToggleButtons(options=list(PARTS.items()), **look)
         self.turn.add_class("esp-turn")
         self.turn.observe(lambda change: act(Turn(change["new"])), "value")
-        self.widgets = {part: ipywidgets.Box() for part in CARDS}
+        plain = ipywidgets.Layout()  # one for all: every model counts towards the first paint
+        self.widgets = {part: ipywidgets.Box(layout=plain) for part in CARDS}
         for part, box in self.widgets.items():
             box.add_class("esp-part")
             box.add_class(f"esp-part-{part}")
