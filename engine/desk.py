@@ -242,9 +242,9 @@ class Desk:
         self.overlay.put(stand.plan, stand.method, fitted)
         self.stand = stand
 
-    def back(self, name: str | None, reason: str) -> Iterator[Event]:
+    def back(self, name: str | None, reason: str, anew: bool = False) -> Iterator[Event]:
         """`restore`, with the events that say so."""
-        self.restore(name)
+        self.restore(name, anew)
         yield from self._told(reason)
 
     def fallen_back(self) -> Iterator[Event]:

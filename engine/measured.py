@@ -12,6 +12,7 @@ from torch import nn
 
 from engine.desk import Desk
 from engine.planning import kept_promise
+from engine.record.commands import Tune
 from engine.record.errors import blaming
 from engine.record.events import Evaluated, Event, TextSampled
 from engine.record.lifecycle import Degraded
@@ -48,6 +49,11 @@ class Measured:
         yield from self._evaluate(model, stage, measuring)
         if stage == "pruned":
             yield from kept_promise(self.promised, self.found.get("baseline"), self.found[stage])
+
+    def trained(self, model: nn.Module, stage: str, command: Tune) -> Events:
+        """Measure a model that a recovery has trained, and have it write, as that asks for it."""
+        yield from self.evaluate(model, stage, command.evaluation)
+        yield self.sample(model, stage, command.prompt, command.seed)
 
     def sample(self, model: nn.Module, stage: str, prompt: str, seed: int, new: int = 40) -> TextSampled:
         """Continue a prompt by `new` tokens with a model, as the text of a stage."""

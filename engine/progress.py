@@ -72,6 +72,9 @@ def _line(event: tell.Event) -> str | None:
             return f"round {event.round} of {event.rounds}: {event.level:.1%} of the level"
         case tell.TrainingResumed():
             return f"  {event.arm} goes on after {counted(event.step, 'step')}, from a bookmark"
+        case tell.RoundRefused():
+            above = f"validation perplexity {event.perplexity:,.2f}, above {event.guard:,.2f}"
+            return f"round {event.round} of {event.rounds} is undone: {above}"
         case tell.WentBack():
             return f"  {event.arm} ends as it was after {event.step} of {counted(event.made, 'step')}: {event.why}"
         case tell.PlanMade():

@@ -7,9 +7,10 @@ come from, the pruned one, the control and the teacher. Knows no screen, and wri
 from collections.abc import Generator
 from dataclasses import replace
 
-from torch import nn
+from torch import LongTensor, nn
 
 from engine.desk import Desk
+from engine.evaluation.perplexity import evaluate
 from engine.failures import Shortage, telling_shortage
 from engine.models.anatomy import dissect
 from engine.pruning.cut import cut
@@ -19,7 +20,16 @@ from engine.record.catalogue import METHODS
 from engine.record.commands import Tune, fingerprint
 from engine.record.disk import Unwritten
 from engine.record.errors import blaming
-from engine.record.events import Degraded, Event, StepTrained, TrainingResumed, TuningStarted, Validated, WentBack
+from engine.record.events import (
+    Degraded,
+    Event,
+    RoundRefused,
+    StepTrained,
+    TrainingResumed,
+    TuningStarted,
+    Validated,
+    WentBack,
+)
 from engine.record.marks import folder_of, release
 from engine.recovery.bookmarks import Bookmark, Bookmarks
 from engine.recovery.checkpoints import Checkpoint
@@ -89,25 +99,39 @@ class Recovery:
         if model is not self.desk.model:
             unfold(self.desk.model, model, plan)
 
-    def control(self, before: Checkpoint | None) -> Generator[Event, None, nn.Module | None]:
-        """Train the unpruned model just the same, and keep it beside the model. `before` is the stand that was recovered (None:
-        the one before that of the model). The recovery is done by now: a control that fails takes nothing from it, but None is
-        what there is then, and an event says why."""
+    def refusal(self) -> tuple[Event, ...]:
+        """What there is to say where one of several rounds has ended with a validation perplexity above the guard, and is to be
+        undone; nothing where it is to be kept."""
+        (part, parts), guard = self.command.part, self.command.tuning.guard
+        perplexity = evaluate(self.desk.model, self._held_out()).perplexity if guard and parts > 1 else 0.0
+        if perplexity <= guard:
+            return ()
+        self.steps = 0
+        stands = f"the model as it was after round {part - 1}" if part > 1 else "the model as it was before"
+        why = f"its recovery ended with a validation perplexity of {perplexity:,.4g}, above the guard of {guard:,.4g}"
+        refused = RoundRefused(part, parts, perplexity, guard)
+        return refused, Degraded(f"round {part} of {parts} and those after it", stands, why)
+
+    def control(self, before: Checkpoint | None, rounds: int) -> Generator[Event, None, nn.Module | None]:
+        """Train the unpruned model just the same, in so many of the rounds as were kept, and keep it beside the model. `before`
+        is the stand that was recovered (None: the one before that of the model). The recovery is done by now: a control that
+        fails takes nothing from it, but None is what there is then, and an event says why."""
         why, control = "an earlier recovery ran without one, so no unpruned model had the same training", None
         try:
             before = self.desk.before_rounds(before)  # damaged: how much training the model had before cannot be known
-            if before.trained == before.control:
+            if not rounds:
+                why = "no round was kept, and so the model was not trained either"
+            elif before.trained == before.control:
                 with telling_shortage("the control"):
-                    control = yield from self._control()
+                    control = yield from self._control(rounds)
                 self.desk.keep_control(control)
         except (Diverged, Damaged, Shortage, Unwritten) as error:
             why, control = str(error), None
         if control is None:
             yield Degraded("a control", "none", why)
-        self.release()
         return control
 
-    def _control(self) -> Generator[Event, None, nn.Module]:
+    def _control(self, rounds: int) -> Generator[Event, None, nn.Module]:
         """The same method, loss and teacher, and its own early stop."""
         model, fresh = self.desk.control(), self.desk.stand.control_at is None
         pupil = Pupil(
@@ -117,7 +141,7 @@ class Recovery:
             lambda frozen: Teacher(model) if frozen and fresh else self._copy(),
         )
         mark = yield from self._newest("control")
-        for part in range(mark.plain["part"] if mark else 1, self.command.part[1] + 1):
+        for part in range(mark.plain["part"] if mark else 1, rounds + 1):
             if part > 1:
                 pupil = replace(pupil, teacher=lambda frozen: self._copy())
             course = self._begin(pupil)
@@ -154,14 +178,17 @@ class Recovery:
         command, desk = self.command, self.desk
         tuning, precision = command.tuning, desk.precision
         blocks = desk.texts.blocks("train", tuning.sequence_length, None, "tuning")
-        held_out = desk.texts.blocks("calibration", tuning.sequence_length, VALIDATION_TOKENS, "tuning")
-        steps = command.steps(part)
+        held_out, steps = self._held_out(), command.steps(part)
         yield TuningStarted(arm, tuning.method, tuning.steps, str(precision).removeprefix("torch."), steps[0])
         how = {"arm": arm, "seed": command.seed, "precision": precision, "part": steps, "mark": mark}
         if self._marked:
             # What a control's LoRA has added to the weights in earlier parts no checkpoint has.
             how["marks"] = self._bookmarks(arm, part > 1 and arm == "control" and not course.in_place, part=part)
         yield from train(model, blocks, held_out, tuning, loss=course.loss, beside=course.beside, **how)
+
+    def _held_out(self) -> LongTensor:
+        """What training is validated on, [n, length]."""
+        return self.desk.texts.blocks("calibration", self.command.tuning.sequence_length, VALIDATION_TOKENS, "tuning")
 
     def _taught(self, frozen: bool) -> Teacher:
         """The dense model for the model on the desk: the same weights, where they are those that were loaded and stay frozen."""

@@ -64,8 +64,10 @@ class Interrupted:
 
     @property
     def is_trained(self) -> bool:
-        """Whether it is a recovery whose model is trained and checkpointed: what is left of it is measuring, and the control."""
-        return isinstance(self.command, ask.Tune) and self._told(CheckpointSaved) and not self.is_given_up
+        """Whether it is a recovery whose model is trained and checkpointed, or was taken back by its guard: what is left of it is
+        measuring, and the control."""
+        done = self._told(CheckpointSaved) or self._told(Undone)
+        return isinstance(self.command, ask.Tune) and done and not self.is_given_up
 
     @property
     def is_given_up(self) -> bool:

@@ -9,7 +9,6 @@ out of memory once it had learnt something, keeps that, and `after_end` says so.
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
@@ -40,7 +39,6 @@ from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
 
 Events = Generator[tell.Event, None, None]
-Left = Literal["", "begun", "trained"]
 
 
 class Workbench:
@@ -63,6 +61,8 @@ class Workbench:
             raise BadInput(f"{type(command).__name__} needs a model; load one first.")
         if self.desk is not None:
             yield from self._fallen_back()
+        if ask.passed_over(command, self._refused):
+            return
         if (foretold := foretell(command, self.desk, self._base)) is not None:
             yield foretold
         match command:
@@ -111,12 +111,11 @@ class Workbench:
         yield from self._trained(f"tune, {how}")
         try:
             with telling_shortage("measuring what was kept"):
-                yield from self.measured.evaluate(self.desk.model, "tuned", command.evaluation)
-                yield self.measured.sample(self.desk.model, "tuned", command.prompt, command.seed)
+                yield from self.measured.trained(self.desk.model, "tuned", command)
         except BadInput as error:
             yield tell.Degraded("the perplexity of what was kept", "none", str(error)[:-1])
 
-    def catch_up(self, command: ask.Load, state: RunState, left: Left = "") -> tuple[tell.Event, ...]:
+    def catch_up(self, command: ask.Load, state: RunState, left: str = "") -> tuple[tell.Event, ...]:
         """Stand where an earlier process stood: the same model and text, at a checkpoint, with what was measured of it. There
         is nothing to say, unless the checkpoint is damaged: then which of those before it stands instead. `left`: whether a
         recovery comes next that was "begun", or "trained", which made that checkpoint."""
@@ -127,7 +126,7 @@ class Workbench:
         self.desk.restore(state.checkpoint)
         self.measured.recall(standing)
         told = tuple(self._fallen_back())
-        self._left = "" if told else left
+        self._left, self._refused = "" if told else left, 0 if told else state.refused_round
         if not self._left:
             release(self.desk.checkpoints.parent)
         self._smaller = (None, standing.cut) if standing.cut is not None and not told else None  # to be cut again to be saved
@@ -147,7 +146,8 @@ class Workbench:
     def _forget(self) -> None:
         self._told: tuple | None = None  # the scores that were told last
         self._recovery: Recovery | None = None  # the last one, or the one that is under way
-        self._left: Left = ""  # how far an earlier process has come with the recovery that comes next
+        self._refused = 0  # the round that its guard did not let pass, until the gates are changed again
+        self._left = ""  # how far an earlier process has come with the recovery that comes next
 
     def _load(self, command: ask.Load, told: tell.ModelLoaded | None = None) -> Events:
         """Load what is asked for; or again what an event has told of, and nothing else in its place."""
@@ -236,23 +236,30 @@ class Workbench:
     def _measure_anew(self, *stages: str) -> None:
         """The model has changed: what was measured at other stages than these is another model's."""
         self.measured.keep(*stages)
-        self._smaller = None
+        self._smaller, self._refused = None, 0
 
     def _tune(self, command: ask.Tune) -> Events:
         desk, left, (part, parts) = self.desk, self._left, command.part
         self._recovery, self._left = Recovery(desk, command, self.folder is not None, bool(left)), ""
-        before = None if left == "trained" else desk.stand
-        if before is not None:
+        before, passed = None if left == "trained" else desk.stand, 0 < self._refused < part
+        if before is not None and not passed:
             yield from self.measured.renew(command.evaluation)  # now: once it is trained the pruned model is gone
             yield from self._recovery.recover()
-            yield from self._trained("tune" if parts == 1 else f"tune, round {part} of {parts}")
-        yield from self.measured.evaluate(desk.model, "tuned", command.evaluation)
-        yield self.measured.sample(desk.model, "tuned", command.prompt, command.seed)
+            if told := self._recovery.refusal():
+                yield from told
+                self._measure_anew("baseline")
+                self._refused = part
+                yield from desk.back(desk.stand.parent, "guard", anew=True)
+            else:
+                yield from self._trained("tune" if parts == 1 else f"tune, round {part} of {parts}")
+        rounds = self._refused - 1 if self._refused else parts
+        if rounds and not passed:
+            yield from self.measured.trained(desk.model, "tuned", command)
         if part == parts and command.tuning.control:
-            control = yield from self._recovery.control(before)
+            control = yield from self._recovery.control(before, rounds)
             if control is not None:
-                yield from self.measured.evaluate(control, "control", command.evaluation)
-                yield self.measured.sample(control, "control", command.prompt, command.seed)
+                yield from self.measured.trained(control, "control", command)
+        self._recovery.release()
 
     def _trained(self, reason: str) -> Events:
         steps, self._recovery.steps = self._recovery.steps, 0

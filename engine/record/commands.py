@@ -240,6 +240,17 @@ def is_gradual(recipe: Recipe) -> bool:
     return recipe.recover == "rounds" and recipe.rounds > 1 and recipe.tuning.steps > 0
 
 
+def passed_over(command: Command, refused: int) -> bool:
+    """Whether a command has nothing to do any more since a round was refused (0: none was): it prunes in a later one, or measures
+    the model between its pruning and its recovery. The last round's recovery has the control to train all the same."""
+    match command:
+        case Prune(only=only):
+            return 0 < refused < only
+        case Evaluate(stage=stage) | Sample(stage=stage):
+            return stage == "pruned" and refused > 0
+    return False
+
+
 def preview_of(recipe: Recipe) -> Preview:
     """A look at what that pruning would cost."""
     return Preview(**{field.name: getattr(recipe, field.name) for field in fields(Preview)})

@@ -28,7 +28,7 @@ from engine.record.lifecycle import (
     WorkerStarted,
 )
 from engine.record.suggestions import Suggested, SuggestionMeasured
-from engine.record.training import RoundBegan, StepTrained, TrainingResumed, TuningStarted, Validated, WentBack
+from engine.record.training import RoundBegan, RoundRefused, StepTrained, TrainingResumed, TuningStarted, Validated, WentBack
 
 Counts = tuple[int, ...]  # one number for each layer
 Head = tuple[int, int]  # (layer, head)
@@ -158,7 +158,7 @@ class Previewed:
 
 @dataclass(frozen=True)
 class GatesChanged:
-    """The gates that are closed now, and why: "prune", "by hand", "undo", "reset" or "restored"."""
+    """The gates that are closed now, and why: "prune", "by hand", "undo", "reset", "restored" or "guard"."""
 
     heads: tuple[Head, ...]
     head_counts: Counts
@@ -255,8 +255,8 @@ class ModelSaved:
 Event = (
     RunStarted | WorkerStarted | CommandStarted | CommandFinished | CommandRefused | CommandStopped | ModelLoaded | CorpusLoaded
     | UnitsScored | CriteriaCompared | Suggested | PlanMade | Previewed | GatesChanged | Compensated | Evaluated | TuningStarted
-    | SuggestionMeasured | RoundBegan | TrainingResumed | StepTrained | Validated | WentBack | CheckpointSaved | Undone
-    | TextSampled | ModelCut | ModelSaved | SweepStarted | SweepCellDone | SweepBestFound | Progressed | MemorySampled
+    | SuggestionMeasured | RoundBegan | RoundRefused | TrainingResumed | StepTrained | Validated | WentBack | CheckpointSaved
+    | Undone | TextSampled | ModelCut | ModelSaved | SweepStarted | SweepCellDone | SweepBestFound | Progressed | MemorySampled
     | MemoryEstimated | Degraded | WorkerRestarted | RunPaused | RunResumed | RunFinished | RunStopped | RunFailed
 )  # fmt: skip
 EVENTS: dict[str, type] = {each.__name__: each for each in Event.__args__}

@@ -161,7 +161,11 @@ class Tuning(_Frozen):
         0, 0, 1000, reason="Stop after so many validations without a lower loss, and keep the best weights; 0: make all steps."
     )
     guard: float = knob(
-        0.0, 0, 1e9, reason="Stop where the validation perplexity rises above this, and go back to the best weights; 0: nowhere."
+        0.0,
+        0,
+        1e9,
+        reason="Stop where the validation perplexity rises above this, and go back to the best weights; undo a round that ends "
+        "above it. 0: nowhere.",
     )
     cut_first: bool = knob(False, reason="Train the smaller model, cut already: the same steps in less time and memory.")
     control: bool = knob(True, reason="Train the unpruned model just the same, for comparison.")

@@ -25,6 +25,7 @@ from engine.record.events import (
     PlanMade,
     Previewed,
     Progressed,
+    RoundRefused,
     RunFailed,
     RunFinished,
     RunPaused,
@@ -48,7 +49,7 @@ from engine.record.standing import Curve, Standing, after, recalled
 CHANGES = ("Load", "Prune", "Tune", "Undo", "Reset")  # commands after which an earlier warning is about something else
 OF_THE_MODEL = (
     *("model", "scores", "scored", "compared", "preview", "suggested", "standing", "checkpoint"),
-    *("parents", "shelved", "weights", "step", "arm"),
+    *("parents", "shelved", "weights", "step", "arm", "refused_round"),
 )
 
 
@@ -92,6 +93,7 @@ class RunState:
     warned: Degraded | None = None  # the last of them, until another change of the model is asked for
     restarts: tuple[WorkerRestarted, ...] = ()
     lost: Mapping[str, Curve] = field(default_factory=dict)  # arm → the losses of a training that went down with its worker
+    refused_round: int = 0  # the round that its guard did not let pass, until the gates are changed again
     resumed: TrainingResumed | None = None  # where training was last taken up from a bookmark, while its command is in hand
     interrupted: str | None = None  # what the worker died of ("": nothing was in hand), until the next command is done
     refused: CommandRefused | None = None  # the last refusal, until something is done again
@@ -191,7 +193,7 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
         case ModelLoaded():
             bare = dict.fromkeys(("scores", "compared", "preview", "suggested", "step", "checkpoint"))
             replaced = replace(state, replaced=None)
-            fresh = {"standing": Standing(), "shelved": {}, "parents": {}, "weights": {}, "scored": None}
+            fresh = {"refused_round": 0, "standing": Standing(), "shelved": {}, "parents": {}, "weights": {}, "scored": None}
             return replace(state, model=fact, arm="", replaced=replaced, **fresh, **bare)
         case CorpusLoaded():
             return replace(state, corpus=fact, replaced=None)
@@ -218,7 +220,7 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
             return _moved(state, fact.checkpoint)
         case Undone():
             standing = recalled(state.shelved.get(fact.checkpoint, Standing()), state.standing)
-            return _moved(replace(state, standing=standing, step=None, arm=""), fact.checkpoint)
+            return _moved(replace(state, standing=standing, before=None, step=None, arm=""), fact.checkpoint)
     return _measured(state, fact)
 
 
@@ -226,12 +228,18 @@ def _measured(state: RunState, fact: Any) -> RunState:
     match fact:
         case PlanMade() if fact.round < fact.rounds and not fact.laid:
             return state  # on the way to the plan that is laid
-        case PlanMade() | GatesChanged(reason="by hand"):
+        case PlanMade():
             state = _shelve(state)
+        case GatesChanged(reason="by hand"):
+            state = replace(_shelve(state), refused_round=0)
         case TuningStarted(arm="tuned"):
             state = replace(_shelve(state), arm=fact.arm, step=None, step_since=None)
         case TuningStarted():
             state = replace(state, arm=fact.arm, step=None, step_since=None)
+        case GatesChanged(reason=reason) if reason != "guard":
+            state = replace(state, refused_round=0)
+        case RoundRefused():
+            return replace(state, refused_round=fact.round)
         case TrainingResumed():
             kept = state.lost.get(fact.arm, Curve()).until(fact.step, fact.validated)
             curves = {**state.standing.curves, fact.arm: kept}

@@ -15,6 +15,16 @@ class RoundBegan:
 
 
 @dataclass(frozen=True)
+class RoundRefused:
+    """A round was not kept, nor are there any after it: its recovery ended with a validation `perplexity` above the `guard`."""
+
+    round: int
+    rounds: int
+    perplexity: float
+    guard: float
+
+
+@dataclass(frozen=True)
 class TuningStarted:
     """Training began on one arm: "tuned" (the pruned model) or "control" (the unpruned one, trained just the same).
 

@@ -1,7 +1,9 @@
 """Tests of pruning with a recovery after each round: what is asked, what goes and comes back, and what its control is."""
 
 import itertools
+import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,11 +14,18 @@ from engine.pruning.plan import Plan
 from engine.pruning.silence import silence
 from engine.record import commands as ask
 from engine.record import events as tell
+from engine.record.client import open_run
+from engine.record.folder import create, post
 from engine.record.line import Stamped
-from engine.record.recipe import Recipe
+from engine.record.recipe import Recipe, Tuning
+from engine.record.standing import Curve
 from engine.record.state import RunState, fold
 from engine.recovery.loop import train
+from engine.text.corpora import read_corpus
+from engine.text.texts import Texts
 from engine.workbench import Workbench
+from tests.engine.conftest import WORDS
+from tests.engine.test_resuming import Driver, ended
 from tests.engine.test_workbench import do, one, seen
 
 ROUNDS = {"rounds": 3, "recover": "rounds", "ramp": "cubic"}
@@ -147,3 +156,85 @@ def test_a_reason_tells_the_round(recipe):
     assert one(do(bench, prune), tell.CheckpointSaved).reason == "prune, round 1 of 3"
     assert one(do(bench, tune), tell.CheckpointSaved).reason == "tune, round 1 of 3"
     bench.close()
+
+
+@pytest.fixture(scope="module")
+def unguarded(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, list]:
+    """Three rounds whose recoveries train next to nothing, and all that happens in them. The text has words in the same order
+    always, and the small model has learnt it: so it has something to lose."""
+    folder = tmp_path_factory.mktemp("counting")
+    starts = itertools.product(range(len(WORDS)), range(40, 48))
+    text = "\n\n".join(" ".join((WORDS * 4)[start : start + length]) for start, length in starts)
+    folder.joinpath("text.txt").write_text(text, encoding="utf-8")
+    loaded = load(str(model_folder))
+    texts = Texts(read_corpus(f"file:{folder}/text.txt"), loaded.tokenizer, loaded.anatomy.context, loaded.anatomy.vocabulary)
+    blocks = texts.blocks("train", 32)
+    tuning = Tuning(steps=80, batch_size=8, sequence_length=32, learning_rate=1e-2)
+    for _ in train(loaded.model, blocks, blocks[:2], tuning, arm="tuned", seed=0, precision=torch.float32):
+        pass
+    loaded.model.save_pretrained(folder / "model")
+    loaded.tokenizer.save_pretrained(folder / "model")
+    level, tokens = {"level": 0.9, "shape": "uniform"}, {"tokens": 512, "sequence_length": 32}
+    recipe = Recipe.model_validate(
+        {"model": str(folder / "model"), "corpus": f"file:{folder}/text.txt", "device": "cpu", "prompt": "The old tree"}
+        | {"tuning": {"steps": 6, "batch_size": 4, "sequence_length": 32, "learning_rate": 1e-6}, "compensation": "none"}
+        | {"heads": level, "neurons": level, "calibration": tokens, "evaluation": tokens}
+        | {"rounds": 3, "recover": "rounds", "ramp": "linear"}
+    )
+    return recipe, list(run(recipe))
+
+
+def guarded(unguarded: tuple[Recipe, list], kept: int) -> Recipe:
+    """The same with a guard that lets so many rounds pass."""
+    recipe, events = unguarded
+    told = [event for event in events if isinstance(event, tell.Validated | tell.CheckpointSaved)]
+    ends = [math.exp(one.loss) for one, after in itertools.pairwise(told) if getattr(after, "reason", "").startswith("tune")]
+    assert len(ends) == 3 and ends == sorted(ends)
+    guard = (ends[kept - 1] + ends[kept]) / 2 if kept else ends[0] * 0.9
+    return recipe.model_copy(update={"tuning": recipe.tuning.model_copy(update={"guard": guard})})
+
+
+@pytest.mark.parametrize("kept", [0, 2])
+def test_a_round_that_the_guard_refuses_is_undone_and_no_other_follows(unguarded, tmp_path, kept):
+    """The model is that of the last round that was kept, gates, weights and all that was measured of it; events say so, the
+    result has it, the control went through as much, and what is cut and saved is that model."""
+    asked, plain = guarded(unguarded, kept), unguarded[1]
+    events = list(run(asked, tmp_path / "run"))
+    refused = one(events, tell.RoundRefused)
+    assert (refused.round, refused.rounds) == (kept + 1, 3) and refused.perplexity > refused.guard == asked.tuning.guard
+    assert sum(isinstance(event, tell.RoundBegan) for event in events) == kept + 1
+    state = open_run(tmp_path / "run")
+    gates, standing = [event for event in plain if isinstance(event, tell.GatesChanged)], state.standing
+    assert state.status == "finished" and state.refused_round == kept + 1
+    assert standing.gates.heads == (gates[kept - 1].heads if kept else ()) and standing.gates.reason == "guard"
+    tuned = [event.perplexity for event in plain if isinstance(event, tell.Evaluated) and event.stage == "tuned"]
+    found = {stage: each.perplexity for stage, each in standing.perplexity.items()}
+    assert found.get("tuned") == (pytest.approx(tuned[kept - 1]) if kept else None)
+    assert found["cut"] == pytest.approx(found["tuned"] if kept else found["baseline"], rel=1e-5)
+    assert [step for step, _ in standing.curves.get("control", Curve()).training] == list(range(1, 2 * kept + 1))
+    first = state.degraded[0]
+    assert first.asked == f"round {kept + 1} of 3 and those after it" and "above the guard" in first.why
+    assert (first.did == f"the model as it was after round {kept}") == bool(kept)
+    assert not (tmp_path / "run" / "checkpoints" / "bookmarks").exists()
+
+
+def test_a_run_that_dies_around_a_refusal_comes_to_the_same_end(unguarded, tmp_path):
+    """Before the model is back, after that, and in the commands that have nothing to do any more."""
+    asked = guarded(unguarded, 1)
+    whole = list(run(asked, tmp_path / "whole"))
+    (place,) = (at for at, event in enumerate(whole) if isinstance(event, tell.RoundRefused))
+    for more in (1, 2, 9):
+        folder = create(asked, tmp_path / f"dies-{more}")
+        for command in ask.commands_of(asked):
+            post(folder, command)
+        for events in (place + more, None):  # without RunStarted, with the refusal; and then all that is left
+            driver = Driver(folder, asked)
+            driver.go(events)
+            driver.die()
+        assert told(ended(folder)) == told(ended(tmp_path / "whole")), f"after {whole[place + more]}"
+
+
+def told(end: tuple) -> tuple:
+    """What a run has come to, but for whether it was told so, and why its gates are as they are."""
+    _, perplexity, curves, gates, *others = end
+    return perplexity, curves, gates.heads, gates.neuron_counts, *others
