@@ -35,7 +35,7 @@ def cells_csv(state: SweepState) -> bytes:
         stages = {f"perplexity {stage}": value for stage, value in cell["perplexities"].items()}
         came = {name: cell[name] for name in ("seed", "status", "perplexity", "parameters", "seconds", "error")}
         rows.append({name: _cell(value) for name, value in cell["set"].items()} | came | stages)
-    return pandas.DataFrame(rows).to_csv(index=False).encode()
+    return pandas.DataFrame(rows, dtype=object).to_csv(index=False).encode()  # or a count beside a gap would have a point
 
 
 def sweep_json(state: SweepState) -> bytes:
@@ -50,7 +50,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], kind: str) -> b
         return (json.dumps([dict(zip(head, row, strict=True)) for row in rows], indent=2, allow_nan=False) + "\n").encode()
     import pandas
 
-    return pandas.DataFrame([list(map(_cell, row)) for row in rows], columns=list(head)).to_csv(index=False).encode()
+    return (
+        pandas.DataFrame([list(map(_cell, row)) for row in rows], columns=list(head), dtype=object).to_csv(index=False).encode()
+    )
 
 
 def recipe_json(recipe: Recipe) -> bytes:

@@ -104,6 +104,7 @@ def test_every_cell_of_a_sweep_is_a_row_of_the_table() -> None:
     assert len(rows) == 6 and [row["status"] for row in rows].count("waiting") == 1
     assert rows[0]["error"] == "It is <b>too</b> much." and rows[0]["perplexity"] == ""
     assert {row["criterion"] for row in rows} == {"random", "taylor"} and float(rows[1]["perplexity baseline"]) == 100.0
+    assert rows[1]["parameters"].isdecimal()
 
 
 def test_a_sweep_is_handed_over_as_it_can_be_carried_out_again() -> None:

@@ -103,10 +103,11 @@ class _Heat:
             name_ticks(side, {number + 0.5: words[number] for number in every(len(words), READABLE)})
         edges = {"row": np.arange(matrix.shape[0] + 1.0), "column": np.arange(matrix.shape[1] + 1.0)}
         put(self.cells, visible=is_there, color=matrix, **edges)
-        self._mark(shown, matrix, values, [(row, column) for row in range(rows) for column in range(len(across))])
-        put(self.legend, value=self._legend(drawn, values, len(values) < rows * len(across), bool(shown.failed)))
+        missing = self._mark(shown, matrix, values, [(row, column) for row in range(rows) for column in range(len(across))])
+        put(self.legend, value=self._legend(drawn, values, *missing))
 
-    def _mark(self, shown: Shown, matrix: np.ndarray, values: Mapping[tuple[int, int], float], places: list) -> None:
+    def _mark(self, shown: Shown, matrix: np.ndarray, values: Mapping[tuple[int, int], float], places: list) -> tuple[bool, bool]:
+        """Draw what lies over the cells; whether there are some that are not measured yet, and some that have failed."""
         missing = [place for place in places if place not in values]
         failed = [place for place in missing if self.cells_at.get(place) in shown.failed]
         put(self.empty, **strokes(frame(*place, 0) for place in missing))
@@ -119,6 +120,7 @@ class _Heat:
             here = [place for place in values if is_written and (matrix[place] > DARK) == is_dark]
             middles = [(column + 0.5, row + 0.5) for row, column in here]
             put(label, **columns(middles), text=np.array([short(values[place]) for place in here], dtype="U12"))
+        return len(missing) > len(failed), bool(failed)
 
     def _legend(self, drawn: Figure, values: Mapping[tuple[int, int], float], is_missing: bool, has_failed: bool) -> str:
         least, most = ("pale", "dark") if self.theme.name == "light" else ("dark", "bright")

@@ -1,9 +1,9 @@
 """Every kind of figure has a plot that draws it, draws it once, tells which cell was clicked, and needs no number to be there."""
 
-from pathlib import Path
 from typing import get_args
 
 import bqplot
+import ipywidgets
 import numpy as np
 import pytest
 
@@ -42,6 +42,12 @@ def marks(plot: Plot, kind: type) -> list:
 def said(plot: Plot) -> list[str]:
     """The words in the chart."""
     return [str(text) for mark in marks(plot, bqplot.Label) for text in mark.text if text]
+
+
+def legend(plot: Plot) -> str:
+    """The words under the chart."""
+    (text,) = [each.value for each in inside(plot.widget) if isinstance(each, ipywidgets.HTML)]
+    return text
 
 
 def test_every_kind_of_figure_has_a_plot() -> None:
@@ -111,11 +117,14 @@ def test_only_the_front_of_a_scatter_is_joined() -> None:
         assert sum(mark.x.size > 0 for mark in series) == many
 
 
-def test_a_map_writes_its_numbers_and_marks_what_is_missing(tmp_path: Path) -> None:
+def test_a_map_writes_its_numbers_and_marks_what_is_missing() -> None:
     """A map of one row too, which bqplot would squeeze away."""
     plot = built("heat")
     plot.draw(Shown(figure("heat"), frozenset({CELLS[4]})))
     assert sorted(said(plot)) == ["10", "12", "20", "300", "40"]
+    assert "failed" in legend(plot) and "not measured yet" not in legend(plot)
+    plot.draw(Shown(figure("heat")))
+    assert "failed" not in legend(plot) and "not measured yet" in legend(plot)
     one = Figure("f", "heat", "", "", "", (Series("only", (1,), (2.0,)),))
     plot.draw(Shown(one))
     assert marks(plot, bqplot.GridHeatMap)[0].color.shape == (2, 2) and said(plot) == ["2"]
@@ -125,7 +134,7 @@ def test_the_legend_names_the_series_and_escapes_them() -> None:
     """With what the strokes mean where there are any."""
     plot = built("curves")
     plot.draw(Shown(figure("curves", lines=(Line("unpruned", 15.0),))))
-    (text,) = [each.value for each in inside(plot.widget) if hasattr(each, "value")]
+    text = legend(plot)
     assert "one &amp; other" in text and "lowest to highest" in text and "unpruned 15" in text
 
 
