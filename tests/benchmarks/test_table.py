@@ -5,18 +5,16 @@ import importlib.metadata
 import importlib.util
 import inspect
 import json
-import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from benchmarks import Row
-from benchmarks.__main__ import RESULTS, machine, main, names, table
+from benchmarks.__main__ import machine, main, names, table
 from benchmarks._peers import PEERS
+from benchmarks._quotes import MARKED, RESULTS, documents, quoted
 
 ROOT = Path(__file__).parents[2]
-QUOTED = re.compile(r"<!-- results: (\w+) -->\n(.*?)\n<!-- end -->", re.DOTALL)
 
 
 def test_a_goal_bounds_the_ratio_where_there_is_a_reference() -> None:
@@ -76,9 +74,15 @@ def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_table_in_a_document_is_that_of_its_result_file() -> None:
     """Every number between the marks was measured, and measured last."""
-    documents = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    quoted = [found for path in documents for found in QUOTED.findall(path.read_text(encoding="utf-8"))]
-    assert {name for name, _ in quoted} >= {"peers"}
-    for name, text in quoted:
-        kept = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        assert text == table(Row(**{one.name: row[one.name] for one in fields(Row)}) for row in kept["rows"])
+    texts = [path.read_text(encoding="utf-8") for path in documents()]
+    assert {name for text in texts for _, name, _, _, _ in MARKED.findall(text)} >= {"peers", "quality"}
+    for text in texts:
+        assert quoted(text, table) == text
+
+
+def test_a_setting_of_the_benchmark_of_quality_is_quoted_by_criterion_and_compensation() -> None:
+    """What is not its own goes; a number that was typed by hand goes too."""
+    text = "Before.\n<!-- results: quality, 50 % of the neurons -->\n| by hand |\n<!-- end -->\nAfter."
+    lines = quoted(text, table).splitlines()
+    assert lines[0] == "Before." and lines[-1] == "After." and lines[2].startswith("| criterion | none | bias |")
+    assert any(line.startswith("| obs |") for line in lines) and "by hand" not in quoted(text, table)
