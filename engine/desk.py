@@ -35,6 +35,7 @@ from engine.record.recipe import Calibration, Measuring
 from engine.recovery import checkpoints, retention
 from engine.recovery.checkpoints import LOADED, Checkpoint
 from engine.recovery.seals import Damaged
+from engine.recovery.stepper import TOO_MUCH
 from engine.report import compensated, counts, doubts, residuals, size_of
 from engine.text.texts import Texts
 
@@ -55,7 +56,7 @@ class Desk:
         self.evidence = Evidence(loaded.model, loaded.anatomy, self._kept)
         self.stand = LOADED
         self.parents: dict[str, str | None] = {}  # checkpoint → the one before it, also where that cannot be read any more
-        self._faults = only("checkpoint")
+        self._faults, self._short, self._measurements = only("checkpoint"), only("measuring"), 0
         self._fell: list[Degraded] = []  # what `restore` could not bring back, until somebody tells it
 
     def close(self) -> None:
@@ -124,6 +125,9 @@ class Desk:
     def evaluate(self, model: nn.Module, measuring: Measuring) -> Generator[Progressed, None, Evaluation]:
         """The perplexity of any model on the evaluation split. Raises `BadInput` for a model that has no finite one."""
         blocks = self.texts.blocks("evaluation", measuring.sequence_length, measuring.tokens, "evaluation")
+        self._measurements += 1
+        if self._short.strikes("measuring", self._measurements - 1):
+            torch.empty(TOO_MUCH, dtype=torch.uint8, device=self.device)
         parts = []
         for part in batches(model, blocks):
             parts.append(part)

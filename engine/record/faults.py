@@ -12,7 +12,7 @@ import re
 from engine.record.errors import BadInput, shorten
 
 VARIABLE = "ESPALIER_FAULTS"
-KINDS = ("loss", "gradient", "memory", "device", "bookmark", "checkpoint", "log", "export")
+KINDS = ("loss", "gradient", "memory", "device", "measuring", "bookmark", "checkpoint", "log", "export")
 ONE = re.compile(rf"({'|'.join(KINDS)})@([1-9][0-9]*)(?:x([1-9][0-9]*))?")
 
 

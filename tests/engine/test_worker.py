@@ -380,6 +380,33 @@ def test_what_died_with_its_supervisor_is_told_by_the_next_worker(client):
     wait(client, lambda state: state.status == "idle")
 
 
+@pytest.mark.parametrize("faults", ["measuring@2"], indirect=True)
+def test_a_measurement_that_memory_runs_out_for_is_refused_and_the_run_goes_on(faults, client):
+    """In one sentence; the model and what was measured before stay, and the same worker measures it when it is asked again."""
+    measuring = client.recipe.evaluation
+    for command in (ask.Evaluate("baseline", measuring), prune(client), ask.Evaluate("pruned", measuring)):
+        client.post(command)
+    state = wait(client, lambda state: state.refused is not None)
+    assert state.refused.name == "Evaluate" and state.refused.reason.startswith("Memory ran out (")
+    assert set(state.standing.perplexity) == {"baseline"} and state.checkpoint is not None
+    client.post(ask.Evaluate("pruned", measuring))
+    assert not wait(client, lambda state: "pruned" in state.standing.perplexity).restarts
+
+
+def test_a_page_that_was_closed_for_an_hour_finds_its_run_at_its_end(client):
+    """Nobody has left word in all that time, here by setting the mark's time back: what was asked for is done, and then no
+    process is left."""
+    for command in (prune(client), tune(client, 40), ask.Finish()):
+        client.post(command)
+    wait(client, lambda state: state.step is not None)
+    for mark in (client.folder / "viewers").iterdir():
+        os.utime(mark, (time.time() - 3600, time.time() - 3600))
+    assert until(lambda: open_run(client.folder).is_over and not client.is_awake(), patience=90)
+    state = open_run(client.folder)
+    assert state.status == "finished" and "tuned" in state.standing.perplexity
+    assert [step for step, _ in state.standing.curves["tuned"].training] == list(range(1, 41))
+
+
 def test_a_worker_whose_page_was_killed_ends(client):
     """The page said no goodbye: its mark grows old, here by setting the mark's time back, and nobody is waited for any more."""
     code = "import sys, time; from engine.record.client import Client; client = Client(sys.argv[1])\n"
