@@ -12,6 +12,7 @@ from engine.record.state import RunState
 from widgets.choices import recipe_as_asked
 
 PAUSE = 2.0  # seconds between two looks
+STAGES = {"baseline": "baseline", "pruned": "pruned", "tuned": "recovered", "control": "control", "cut": "cut"}
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,20 @@ def differing(runs: Sequence[Ran]) -> tuple[str, ...]:
     """The fields in which the recipes of some runs are not all alike, in the order of the recipe."""
     fields = dict.fromkeys(field for ran in runs for field in ran.recipe)
     return tuple(field for field in fields if len({repr(ran.recipe.get(field)) for ran in runs}) > 1)
+
+
+def cells_of(runs: Sequence[Ran]) -> tuple[tuple[str, ...], list[list[object]]]:
+    """The table of some runs as a head and rows: what differs in their recipes, perplexities, parameters; None is unknown."""
+    fields, stages = differing(runs), [stage for stage in STAGES if any(stage in ran.state.standing.perplexity for ran in runs)]
+    head = ("run", *fields, *(f"perplexity {STAGES[stage]}" for stage in stages), "parameters before", "parameters after")
+    rows = []
+    for ran in runs:
+        standing, gates = ran.state.standing, ran.state.standing.gates
+        measured = [standing.perplexity[stage].perplexity if stage in standing.perplexity else None for stage in stages]
+        whole = ran.state.model.parameters if ran.state.model is not None else None
+        after = gates.parameters_after if gates is not None else whole
+        rows.append([ran.name, *(ran.recipe.get(field) for field in fields), *measured, whole, after])
+    return head, rows
 
 
 def _recipe(state: RunState, asked: Mapping[type, Any]) -> Mapping[str, Any]:

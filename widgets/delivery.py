@@ -8,8 +8,8 @@ from engine.record.recipe import Recipe
 from widgets import export
 from widgets.beyond import beyond_the_recipe
 from widgets.browser import Browser
+from widgets.comparer import cells_of
 from widgets.panels.model import why_not
-from widgets.sweeps.compare import cells_of
 from widgets.view import View
 
 SWEPT = ("cells", "front")  # the cards that are charts

@@ -12,7 +12,7 @@ from engine.record.standing import Curve
 from widgets.axes import label_of
 from widgets.canvas import Canvas
 from widgets.charts.loss import forward, smoothed
-from widgets.comparer import Compared, Ran, differing
+from widgets.comparer import STAGES, Compared, Ran, cells_of, differing
 from widgets.drawing import line, put, short, thin
 from widgets.form import label_of as words_of
 from widgets.grid import written
@@ -23,7 +23,6 @@ from widgets.view import Act, Drawn, View
 from widgets.words import called
 
 TITLE = "Runs side by side"
-STAGES = {"baseline": "baseline", "pruned": "pruned", "tuned": "recovered", "control": "control", "cut": "cut"}
 MOST, WIDE = 7, 300  # fields of the table, and points of a curve
 TOGETHER = 6  # runs whose curves are drawn in one chart
 NONE = "No run has been pruned yet. What is done in the laboratory is listed here."
@@ -86,20 +85,6 @@ class _Runs:
         empty = "Recover a pruned model in the laboratory" if self.chart.value == "loss" else "Prune a model in the laboratory"
         self.canvas.draw(Shown(figure, empty=("No data yet", empty)))
         put(self.says, value=line(escape(_said(self._compared, figure)), "says"))
-
-
-def cells_of(runs: Sequence[Ran]) -> tuple[tuple[str, ...], list[list[object]]]:
-    """The table of some runs as a head and rows: what differs in their recipes, perplexities, parameters; None is unknown."""
-    fields, stages = differing(runs), [stage for stage in STAGES if any(stage in ran.state.standing.perplexity for ran in runs)]
-    head = ("run", *fields, *(f"perplexity {STAGES[stage]}" for stage in stages), "parameters before", "parameters after")
-    rows = []
-    for ran in runs:
-        standing, gates = ran.state.standing, ran.state.standing.gates
-        measured = [standing.perplexity[stage].perplexity if stage in standing.perplexity else None for stage in stages]
-        whole = ran.state.model.parameters if ran.state.model is not None else None
-        after = gates.parameters_after if gates is not None else whole
-        rows.append([ran.name, *(ran.recipe.get(field) for field in fields), *measured, whole, after])
-    return head, rows
 
 
 def _called(ran: Ran) -> str:

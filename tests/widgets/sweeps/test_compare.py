@@ -11,9 +11,9 @@ from engine.record.state import RunState
 from tests.widgets.charts.states import folded, gates, loaded, measured, trained
 from tests.widgets.sweeps.swept import button, inside, view_of, words
 from widgets import export
-from widgets.comparer import Compared, Ran
+from widgets.comparer import Compared, Ran, cells_of
 from widgets.requests import ChooseRuns, Download
-from widgets.sweeps.compare import build, cells_of
+from widgets.sweeps.compare import build
 from widgets.theme import LIGHT
 from widgets.view import Drawn
 
