@@ -8,7 +8,12 @@ from engine.record.folder import home
 
 def default_folder(name: str, model: str, form: str) -> Path:
     """Where an experiment lies when nobody says where, so that it is found again."""
-    return home() / "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", part).strip("-.") for part in (name, model[-40:], form))
+    return home() / f"{name}-{as_file_name(model)}-{form}"
+
+
+def as_file_name(model: str) -> str:
+    """A model's name, or the end of it, as a part of the name of a file."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", model[-40:]).strip("-.")
 
 
 def folder_of(folder: Path, called: str) -> Path:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from engine.experimenting import experimenting, gathered
 from engine.progress import Progress
-from engine.record.catalogue import EXPERIMENTS, builtin_models
+from engine.record.catalogue import EXPERIMENTS, builtin_models, packaged_models
 from engine.record.errors import BadInput
 from engine.record.folder import write_atomic
 from engine.record.result import as_json
 from engine.record.scale import FORMS
-from engine.record.trial import default_folder
+from engine.record.trial import as_file_name, default_folder
 from engine.results.outcome import INSTALL, charts
 from engine.results.page import ACROSS, page, panels, read_all, with_quote
 
@@ -27,14 +27,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m engine.results", description=__doc__.splitlines()[0])
     parser.add_argument("--run", action="store_true", help="carry the experiments out first; resumed where they were")
     parser.add_argument("--form", choices=FORMS, default="short", help="short: minutes; full: a night")
-    parser.add_argument("--model", nargs="+", default=[each.name for each in builtin_models()], help="default: the built-in ones")
+    parser.add_argument("--model", nargs="+", help="default: the built-in ones")
     parser.add_argument("--experiment", nargs="+", default=list(EXPERIMENTS.names()), help="default: all")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where results.md and results/ are (default: docs)")
     given = parser.parse_args(arguments)
     (given.docs / "results").mkdir(parents=True, exist_ok=True)
+    alone = given.model or [each.name for each in builtin_models()]
+    with_others = (given.model or [*alone, *(each.name for each in packaged_models() if each.ready)])[-1]
     try:
         for name in given.experiment if given.run else ():
-            for model in given.model[-1:] if name == ACROSS else given.model:
+            for model in [with_others] if name == ACROSS else alone:
                 measure(name, model, given.form, given.docs / "results")
         make(given.docs)
     except BadInput as error:
@@ -55,8 +57,9 @@ def measure(name: str, model: str, form: str, into: Path) -> None:
 
 
 def keep(name: str, model: str, form: str, folder: Path, into: Path) -> Path:
-    """Write the result file of an experiment that was carried out in a folder, as far as it was."""
-    path = into / f"{name}-{model.replace('/', '-')}.json"
+    """Write the result file of an experiment that was carried out in a folder, as far as it was; that of an experiment on many
+    models takes the place of the one before."""
+    path = into / (f"{name}.json" if name == ACROSS else f"{name}-{as_file_name(model)}.json")
     write_atomic(path, as_json(gathered(name, model, form, folder)))
     return path
 

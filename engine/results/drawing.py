@@ -63,7 +63,8 @@ def _curves(axis: Axes, figure: Figure, names: Sequence[str]) -> None:
         if series.low and len(figure.series) <= FEW:
             axis.fill_between(series.x, series.low, series.high, color=colour, alpha=0.13, linewidth=0)
     _lines(axis, figure)
-    values = [y for series in figure.series for y in series.y] + [line.y for line in figure.lines]
+    values = [end for series in figure.series for end in (*series.y, *series.low, *series.high)]
+    values += [line.y for line in figure.lines]
     _scaled(axis, values, figure.log_y)
     if figure.log_x and figure.series:
         axis.set_xscale("log")

@@ -15,6 +15,7 @@ from engine.record.registry import Registry
 from engine.record.result import read_result
 from engine.record.swept import open_sweep
 from engine.record.trial import folder_of
+from engine.results.__main__ import main as results
 
 
 @pytest.fixture
@@ -68,6 +69,21 @@ def test_the_command_prints_the_answer_the_table_and_its_files(model, tmp_path, 
     assert rows[0] == ["level", "perplexity"] and len(rows) == 4
     assert [float(row[1]) for row in rows[1:]] == pytest.approx([cell.perplexity for cell in result.found["of neurons"].values()])
     assert main(["experiment"]) == 0 and capsys.readouterr().out.split() == ["levels", "Some", "levels"]
+
+
+def test_results_are_measured_and_become_the_page(model, tmp_path):
+    """A second time nothing is measured, and the page is the same; nor is it where nobody asks for it."""
+    pytest.importorskip("matplotlib", reason="the charts of the results page need matplotlib")
+    docs, asked = tmp_path / "docs", ["--model", model, "--experiment", "levels", "--docs", str(tmp_path / "docs")]
+    pages = []
+    for run in (["--run"], ["--run"], []):
+        assert results([*run, *asked]) == 0
+        pages.append((docs / "results.md").read_text())
+        told = "".join(path.read_text() for path in (tmp_path / "home").rglob("events.jsonl"))
+        assert told.count("SweepCellDone") == 5
+    (file,) = (docs / "results").glob("levels-*.json")
+    assert read_result(file).done == 5 and (docs / "results" / "levels-levels.svg").is_file()
+    assert "The levels cost something." in pages[0] and len(set(pages)) == 1
 
 
 def test_an_unknown_experiment_or_model_is_refused_at_once(model, capsys):
