@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from engine.record.catalogue import EXPERIMENTS, builtin_models
+from engine.record.catalogue import EXPERIMENTS, builtin_models, packaged_models
 from engine.record.errors import counted
 from engine.record.figure import Figure, Table
 from engine.record.result import Result, read_result
@@ -43,10 +43,7 @@ def page(results: Sequence[Result]) -> str:
 def quoted(results: Sequence[Result]) -> str:
     """What the README quotes: the claims and their verdicts, with the models that they were held against."""
     told = [f"- {claim.said.rstrip('.')}: **{claim.verdict}**." for claim in claims(results)]
-    models = sorted(
-        {cell.recipe.model for each in results for sweep in each.sweeps.values() for cell in sweep.cells if cell.recipe}
-    )
-    head = f"What two older documents on pruning claim, held against {', '.join(models)}:"
+    head = f"What two older documents on pruning claim, held against {', '.join(models_of(results))}:"
     return "\n".join([head, "", *told]) + "\n"
 
 
@@ -120,18 +117,31 @@ def protocol(results: Sequence[Result]) -> Table:
 
 
 def missing(results: Sequence[Result]) -> list[str]:
-    """A sentence for each experiment that was not carried out on a built-in model, or not to its end; nothing where all were."""
-    told = []
+    """A sentence for each experiment that was not carried out on a model that is built in or comes in a package, or not to its
+    end; nothing where all were."""
+    told, wanted = [], [model.name for model in (*builtin_models(), *packaged_models())]
     for name in EXPERIMENTS.names():
-        there = {each.model for each in results if each.experiment == name}
-        absent = [model.name for model in builtin_models() if model.name not in there]
-        if absent and not (name == ACROSS and there):
+        there = models_of(each for each in results if each.experiment == name)
+        absent = [model for model in wanted if model not in there]
+        if absent:
             told.append(f"- {title_of(name)} has not been run on {', '.join(absent)}.")
     for each in results:
         if each.done < each.asked:
             left = counted(each.asked - each.done, "cell")
             told.append(f"- {title_of(each.experiment)} on {each.model} lacks {left}: not run yet, or failed.")
     return ["Not everything was measured:", "\n".join(told)] if told else []
+
+
+def models_of(results: Iterable[Result]) -> list[str]:
+    """The models of which some cell is done, in alphabetical order."""
+    done = {
+        sweep.cells[number].recipe.model
+        for each in results
+        for name, sweep in each.sweeps.items()
+        for number, cell in each.found.get(name, {}).items()
+        if cell.status == "done"
+    }
+    return sorted(done)
 
 
 def _how_to_read(results: Sequence[Result]) -> str:

@@ -22,7 +22,7 @@ from engine.record.sweep import Sweep
 
 GROWN = ("linear", "exponential")
 STEEP = 3.0  # the back block's share over the front's, of the schedules that grow
-MIDDLE = (0.75, 1.5, 0.75)  # of the level, in the blocks
+MIDDLE = (0.75, 1.5, 0.75)  # of the level, in the blocks; the mean is the level where the three are as long
 STEEPNESS = (0.25, 0.5, 1, 2, 4, 8)
 GENTLE, SHARP = 2, 4  # the steepness of the linear and of the exponential schedule that were compared before
 AT = 0.3  # the level at which steepness varies
@@ -40,9 +40,7 @@ def sweeps(model: str, form: Form) -> Mapping[str, Sweep]:
     return {
         **repeated(scale, "shapes", scale.recipe, {"neurons": [each for level in scale.levels for each in shaped(level)]}),
         **repeated(scale, SUGGESTED, suggest, {"neurons.level": list(scale.levels)}),
-        **repeated(
-            scale, "steepness", varied, {"neurons.shape": ["linear", "exponential"], "neurons.steepness": list(STEEPNESS)}
-        ),
+        **repeated(scale, "steepness", varied, {"neurons.shape": list(GROWN), "neurons.steepness": list(STEEPNESS)}),
         "control": Sweep(trained, {}, "recover", scale.seeds),
         "recovered": Sweep(trained, {"neurons": shaped(RECOVERED)}, "recover", scale.seeds),
         "recovered, suggested": Sweep(trained | at, {}, "recover", scale.seeds),

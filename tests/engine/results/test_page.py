@@ -61,7 +61,7 @@ def test_the_page_is_made_from_files_alone(tmp_path, capsys):
             f"Of neurons the front block is the most sensitive: on average over the shares the perplexity is {high**0.5:.2f}"
             in text
         )
-        assert "Sensitivity: which layers can lose units has not been run on gpt2-tiny, pythia-tiny." in text
+        assert "Sensitivity: which layers can lose units has not been run on gpt2-tiny, pythia-tiny, smollm2-135m." in text
         assert text.count("not measured") >= 5 and (tmp_path / "results" / "sensitivity-neurons-by-block.svg").is_file()
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / "results.md")] * 2
 
