@@ -48,10 +48,10 @@ def quoted(results: Sequence[Result]) -> str:
 
 
 def with_quote(readme: str, results: Sequence[Result]) -> str:
-    """A README with what is between its markers made anew."""
-    before, _, rest = readme.partition(START)
-    _, _, after = rest.partition(END)
-    return f"{before}{START}{quoted(results)}{END}{after}"
+    """A README with what is between its markers made anew; one without markers stays as it is."""
+    before, start, rest = readme.partition(START)
+    _, end, after = rest.partition(END)
+    return f"{before}{start}{quoted(results)}{end}{after}" if start and end else readme
 
 
 def panels(results: Iterable[Result]) -> dict[str, dict[str, Figure]]:
