@@ -73,7 +73,6 @@ def test_the_command_prints_the_answer_the_table_and_its_files(model, tmp_path, 
 
 def test_results_are_measured_and_become_the_page(model, tmp_path):
     """A second time nothing is measured, and the page is the same; nor is it where nobody asks for it."""
-    pytest.importorskip("matplotlib", reason="the charts of the results page need matplotlib")
     docs, asked = tmp_path / "docs", ["--model", model, "--experiment", "levels", "--docs", str(tmp_path / "docs")]
     pages = []
     for run in (["--run"], ["--run"], []):

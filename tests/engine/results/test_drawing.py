@@ -7,8 +7,6 @@ import pytest
 
 from engine.record.figure import Figure, Line, Series
 
-pytest.importorskip("matplotlib", reason="the charts of the results page need matplotlib")
-
 CURVE = Series("front", (0.1, 0.5, 0.9), (1.0, 2.0, 40.0), (0.9, 1.8, 30.0), (1.1, 2.2, 50.0))
 BARS = Series("pruned", ("random", "taylor"), (1.5, 1.2), (1.4, 1.2), (1.6, 1.2))
 ROWS = (Series("layer 0", (0.1, 0.5), (0.0, 0.3)), Series("layer 1", (0.1, 0.5), (0.1, 0.9)))

@@ -51,7 +51,6 @@ def test_the_page_is_made_from_files_alone(tmp_path, capsys):
     name, sweeps = "sensitivity", EXPERIMENTS.load("sensitivity").sweeps("opt-tiny", "short")
     (tmp_path / "results").mkdir()
     for high in (1.5, 3.0):
-        pytest.importorskip("matplotlib", reason="the charts of the results page need matplotlib")
         found = found_by(sweeps, lambda recipe, high=high: {"pruned": 100 * high ** (recipe.neurons.blocks or (0,))[0]})
         result = Result(name, "opt-tiny", "short", "2026-11-22", {"espalier": "0"}, "a machine", sweeps, found)
         (tmp_path / "results" / "any.json").write_text(as_json(result))
