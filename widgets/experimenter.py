@@ -16,6 +16,7 @@ from engine.record.client import is_held
 from engine.record.errors import BadInput
 from engine.record.figure import Figure, Table
 from engine.record.recipe import Recipe
+from engine.record.result import shipped
 from engine.record.scale import FORMS
 from engine.record.sweep import Sweep
 from engine.record.swept import FILE
@@ -43,7 +44,8 @@ class Tried:
     """The experiment that is spoken of, on a model, in a form, and what has come of it: `done` and `failed` of so many `cells`,
     at that `pace` where a process carries it out.
 
-    `answer`, `figures` and `table` are worked out from those, and empty while there is none; `said` is what came of the last
+    `answer`, `figures` and `table` are worked out from those, and empty while there is none; where nothing was measured here,
+    from the result that ships, and `shipped` says what that is. `said` is what came of the last
     press, or why the experiment cannot be.
     """
 
@@ -56,6 +58,7 @@ class Tried:
     going: bool = False
     pace: Pace = Pace()
     answer: str = ""
+    shipped: str = ""
     figures: tuple[Figure, ...] = ()
     table: Table | None = None
     said: str = ""
@@ -190,17 +193,29 @@ class Experimenter:
         experiment = EXPERIMENTS.load(self._tried.name)
         cells = [cell for done in found.values() for cell in done.values()]
         good = sum(cell.status == "done" for cell in cells)
+        kept = shipped(*self._key) if not cells else None
+        if kept is not None:
+            on = ", ".join(f"{name} {kept.versions[name]}" for name in ("espalier", "torch") if name in kept.versions)
+            told = f"Nothing was measured here yet. Below is what ships: {kept.done:,} cells of {kept.at}, {kept.machine}, {on}."
+            more = {"figures": experiment.figures(kept.found), "table": experiment.table(kept.found)}
+            answer = experiment.answer(kept.found)
+            self._tried = replace(self._tried, done=0, failed=0, shipped=told, answer=answer, **more)
+            return
         answer = experiment.answer(found) if good else "Nothing was measured yet."
         figures, table = (experiment.figures(found), experiment.table(found)) if good else ((), None)
         more = {"figures": figures, "table": table, "answer": answer}
-        self._tried = replace(self._tried, done=good, failed=len(cells) - good, **more)
+        self._tried = replace(self._tried, done=good, failed=len(cells) - good, shipped="", **more)
 
 
 def _newest() -> ChooseExperiment:
-    """The experiment that was begun last on a model of the catalogue; where none was, the first one."""
+    """The experiment that was begun last on a model of the catalogue; else the first whose result ships, else the first."""
     every = [
         ChooseExperiment(name, model.name, form) for name in EXPERIMENTS.names() for model in models() for form in reversed(FORMS)
     ]
     begun = {one: default_folder(one.name, one.model, one.form) for one in every}
     begun = {one: folder.stat().st_mtime for one, folder in begun.items() if folder.is_dir()}
-    return max(begun, key=begun.get) if begun else ChooseExperiment(EXPERIMENTS.names()[0], Tried.model, Tried.form)
+    if begun:
+        return max(begun, key=begun.get)
+    names = EXPERIMENTS.names()
+    first = next((name for name in names if shipped(name, Tried.model, Tried.form) is not None), names[0])
+    return ChooseExperiment(first, Tried.model, Tried.form)

@@ -16,6 +16,8 @@ from engine.record.errors import BadInput, shorten
 from engine.record.gathered import Found
 from engine.record.sweep import Sweep, sweep_of
 
+SHIPPED = Path(__file__).parents[2] / "docs" / "results"
+
 
 @dataclass(frozen=True)
 class Result:
@@ -71,6 +73,17 @@ def read_result(path: Path) -> Result:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"result file {shorten(path)} holds no result: {type(error).__name__}: {error}.") from error
     return Result(**named, sweeps=sweeps, found=found)
+
+
+def shipped(experiment: str, model: str, form: str, folder: Path = SHIPPED) -> Result | None:
+    """What this project's authors have measured, where this is a checkout that has it; None where there is no such result, or
+    only one of other sweeps than the experiment has now."""
+    for path in sorted(folder.glob(f"{experiment}*.json")):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if (told["experiment"], told["model"], told["form"]) == (experiment, model, form):
+            result = read_result(path)
+            return result if result.sweeps == EXPERIMENTS.load(experiment).sweeps(model, form) else None
+    return None
 
 
 def _plain(cell: SweepCellDone) -> dict[str, Any]:

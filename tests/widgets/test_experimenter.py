@@ -9,6 +9,7 @@ from engine.record.catalogue import EXPERIMENTS
 from engine.record.cells import SweepCellDone, SweepStarted
 from engine.record.lifecycle import RunFinished
 from engine.record.lock import release_lock, take_lock
+from engine.record.result import shipped
 from engine.record.sweep import Cell, Sweep
 from engine.record.swept import begin
 from engine.record.trial import default_folder, folder_of
@@ -66,13 +67,29 @@ def test_every_experiment_is_a_question_in_words() -> None:
         assert one.title and one.question.endswith("?") and len(one.how) > 40
 
 
-def test_nothing_is_read_before_somebody_looks(home, clock) -> None:
-    """Then the first experiment is there, with so many cells to do, and no answer is made up."""
+def test_nothing_is_read_before_somebody_looks(home, clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the first experiment is there, with so many cells to do, and where no result ships no answer is made up."""
+    monkeypatch.setattr("widgets.experimenter.shipped", lambda *_: None)
     fresh = Experimenter(clock)
     assert fresh.look(False) == Tried()
     tried = look(fresh, clock)
     assert tried.name == EXPERIMENTS.names()[0] and tried.cells > 0 == tried.done
     assert tried.answer == "Nothing was measured yet." and tried.figures == () and tried.table is None
+
+
+def test_where_nothing_was_measured_here_the_result_that_ships_is_shown_and_said_to_be_that(home, clock) -> None:
+    """With the day and the machine; all cells are still to be done here, and the first of them takes its place."""
+    fresh = Experimenter(clock)
+    tried = look(fresh, clock)
+    kept = shipped(tried.name, tried.model, tried.form)
+    assert tried.figures and tried.table is not None and tried.answer == EXPERIMENTS.load(tried.name).answer(kept.found)
+    assert tried.done == 0 < tried.cells and kept.at in tried.shipped and kept.machine in tried.shipped
+    fresh.obey(CHOICE)
+    assert look(fresh, clock).shipped
+    called, sweep = next(iter(EXPERIMENTS.load(NAME).sweeps(CHOICE.model, CHOICE.form).items()))
+    done(called, sweep, 1)
+    tried = look(fresh, clock)
+    assert (tried.shipped, tried.done) == ("", 1)
 
 
 def test_the_experiment_that_was_begun_last_is_shown_first(home, clock) -> None:

@@ -127,7 +127,8 @@ def _said(tried: Tried) -> str:
     if tried.going:
         told = f"At work: {told}{cells_left(tried.pace, tried.cells - tried.done - tried.failed)}"
     bar = f'<div class="esp-bar"><i style="width:{100 * tried.done / max(1, tried.cells):.0f}%"></i></div>'
-    answer = f'<p class="esp-says esp-answer">{escape(tried.answer)}</p>' if tried.answer else ""
+    ships = f'<p class="esp-says">{escape(tried.shipped)}</p>' if tried.shipped else ""
+    answer = f'{ships}<p class="esp-says esp-answer">{escape(tried.answer)}</p>' if tried.answer else ""
     last = f'<div role="status" class="{"esp-refusal" if tried.refused else "esp-says"}">{escape(tried.said)}</div>'
     return f'<div class="esp-says">{told}.</div>{bar}{last if tried.said else ""}{answer}'
 

@@ -1,12 +1,13 @@
 """Tests of engine/record/result.py: a result that was written is read as it was, to the digits that are kept."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from engine.record.errors import BadInput
 from engine.record.experiments import how_much
-from engine.record.result import Result, as_json, read_result
+from engine.record.result import Result, as_json, read_result, shipped
 from tests.engine.record.experiments.made_up import found_by
 
 SWEEPS = how_much.sweeps("gpt2-tiny", "short")
@@ -52,3 +53,15 @@ def test_another_file_is_refused(text, tmp_path):
     path.write_text(text)
     with pytest.raises(BadInput, match=r"other\.json' holds no result"):
         read_result(path)
+
+
+def test_a_result_that_ships_is_found_by_experiment_model_and_form(tmp_path) -> None:
+    """One of other sweeps than the experiment has now answers another question, and is none."""
+    asked = ("sensitivity", "gpt2-tiny", "short")
+    kept = shipped(*asked)
+    assert (kept.experiment, kept.model, kept.form) == asked and kept.done > 0
+    assert shipped("sensitivity", "gpt2-tiny", "full") is None and shipped("sensitivity", "gpt2-medium", "short") is None
+    name, first = next(iter(kept.sweeps.items()))
+    other = replace(kept, sweeps=kept.sweeps | {name: replace(first, seeds=(77,))})
+    (tmp_path / "sensitivity-gpt2-tiny.json").write_text(as_json(other))
+    assert shipped(*asked, tmp_path) is None
