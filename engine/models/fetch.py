@@ -4,7 +4,6 @@ Weights are fetched here, into `blobs/` of that cache's documented layout, becau
 file when it is stopped; the small files, and all that makes a file findable, are the client's. Every failure is one sentence.
 """
 
-import hashlib
 import os
 import re
 import shutil
@@ -23,6 +22,7 @@ from huggingface_hub.utils import build_hf_headers
 from engine.models.reading import quiet, read_config
 from engine.models.refused import NotWhole, in_a_sentence, no_room, no_weights
 from engine.record.alone import alone
+from engine.record.digests import digest
 from engine.record.errors import BadInput
 from engine.record.lifecycle import Progressed
 
@@ -156,8 +156,6 @@ def _check(part: Path, etag: str) -> None:
     """The hub names a large file by the hash of what is in it. One that turns out to be another is thrown away."""
     if not re.fullmatch("[0-9a-f]{64}", etag):
         return
-    with part.open("rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
-    if found != etag:
+    if digest(part) != etag:
         part.unlink()
         raise NotWhole

@@ -9,7 +9,6 @@ the very numbers that it gives. The package itself is never imported: only its f
 
 import contextlib
 import errno
-import hashlib
 import io
 import os
 import shutil
@@ -26,6 +25,7 @@ from engine.models.reading import quiet
 from engine.record.alone import alone
 from engine.record.beforehand import package_file
 from engine.record.catalogue import Packaged, to_install
+from engine.record.digests import digest
 from engine.record.errors import BadInput, shorten
 from engine.record.folder import cache_home
 from engine.record.lifecycle import Progressed
@@ -60,9 +60,7 @@ def converting(model: Packaged) -> Generator[Progressed, None, Path]:
 
 def folder_of(model: Packaged, file: Path) -> Path:
     """Where the model in this very file is kept once it is converted, whether it is there or not."""
-    with file.open("rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
-    return cache_home() / "models" / f"{model.name}-{found[:16]}-{FORMAT}"
+    return cache_home() / "models" / f"{model.name}-{digest(file)[:16]}-{FORMAT}"
 
 
 def _converted(model: Packaged, file: Path, folder: Path) -> Generator[Progressed, None, None]:

@@ -12,7 +12,6 @@ config.json may be that of the smaller model, which transformers reads; `dense_c
 in buffers.safetensors.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +25,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 from engine.models.anatomy import Anatomy, dissect
 from engine.models.narrow import Kept, fill, skeleton
 from engine.models.reading import MISFITS, config_from, quiet, read_config, read_json, read_tensors, read_tokenizer, told
+from engine.record.digests import digest, digest_of
 from engine.record.errors import BadInput, counted, shorten
 from engine.record.events import ModelCut
 
@@ -191,16 +191,9 @@ def groups_kept(heads: tuple[int, ...], layer_heads: int, layer_groups: int) -> 
     return sorted({head // (layer_heads // layer_groups) for head in heads})
 
 
-def digest(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def seal_of(facts: Mapping[str, Any]) -> str:
     """The SHA-256 of what a record says, but for its seal."""
-    said = {name: value for name, value in facts.items() if name != "seal"}
-    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return digest_of({name: value for name, value in facts.items() if name != "seal"})
 
 
 def _check_unchanged(folder: Path, stored: Stored) -> None:

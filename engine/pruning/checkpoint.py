@@ -27,7 +27,6 @@ from engine.models.stored import (
     SIDECAR,
     WEIGHTS,
     Stored,
-    digest,
     groups_kept,
     load_pruned,
     seal_of,
@@ -35,6 +34,7 @@ from engine.models.stored import (
 )
 from engine.pruning.card import card
 from engine.pruning.gates import has_closed
+from engine.record.digests import digest
 from engine.record.errors import BadInput, shorten
 from engine.record.faults import full, only
 

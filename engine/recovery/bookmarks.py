@@ -27,12 +27,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from engine.record.digests import digest
 from engine.record.disk import Unwritten, telling_full
 from engine.record.errors import BadInput, shorten
 from engine.record.faults import full, only
 from engine.record.marks import name_of, names
 from engine.recovery.retention import check_room
-from engine.recovery.seals import Damaged, check, checksum, sealed, unsealed
+from engine.recovery.seals import Damaged, check, sealed, unsealed
 
 SHARE, FLOOR, PACE = 1 / 60, 10.0, 2e8  # of the time; seconds; bytes a second
 KEPT = 2
@@ -131,7 +132,7 @@ class Bookmarks:
             for part, tensors in parts.items():
                 path = beside / f"{part}.safetensors"
                 save_file({name: one.detach().cpu().contiguous() for name, one in tensors.items()}, path)
-                files[path.name] = checksum(path)
+                files[path.name] = digest(path)
             if self._faults.strikes("bookmark", self._written - 1):
                 raise full()
             stated = dict(plain) | self.of | {"step": step, "files": files}

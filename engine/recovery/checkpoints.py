@@ -26,12 +26,13 @@ from torch import Tensor, nn
 from engine.models.biases import put
 from engine.pruning.compensate import RIDGE
 from engine.pruning.plan import Plan
+from engine.record.digests import digest
 from engine.record.disk import telling_full
 from engine.record.errors import BadInput, shorten
 from engine.record.faults import Faults, full
 from engine.record.folder import write_atomic
 from engine.record.recipe import Calibration
-from engine.recovery.seals import Damaged, check, checksum, sealed, unsealed
+from engine.recovery.seals import Damaged, check, sealed, unsealed
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _write(
         plain = asdict(stand) | {"plan": plan, "calibration": stand.calibration.model_dump()}
         if faults.strikes("checkpoint", number - 1):
             raise full()
-        files = {path.name: checksum(path) for path in sorted(beside.iterdir())}
+        files = {path.name: digest(path) for path in sorted(beside.iterdir())}
         (beside / "state.json").write_text(sealed(plain | {"files": files}), encoding="utf-8")
         os.replace(beside, folder / name)
     except Exception:
@@ -120,7 +121,7 @@ def add_control(folder: Path, stand: Checkpoint, control: nn.Module) -> Checkpoi
         try:
             save_file(parameters_of(control), beside)
             plain = unsealed(folder / stand.name)
-            files = plain.get("files", {}) | {"control.safetensors": checksum(beside)}
+            files = plain.get("files", {}) | {"control.safetensors": digest(beside)}
             os.replace(beside, folder / stand.name / "control.safetensors")
             plain |= {"control": stand.control, "control_at": stand.control_at, "files": files}
             write_atomic(folder / stand.name / "state.json", sealed(plain))

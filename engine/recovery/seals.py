@@ -1,11 +1,11 @@
 """What lies on disk is what was written: JSON with a checksum of itself, and those of the files beside it; knows no model."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.record.digests import digest, digest_of
 from engine.record.errors import BadInput, shorten
 
 
@@ -19,7 +19,7 @@ class Damaged(BadInput):
 
 def sealed(plain: Mapping[str, Any]) -> str:
     """The text of a state.json: what it says, and the checksum of that."""
-    return json.dumps(dict(plain) | {"checksum": _seal(plain)}, indent=1) + "\n"
+    return json.dumps(dict(plain) | {"checksum": digest_of(plain)}, indent=1) + "\n"
 
 
 def unsealed(folder: Path) -> dict[str, Any]:
@@ -35,27 +35,17 @@ def unsealed(folder: Path) -> dict[str, Any]:
         raise Damaged(folder.name, "its state.json is not JSON") from error
     if not isinstance(plain, dict):
         raise Damaged(folder.name, f"its state.json holds {shorten(plain)}")
-    if plain.keys() & {"checksum", "files"} and plain.pop("checksum", None) != _seal(plain):
+    if plain.keys() & {"checksum", "files"} and plain.pop("checksum", None) != digest_of(plain):
         raise Damaged(folder.name, "its state.json is not as it was written")
     return plain
-
-
-def checksum(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check(folder: Path, name: str, wanted: str | None) -> None:
     """Raise `Damaged` for a file of a folder that has another checksum, or is not there."""
     try:
-        if checksum(folder / name) != wanted:
+        if digest(folder / name) != wanted:
             raise Damaged(folder.name, f"its {name} is not as it was written")
     except FileNotFoundError as error:
         raise Damaged(folder.name, f"its {name} is gone") from error
     except OSError as error:
         raise Damaged(folder.name, f"its {name} cannot be read ({error.strerror})") from error
-
-
-def _seal(plain: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

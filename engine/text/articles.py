@@ -3,11 +3,11 @@
 gensim, which parses them, takes a second to come in: it is imported only where a dump is really read.
 """
 
-import hashlib
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
+from engine.record.digests import digest
 from engine.text.cache import documents_of
 
 PARSER = Path(__file__).parent / "dump.py"
@@ -24,11 +24,5 @@ def articles_of(name: str, dump: Path, contents: str, most: int | None = None) -
 
         return dict(islice(articles(dump), most))
 
-    source = {"dump": contents, "most": most, "parser": sha256(PARSER), "gensim": version("gensim")}
+    source = {"dump": contents, "most": most, "parser": digest(PARSER), "gensim": version("gensim")}
     return documents_of(name, source, parse)
-
-
-def sha256(path: Path) -> str:
-    """The hash of a file's contents."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,8 +8,9 @@ splits hold what they have never read: 3 in 10 train, half of one in 10 each cal
 from importlib.util import find_spec
 from pathlib import Path
 
+from engine.record.digests import digest
 from engine.record.errors import BadInput
-from engine.text.articles import articles_of, sha256
+from engine.text.articles import articles_of
 from engine.text.corpora import Splits
 from engine.text.partition import partition, take, words
 
@@ -40,7 +41,7 @@ def pretraining() -> tuple[str, ...]:
 
 def _parts() -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     dump = datapath(DUMP)
-    texts = articles_of("wikipedia-sample", dump, sha256(dump))
+    texts = articles_of("wikipedia-sample", dump, digest(dump))
     known, calibration, evaluation = partition(texts, HELD_OUT)
     train, known = take(known, FRESH * words(texts.values()))
     return tuple(train), calibration, evaluation, tuple(known)
