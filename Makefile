@@ -18,8 +18,8 @@ dashboard: $(VENV)/.installed ## open the page in a browser; PORT=8866 is where 
 lab: $(VENV)/.installed-lab ## open the notebook in JupyterLab
 	exec $(BIN)/jupyter lab dashboard.ipynb
 
-test: $(VENV)/.installed-test ## run all tests; ARGS="-k gates -x" passes words on to pytest
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.installed-test ## run all tests, in two processes; ARGS="-k gates -x" passes words on to pytest
+	$(BIN)/python -m pytest --numprocesses=2 $(ARGS)
 
 harness: $(VENV)/.installed-harness ## install lm-evaluation-harness, with which `make test` runs one more test
 

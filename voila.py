@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from jupyter_server._tz import utcnow
+from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from tornado.web import HTTPError
 
@@ -33,23 +34,47 @@ def before_page(request, notebook, cwd):
     return notebook
 
 
+class PageConnection(ZMQChannelsWebsocketConnection):
+    """Tells its kernel of every page that really came, until it has left.
+
+    Jupyter's own number of connections goes down for a page that was closed while it still shook hands, though it never
+    went up: at -1 the kernel was taken for connected until the server ended, and at 0 a page that came later for gone.
+    """
+
+    def connect(self):
+        """The page has shaken hands."""
+        self.kernel_manager.pages = pages_of(self.kernel_manager) | {self}
+        return super().connect()
+
+    def disconnect(self):
+        """The page has left, or never came."""
+        self.kernel_manager.pages = pages_of(self.kernel_manager) - {self}
+        super().disconnect()
+
+
 class PageKernels(AsyncMappingKernelManager):
     """Ends a kernel that has been without a page for `cull_idle_timeout` seconds, whatever it is doing.
 
     Jupyter counts a kernel's own messages as activity. A page whose browser crashed while a recovery runs would keep its
-    kernel as long as the kernel draws, for nobody. Only being connected counts here; the run itself lives in its worker.
+    kernel as long as the kernel draws, for nobody. Only a page that is there counts here, which is why voila.json has
+    `cull_connected`: Jupyter is not to count as well. The run itself lives in its worker.
     """
 
     async def cull_kernel_if_idle(self, kernel_id):
         """Look at one kernel; called every `cull_interval` seconds."""
         kernel = self.get_kernel(kernel_id)
-        connected = self.kernel_model(kernel_id)["connections"] > 0
         # Its first look counts too: a page may come and go between two looks.
-        kernel.attended = utcnow() if connected else getattr(kernel, "attended", utcnow())
+        kernel.attended = utcnow() if pages_of(kernel) else getattr(kernel, "attended", utcnow())
         kernel.last_activity = kernel.attended
         await super().cull_kernel_if_idle(kernel_id)
+
+
+def pages_of(kernel):
+    """The connections of the pages that are with this kernel now."""
+    return getattr(kernel, "pages", frozenset())
 
 
 c = get_config()  # noqa: F821 - the name that traitlets gives to every configuration file
 c.VoilaConfiguration.prelaunch_hook = before_page
 c.VoilaConfiguration.multi_kernel_manager_class = PageKernels
+c.Voila.kernel_websocket_connection_class = PageConnection

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
+import torch
 
 from benchmarks import Row
 from benchmarks._quotes import RESULTS, documents, quoted
@@ -30,8 +31,8 @@ def names() -> list[str]:
 
 
 def machine() -> dict[str, object]:
-    """What the numbers depend on: processor, cores, memory, how busy the machine was at the start, versions; None is that of a
-    package which is not installed."""
+    """What the numbers depend on: processor, cores, memory, accelerator, how busy the machine was at the start, versions; None is
+    that of a package which is not installed, and of an accelerator that is not there."""
     processor = platform.processor() or platform.machine()
     information = Path("/proc/cpuinfo")  # where Linux says what the processor is called
     if information.is_file():
@@ -43,6 +44,7 @@ def machine() -> dict[str, object]:
         "processor": processor,
         "cores": psutil.cpu_count(),
         "memory": psutil.virtual_memory().total,
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "load": [round(load, 1) for load in os.getloadavg()],
         "system": platform.platform(),
         "python": platform.python_version(),

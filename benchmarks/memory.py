@@ -2,10 +2,10 @@
 
 Each model runs in a fresh process with the settings of a worker, on the CPU. Both numbers are bytes over what that process held
 before it loaded anything (Python, torch and the engine): the estimate that is told before the command, and the most that was
-resident during it. Criteria that need gradients and none, the compensations, and two steps of each kind of recovery with a
-control; the peaks depend on the length of sequences and the size of batches, not on how much text is read, and so little is
-read. Training comes last, for it leaves freed memory in pieces, with which a pass after it may hold tens of megabytes more. What
-is in the table is how far the estimate is off, as the larger of the two over the smaller.
+resident during it. Criteria that need gradients and none, all together that the page compares, the compensations, and two steps
+of each kind of recovery with a control; the peaks depend on the length of sequences and the size of batches, not on how much text
+is read, and so little is read. Training comes last, for it leaves freed memory in pieces, with which a pass after it may hold
+tens of megabytes more. What is in the table is how far the estimate is off, as the larger of the two over the smaller.
 """
 
 import json
@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import Row
-from engine.record.catalogue import builtin_models, packaged_models
-from engine.record.resident import THRESHOLDS, resident
+from engine.record.catalogue import CRITERIA, builtin_models, packaged_models
+from engine.record.memory import THRESHOLDS, resident
 from engine.text.corpora import read_corpus
 
 GOAL = 1.25
@@ -43,13 +43,15 @@ def measure() -> Iterator[Row]:
 def report(name: str) -> None:
     """Carry the commands out on one model, and print a line for each: what it was, the bytes expected, the bytes taken."""
     from engine.record import commands as ask
-    from engine.record.lifecycle import MemoryEstimated
+    from engine.record.lifecycle import CommandStarted, MemoryEstimated
+    from engine.record.memory import forget_peak, give_back, peak
     from engine.record.recipe import Calibration, Measuring, Recipe, Schedule, Suggestion, Tuning
-    from engine.record.resident import forget_peak, give_back, peak
+    from engine.watching import suit
     from engine.workbench import Workbench
 
     calibration, measuring = Calibration(tokens=4096), Measuring(tokens=1024, sequence_length=128)
     share, bench = Schedule(level=0.3), Workbench(None, Recipe(model=name))
+    quick = tuple(criterion for criterion, entry in CRITERIA.entries.items() if entry.facts["COST"] != "many passes")
     base = resident()
     blockwise = Suggestion(by="block", damage="measured")
     tuning = Tuning(steps=2, batch_size=8, sequence_length=128)
@@ -58,12 +60,17 @@ def report(name: str) -> None:
         ("Load", anew[1]),
         ("Score by activation", ask.Score("activation", calibration)),
         ("Score by taylor", ask.Score("taylor", calibration)),
+        ("Prune, scored by taylor", ask.Prune("taylor", share, share, "none", calibration=calibration)),
         ("Prune with least squares", ask.Prune("activation", share, share, calibration=calibration)),
         anew,
         ("Agree on three criteria", ask.Agree(("activation", "fluctuation", "energy"), calibration)),
+        anew,
+        (f"Agree on {len(quick)} criteria, in two passes", ask.Agree(quick, calibration)),
+        anew,
         ("Suggest", ask.Suggest(0.2, "activation", calibration=calibration)),
         ("Suggest, measured", ask.Suggest(0.2, "activation", calibration=calibration, suggestion=blockwise)),
         ("Preview", ask.Preview("activation", share, share, calibration=calibration)),
+        anew,
         ("Score by obs", ask.Score("obs", calibration)),
         ("Prune with sequential", ask.Prune("activation", share, share, "sequential", calibration=calibration)),
         ("Tune", ask.Tune(tuning, measuring)),
@@ -72,6 +79,7 @@ def report(name: str) -> None:
     )
     for what, command in commands:
         give_back()
+        suit(CommandStarted(0, type(command).__name__))  # as a worker does
         forget_peak()
         expected = [event.total for event in bench.handle(command) if isinstance(event, MemoryEstimated)]
         most = peak()

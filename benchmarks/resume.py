@@ -1,7 +1,8 @@
 """How soon a recovery that was killed trains again, and what its checkpoint costs; real processes, `gpt2-tiny`, on the CPU.
 
 A cold start is the time from waking a worker for a new run to its first optimizer step: Python, torch, model, text. For the other
-number worker and supervisor are killed in that recovery, and the time is that from waking the next ones to their first step.
+number worker and supervisor are killed in that recovery once it has left a bookmark, and the time is that from waking the next
+ones, which go on from there, to their first step.
 Three times each, the medians compared. The checkpoint is the one that a recovery of 200 steps, the default, ends with: the time
 from the last validation until it is told, over that since the recovery began, by the stamps of the events.
 """
@@ -16,6 +17,7 @@ import psutil
 
 from benchmarks import Row
 from engine.record import commands as ask
+from engine.record.bookmark_names import folder_of, reached
 from engine.record.client import Client, start
 from engine.record.folder import read_events
 from engine.record.line import Stamped
@@ -45,7 +47,7 @@ def _once(folder: Path) -> tuple[float, float, float, float]:
                 client.post(command)
 
     cold = _to_first_step(client, begin)
-    _wait(client, lambda events: _steps(events) >= 5)
+    _wait(client, lambda events: reached(folder_of(client.folder / "checkpoints")) is not None)
     holder = read_lock(client.folder)
     for pid in (holder["pid"], holder["worker"]):
         psutil.Process(pid).kill()

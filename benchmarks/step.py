@@ -1,63 +1,78 @@
-"""What a training step costs with everything on: gates, events, commands looked for, every line written to the run folder.
+"""What a training step costs with everything on, as in a worker: gates, events, commands looked for, every line written to the
+run folder, memory sampled once a second.
 
 `gpt2-tiny`, half of its units closed, batches of 8 × 128 tokens. The reference is a bare loop over a copy of the same model with
-the same batches, optimizer and precision. They take turns, 20 steps each; the medians of the turns are compared.
+the same batches, optimizer and precision. They take turns, 40 steps each time in a process of its own; the medians over all
+steps are compared, in seconds of processor time, which other programs on the machine change little.
 """
 
-import statistics
+import json
+import os
+import sys
 import tempfile
-import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from benchmarks import Row
+from benchmarks._turns import medians, seconds
+from engine.inbox import Inbox
+from engine.journal import Journal
 from engine.models.load import load
 from engine.record import commands as ask
 from engine.record.events import StepTrained
-from engine.record.folder import Writer, post
+from engine.record.folder import post
+from engine.record.lifecycle import CommandStarted
+from engine.record.memory import hold_steady
 from engine.record.recipe import Recipe, Schedule, Tuning
 from engine.recovery.loop import arithmetic
 from engine.recovery.schedule import batch, learning_rate
-from engine.session import Inbox, serve
+from engine.session import serve
 from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
+from engine.watching import suit
 from engine.workbench import Workbench
+from engine.worker import Sampler
 
-TURNS, STEPS, WHOLE = 12, 20, 100_000
+WHOLE = 100_000
+RECIPE = Recipe(heads=Schedule(level=0.5), neurons=Schedule(level=0.5), tuning=Tuning(steps=WHOLE, control=False))
 
 
 def measure() -> Iterator[Row]:
     """One row: the engine's step over the bare loop's."""
-    recipe = Recipe(heads=Schedule(level=0.5), neurons=Schedule(level=0.5), tuning=Tuning(steps=WHOLE, control=False))
-    with tempfile.TemporaryDirectory() as scratch:
-        full, bare = _engine(recipe, Path(scratch)), _bare_loop(recipe)
-        times: dict[str, list[float]] = {"full": [], "bare": []}
-        for _ in range(TURNS + 1):
-            for name, steps in (("full", full), ("bare", bare)):
-                start = time.perf_counter()
-                for _ in range(STEPS):
-                    next(steps)
-                times[name].append((time.perf_counter() - start) / STEPS)
-        full.close()
-    medians = {name: statistics.median(found[1:]) for name, found in times.items()}
-    yield Row("training step with gates, events and folder", medians["full"], "s", 1.03, medians["bare"], "a bare loop")
+    full, bare = medians("benchmarks.step", tuple(SIDES))
+    yield Row("training step with gates, events and folder", full, "s", 1.03, bare, "a bare loop")
+
+
+def _full() -> list[float]:
+    hold_steady()  # as the supervisor starts a worker
+    with tempfile.TemporaryDirectory() as scratch, closing(_engine(RECIPE, Path(scratch))) as steps:
+        return seconds(steps)
+
+
+def _bare() -> list[float]:
+    return seconds(_bare_loop(RECIPE))
 
 
 def _engine(recipe: Recipe, folder: Path) -> Iterator[None]:
     """Yields after every step of a recovery that is driven as a worker drives it."""
     for command in ask.commands_of(recipe):
         post(folder, command)
-    bench, writer = Workbench(folder, recipe), Writer(folder / "events.jsonl")
+    bench, log = Workbench(folder, recipe), Journal(folder)
     try:
-        for event in serve(bench, Inbox(folder=folder), lambda: False):
-            writer.append(event)
-            if isinstance(event, StepTrained):
-                yield
+        with Sampler(log, os.getppid()) as sampler:
+            sampler.busy = True
+            for event in serve(bench, Inbox(folder=folder), lambda: False):
+                if isinstance(event, CommandStarted):
+                    suit(event)
+                log.append(event)
+                if isinstance(event, StepTrained):
+                    yield
     finally:
-        writer.close()
+        log.close()
         bench.close()
 
 
@@ -86,3 +101,9 @@ def _bare_loop(recipe: Recipe) -> Iterator[None]:
         optimizer.zero_grad()
         loss.item()
         yield
+
+
+SIDES = {"full": _full, "bare": _bare}
+
+if __name__ == "__main__":
+    print(json.dumps(SIDES[sys.argv[1]]()))

@@ -8,9 +8,6 @@ lest one see a quicker machine than the other; their mean, times the cells, stan
 gpt2-tiny, 0.4 on SmolLM2 by least squares, and numbers that agree to 1e-4. With no compensation the language-model head, which no
 two cells share, weighs as much as eight of SmolLM2's layers: by the count 0.44 of the loop is left there, and no goal is set.
 Held are states and narrower layers, of at most 1 GB.
-
-A search for a budget of parameters beside the whole grid, on the built-in models, by least squares: how many cells it measured,
-and the best perplexity that it found over the best of the grid's cells that fit.
 """
 
 import time
@@ -21,13 +18,13 @@ from benchmarks import Row
 from engine import Recipe, Sweep, sweep
 from engine.pruning.rounds import Round
 from engine.record.catalogue import file_of, packaged
-from engine.record.cells import SweepBestFound, SweepCellDone
+from engine.record.cells import SweepCellDone
 from engine.record.commands import Load, preview_of
 from engine.record.steps import ended
 from engine.workbench import Workbench
 
-AXES = {f"neurons.blocks.{block}": [0, 0.2, 0.4, 0.6, 0.8] for block in range(3)}
-BUILTIN, BUDGETS = ("gpt2-tiny", "opt-tiny", "pythia-tiny"), (0.9, 0.8, 0.7)
+SHARES = [0, 0.2, 0.4, 0.6, 0.8]
+AXES = {f"neurons.blocks.{block}": SHARES for block in range(3)}
 MEMORY = 10**9
 EVERY = 12
 # Tokens to measure on, and the most of the loop's time that is allowed, by compensation.
@@ -45,8 +42,6 @@ def measure() -> Iterator[Row]:
             continue
         for compensation, goal in goals.items():
             yield from grid(model, compensation, tokens, goal)
-    for model in BUILTIN:
-        yield from search(model)
 
 
 def grid(model: str, compensation: str, tokens: int, goal: float | None) -> Iterator[Row]:
@@ -73,20 +68,6 @@ def grid(model: str, compensation: str, tokens: int, goal: float | None) -> Iter
     yield Row(what, spent, "s", goal, loop, f"one by one, from {len(seconds)} cells")
     yield Row(f"{what}: the largest relative difference", max(apart), "", 1e-4)
     yield Row(f"{what}: held of what cells share", most / 1e6, "MB", MEMORY / 1e6)
-
-
-def search(model: str, tokens: int = 2048) -> Iterator[Row]:
-    """Two rows for each budget: the share of the cells that were measured, and what was found over what there is."""
-    recipe = _recipe(model, "least-squares", tokens)
-    cells = [event for event in sweep(Sweep(recipe, AXES), memory=MEMORY) if isinstance(event, SweepCellDone)]
-    whole = max(cell.parameters for cell in cells)
-    for budget in BUDGETS:
-        events = list(sweep(Sweep(recipe, AXES, "search", budget=budget), memory=MEMORY))
-        found = next(event for event in events if isinstance(event, SweepBestFound))
-        best = min(cell.perplexity for cell in cells if cell.parameters <= budget * whole)
-        what = f"{model}, search for {budget:.0%} of the parameters ({found.fit} cells fit)"
-        yield Row(f"{what}: measurements", found.measured, "cells", 0.1, len(cells), "the grid's cells")
-        yield Row(f"{what}: perplexity", found.perplexity, "ppl", 1.01, best, "the best of the grid")
 
 
 def _recipe(model: str, compensation: str, tokens: int) -> dict[str, object]:

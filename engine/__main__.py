@@ -12,26 +12,26 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from engine.progress import Progress
 from engine.record.beforehand import check_beforehand
+from engine.record.by_name import discard, folder_of, resume, stop
 from engine.record.catalogue import EXPERIMENTS, check_model, models
-from engine.record.client import open_run
+from engine.record.client import is_held, is_waiting, open_run
 from engine.record.disk import Unwritten, telling_full
-from engine.record.errors import BadInput, shorten
+from engine.record.errors import BadInput, PeerLost, shorten
 from engine.record.events import Event
-from engine.record.fields import assign, explain
-from engine.record.folder import find_run, home, name_for
-from engine.record.lifecycle import CommandRefused, RunFailed, RunFinished
-from engine.record.live import discard, find, live_runs, live_sweeps, resume, stop
-from engine.record.recipe import Recipe
-from engine.record.resident import hold_steady
+from engine.record.experiment_folder import default_folder
+from engine.record.folder import home, is_over, name_for
+from engine.record.lifecycle import CommandRefused, CommandStarted, RunFailed, RunFinished
+from engine.record.live import live_runs, live_sweeps
+from engine.record.lock import stopped_process
+from engine.record.memory import keep_freed
+from engine.record.recipe_file import read_recipe, read_text
 from engine.record.scale import FORMS
 from engine.record.sweep import parse_sweep
-from engine.record.swept import is_sweep, open_sweep
-from engine.record.trial import default_folder
+from engine.record.sweep_folder import is_sweep, open_sweep
 from engine.summary import as_table, in_words, summary, sweep_summary
+from engine.watching import suit
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -69,9 +69,13 @@ def main(arguments: list[str] | None = None) -> int:
     living.add_argument("--json", action="store_true", help="as one JSON list")
     living.add_argument("--all", action="store_true", help="those that are over as well")
     told = living.add_mutually_exclusive_group()
-    told.add_argument("--stop", metavar="NAME", help="give up what this run is doing and what waits in it (a name, or a folder)")
-    told.add_argument("--resume", metavar="NAME", help="have this run go on: paused, or left before it was done")
-    told.add_argument("--discard", metavar="NAME", help="delete this run and its folder for good, once that is confirmed")
+    told.add_argument(
+        "--stop", metavar="NAME", help="give up what this run or sweep is doing and what waits in it (a name, or a folder)"
+    )
+    told.add_argument("--resume", metavar="NAME", help="have this run or sweep go on: paused, or left before it was done")
+    told.add_argument(
+        "--discard", metavar="NAME", help="delete this run or sweep and its folder for good, once that is confirmed"
+    )
     living.add_argument("--yes", action="store_true", help="confirm --discard without being asked")
     shown = commands.add_parser("show", help="what a run or a sweep did")
     shown.add_argument("folder", type=Path, metavar="DIR")
@@ -112,13 +116,13 @@ def run_recipe(given: argparse.Namespace) -> int:
     from engine.session import run
 
     folder = given.folder or home() / name_for(recipe)
-    return follow(run(recipe, folder), folder, says=ranks().number == 0)  # of several processes one speaks
+    return follow(run(recipe, folder), folder, says=ranks().number == 0, lasts=True)  # of several processes one speaks
 
 
 def run_sweep(given: argparse.Namespace) -> int:
     """Carry a sweep out in this process, or go on with it."""
     asked = parse_sweep(read_text(given.sweep, "sweep"))
-    from engine.sweeping import sweep
+    from engine.sweeps.sweeping import sweep
 
     folder = given.folder or home() / name_for(next(cell.recipe for cell in asked.cells if cell.recipe is not None))
     memory = None if given.memory is None else given.memory * 10**6
@@ -140,31 +144,44 @@ def run_experiment(given: argparse.Namespace) -> int:
     status = follow(experimenting(*asked, folder, given.scheduler), folder)
     result = gathered(*asked, folder)
     if result.done:
-        files, lacking = keep(result, folder)
-        print(f"\n{in_words(result)}\n", *files, sep="\n")
+        print(f"\n{in_words(result)}\n")
+        try:
+            with telling_full("The result"):
+                files, lacking = keep(result, folder)
+        except Unwritten as error:
+            return fail(str(error), 1)
+        print(*files, sep="\n")
         if lacking:
             print(lacking, file=sys.stderr)
     return status
 
 
-def follow(events: Iterator[Event], folder: Path, says: bool = True) -> int:
-    """Have events happen to their end, show them on stderr, print the folder, and return the exit status.
+def follow(events: Iterator[Event], folder: Path, says: bool = True, lasts: bool = False) -> int:
+    """Have events happen to their end, show them on stderr, print the folder, and return the exit status. `lasts`: what is
+    interrupted is a run that a worker can go on with.
 
     A recovery is given up by all processes at once. The status is the first one's then: another one that failed before that has
     written down why would have their launcher stop it.
     """
-    hold_steady()
-    progress, last, refused = Progress(sys.stderr), None, ""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end that is asked for is written down, whoever asks
+    if not lasts:  # of a run it is told what each command will take
+        keep_freed()
+    progress, last, refused, interrupted = Progress(sys.stderr), None, "", False
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end that is asked for is the same, whoever asks
     try:
         for last in events:
-            refused = last.name if isinstance(last, CommandRefused) else refused
+            match last:
+                case CommandStarted() if lasts:
+                    suit(last)
+                case CommandRefused():
+                    refused = last.name
             if says:
                 progress.show(last)
     except KeyboardInterrupt:
-        last = None
-    except Unwritten as error:
-        return fail(f"{error} The run goes on from its last checkpoint with runs --resume {folder}.", 1)
+        last, interrupted = None, True
+    except (Unwritten, PeerLost) as error:
+        how = f"The run goes on from its last checkpoint or bookmark with runs --resume {folder}."
+        again = f"What is done is in {folder}; the same command goes on from there, with --folder {folder}."
+        return fail(f"{error} {how if lasts else again}", 1)
     except Exception:
         if not isinstance(last, RunFailed):  # else the run has said what it was, and that is said below
             raise
@@ -179,24 +196,23 @@ def follow(events: Iterator[Event], folder: Path, says: bool = True) -> int:
         return 0
     if isinstance(last, RunFailed):
         return fail(last.reason, 2 if last.field else 1)
+    if interrupted and lasts and not is_over(folder):
+        where = "The run goes on from its last checkpoint or bookmark"
+        return fail(f"Interrupted. {where} with runs --resume {folder}; runs --stop {folder} ends it.", 1)
     return fail(f"Stopped; what was done so far is in {folder}.", 1)
 
 
 def list_live(given: argparse.Namespace) -> int:
-    """Print the runs that are not over; or stop one, have one go on or delete one, and say what came of it."""
+    """Print the runs and sweeps that are not over; or stop one, have one go on or delete one, and say what came of it."""
     if given.discard is not None and not given.yes:
-        folder = find_run(given.discard)
+        folder = folder_of(given.discard)
         try:
             sure = input(f"Delete {folder} and all that is in it? [y/N] ")
         except EOFError:
             raise BadInput(f"run {given.discard!r} was not deleted: nobody is there to confirm it; say --yes.") from None
         if sure.strip().lower() not in ("y", "yes"):
             return fail(f"{given.discard} was not deleted.", 1)
-    for name, does in (
-        (given.stop, lambda name: stop(find(name))),
-        (given.resume, lambda name: resume(find(name))),
-        (given.discard, discard),
-    ):
+    for name, does in ((given.stop, stop), (given.resume, resume), (given.discard, discard)):
         if name is not None:
             said = does(name)
             print(json.dumps({"said": said}) if given.json else said)
@@ -220,7 +236,12 @@ def show_run(given: argparse.Namespace) -> int:
         print(json.dumps(sweep_summary(swept), indent=2, allow_nan=False) if given.json else as_table(swept))
         return 0
     state = open_run(given.folder)
-    print(json.dumps(summary(state), indent=2, allow_nan=False) if given.json else in_words(state))
+    stands = {
+        "asleep": not is_held(given.folder),
+        "waiting": is_waiting(given.folder),
+        "stopped": stopped_process(given.folder, state.worker),
+    }
+    print(json.dumps(summary(state, **stands), indent=2, allow_nan=False) if given.json else in_words(state, **stands))
     return 0
 
 
@@ -242,29 +263,6 @@ def export_run(given: argparse.Namespace) -> int:
         print(line, file=sys.stderr)
     print(handed.folder)
     return 0
-
-
-def read_recipe(path: str, changes: list[str]) -> Recipe:
-    """The recipe in a file, with some fields changed; raises `BadInput` with one sentence for whatever is wrong with it."""
-    text = read_text(path, "recipe")
-    try:
-        return Recipe.model_validate(assign(json.loads(text), changes)) if changes else Recipe.model_validate_json(text)
-    except ValidationError as error:
-        raise BadInput(explain(error)[1]) from error
-    except BadInput:
-        raise
-    except (ValueError, RecursionError) as error:  # no JSON, numbers of thousands of digits, thousands of brackets
-        raise BadInput(f"The recipe is not JSON: {shorten(str(error), 120)}.") from error
-
-
-def read_text(path: str, what: str) -> str:
-    """The text of a file, - standing for standard input; raises `BadInput`, calling it a file of `what`."""
-    try:
-        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"{what} file {shorten(path)} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{what} file {shorten(path)} is not UTF-8 text; save it as UTF-8.") from error
 
 
 def fail(why: str, status: int) -> int:

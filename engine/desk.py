@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,18 @@ import torch
 from torch import LongTensor, nn
 
 from engine.evaluation.perplexity import Evaluation, batches, total
+from engine.models.fingerprint import fingerprint_of
 from engine.models.load import Loaded, load
 from engine.pruning.compensate import NEEDS, RIDGE
+from engine.pruning.compensation_warnings import doubts
 from engine.pruning.evidence import Evidence
 from engine.pruning.overlay import Overlay
 from engine.pruning.plan import Plan, Scores
 from engine.pruning.rounds import Round, planning
-from engine.pruning.silence import silence
 from engine.pruning.statistics import Statistics
 from engine.pruning.suggest import Proposal, suggesting_share
+from engine.pruning.zeroing import silence
+from engine.record import folder as files
 from engine.record.commands import Preview, Prune, Suggest
 from engine.record.disk import Unwritten
 from engine.record.errors import BadInput, blaming, shorten
@@ -33,10 +37,10 @@ from engine.record.faults import only
 from engine.record.lifecycle import Degraded, Progressed
 from engine.record.recipe import Calibration, Measuring
 from engine.recovery import checkpoints, retention
-from engine.recovery.checkpoints import LOADED, Checkpoint
-from engine.recovery.seals import Damaged
+from engine.recovery.checkpoints import LOADED, Checkpoint, Origin
+from engine.recovery.checksums import Damaged
 from engine.recovery.stepper import TOO_MUCH
-from engine.report import compensated, counts, doubts, residuals, size_of
+from engine.report import compensated, counts, residuals, size_of
 from engine.text.texts import Texts
 
 
@@ -52,8 +56,12 @@ class Desk:
         self.device = device
         self.precision = precision
         self.overlay = Overlay(loaded.model, loaded.anatomy)
-        self._kept = None if folder is None else folder / "artifacts" / "statistics"
-        self.evidence = Evidence(loaded.model, loaded.anatomy, self._kept)
+        kept = self.checkpoints.parent / "artifacts" / "statistics"  # without a folder too: in memory are those of one text only
+        self._evidence = partial(Evidence, loaded.model, loaded.anatomy, kept)  # of the weights as they are by then
+        self.evidence = self._evidence()
+        first = None if folder is None else files.beginning(folder)
+        self.carries_out = first.fact.recipe if first else None  # what the run began with, whatever recipe.json says by now
+        self.of = Origin(first.at if first else None, fingerprint_of(loaded.model))  # which every checkpoint carries
         self.stand = LOADED
         self.parents: dict[str, str | None] = {}  # checkpoint → the one before it, also where that cannot be read any more
         self._faults, self._short, self._measurements = only("checkpoint"), only("measuring"), 0
@@ -70,9 +78,13 @@ class Desk:
         # By its folder: the hub need not be asked again, and may have another revision by now.
         return load(self.loaded.folder, device=self.device).model
 
+    def calibration_blocks(self, calibration: Calibration) -> torch.LongTensor:
+        """What a calibration reads, [n, length]: no more tokens than it asks for, and fewer where the split has no more."""
+        return self.texts.blocks("calibration", calibration.sequence_length, calibration.tokens, "calibration")  # [n, length]
+
     def scores(self, criterion: str, calibration: Calibration, seed: int) -> Generator[Progressed, None, Scores]:
         """The scores of the model without what lies over it, on the calibration split."""
-        blocks = self._calibration(calibration)
+        blocks = self.calibration_blocks(calibration)
         with self.overlay.lifted(), blaming("criterion"):
             return (yield from self.evidence.scores(criterion, blocks, seed))
 
@@ -82,7 +94,7 @@ class Desk:
         """The same for several criteria, with one pass for all of them; raises `BadInput` for fewer than two different ones."""
         if len(criteria) < 2 or len(set(criteria)) < len(criteria):
             raise BadInput(f"criteria {shorten(list(criteria))} cannot be compared; name at least two, each once.")
-        blocks = self._calibration(calibration)
+        blocks = self.calibration_blocks(calibration)
         with self.overlay.lifted(), blaming("criteria"):
             return (yield from self.evidence.scores_of(criteria, blocks, seed))
 
@@ -91,7 +103,7 @@ class Desk:
         on the model without what lies over it."""
         if method == "none":
             return None
-        blocks = self._calibration(calibration)
+        blocks = self.calibration_blocks(calibration)
         if method == "sequential":
             return blocks
         with self.overlay.lifted():
@@ -99,7 +111,7 @@ class Desk:
 
     def rounds(self, wish: Prune | Preview) -> Generator[Progressed | Round, None, None]:
         """The rounds in which a plan is reached, on the model without what lies over it, which is back at the end."""
-        blocks = self._calibration(wish.calibration)
+        blocks = self.calibration_blocks(wish.calibration)
         only, gone = (wish.only, Plan() if wish.revive else self.overlay.plan) if isinstance(wish, Prune) else (0, Plan())
         gone = gone if only > 1 else Plan()
         # The planning is closed before what lay over the model comes back: it may have a plan of its own there.
@@ -114,11 +126,11 @@ class Desk:
         """
         self.overlay.settle()
         silence(self.model, self.loaded.anatomy, self.overlay.plan)
-        self.evidence = Evidence(self.model, self.loaded.anatomy, self._kept)
+        self.evidence = self._evidence(changed=True)
 
     def suggest(self, wish: Suggest) -> Generator[Progressed, None, Proposal]:
         """What should do the least damage for a share of the parameters of the model without what lies over it."""
-        blocks = self._calibration(wish.calibration)
+        blocks = self.calibration_blocks(wish.calibration)
         with self.overlay.lifted(), blaming("share"):
             return (yield from suggesting_share(self.evidence, self.overlay, blocks, wish))
 
@@ -134,8 +146,8 @@ class Desk:
             yield Progressed("evaluation", sum(tokens for _, tokens in parts), blocks.numel() - len(blocks), "tokens")
         found = total(parts)
         if not math.isfinite(found.perplexity):
-            help = "prune it less" if self.stand.name else "its weights are damaged, or float32 is too coarse for them"
-            raise BadInput(f"The model's perplexity is not finite ({found.nll / found.tokens:g} nats per token); {help}.")
+            advice = "prune it less" if self.stand.name else "its weights are damaged, or float32 is too coarse for them"
+            raise BadInput(f"The model's perplexity is not finite ({found.nll / found.tokens:g} nats per token); {advice}.")
         return found
 
     def lay(
@@ -163,11 +175,11 @@ class Desk:
         changed = {"parent": before.name or None, "reason": reason, "plan": plan, "method": method, "calibration": calibration}
         changed |= {"ridge": ridge, "add_biases": add_biases}
         weights = self._bare() if silenced else None
-        self._keep(replace(before, **changed), self.overlay.take()[2], weights)
         try:
             what = self.counts(plan)
-            if made is not None:
+            if made is not None:  # before anything is kept
                 yield replace(made, **what, residuals=residuals(records))
+            self._keep(replace(before, **changed), self.overlay.take()[2], weights)
             yield GatesChanged(**what, reason=reason)
             if method != "none":
                 yield compensated(method, records)
@@ -180,29 +192,18 @@ class Desk:
     def keep_trained(self, steps: int, reason: str) -> Iterator[Event]:
         """Make the weights as training left them the model's own, and checkpoint them."""
         self.overlay.settle()
-        self.evidence = Evidence(self.model, self.loaded.anatomy, self._kept)
+        self.evidence = self._evidence(changed=True)
         stand = replace(
             self.stand, parent=self.stand.name or None, reason=reason, method="none", trained=self.stand.trained + steps
         )
         self._keep(stand, {}, checkpoints.parameters_of(self.model))
         yield CheckpointSaved(self.stand.name, self.stand.parent, reason)
 
-    def before_rounds(self, stand: Checkpoint | None) -> Checkpoint:
-        """The stand from which the rounds began whose last pruning led to `stand` (None: to the parent of the one that stands);
-        that itself, where there were none."""
-        stand = stand or checkpoints.read(self.checkpoints, self.stand.parent)
-        while ", round " in stand.reason:
-            first = stand.reason.startswith("prune, round 1 ")
-            stand = checkpoints.read(self.checkpoints, stand.parent)
-            if first:
-                break
-        return stand
-
     def control(self) -> nn.Module:
         """The unpruned model, trained as much as this one was before its last recovery."""
         model = self.dense()
         if self.stand.control_at is not None:
-            checkpoints.put_parameters(model, checkpoints.tensors_of(self.checkpoints, self.stand.control_at, "control"))
+            checkpoints.put_parameters(model, self._tensors(self.stand.control_at, "control"))
         return model
 
     @contextmanager
@@ -242,7 +243,7 @@ class Desk:
         self.overlay.off()
         if weights:
             checkpoints.put_parameters(self.model, weights)
-            self.evidence = Evidence(self.model, self.loaded.anatomy, self._kept)
+            self.evidence = self._evidence(changed=stand.weights is not None)
         self.overlay.put(stand.plan, stand.method, fitted)
         self.stand = stand
 
@@ -270,7 +271,7 @@ class Desk:
     def _keep(self, stand: Checkpoint, fitted: dict[str, torch.Tensor], weights: dict[str, torch.Tensor] | None) -> None:
         """Checkpoint the model, whose `weights` may be others by now. Where that cannot be written it is as it was before."""
         try:
-            self.stand = checkpoints.write(self.checkpoints, stand, fitted, weights, self._faults)
+            self.stand = checkpoints.write(self.checkpoints, replace(stand, of=self.of), fitted, weights, self._faults)
         except Unwritten:
             self.restore(self.stand.name or None, anew=weights is not None)
             raise
@@ -279,21 +280,21 @@ class Desk:
 
     def _kept_at(self, name: str | None, anew: bool) -> tuple[Checkpoint, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         """A stand, the parameters to put (none where they are there already), and what compensation made; else `Damaged`."""
-        stand = checkpoints.read(self.checkpoints, name)
+        stand = checkpoints.read(self.checkpoints, name, self.of)
         self.parents.setdefault(stand.name, stand.parent)
         if stand.weights == self.stand.weights and not anew:
             weights = {}
         elif stand.weights is None:
             weights = checkpoints.parameters_of(self.dense())
         else:
-            weights = checkpoints.tensors_of(self.checkpoints, stand.weights, "weights")
-        return stand, weights, checkpoints.tensors_of(self.checkpoints, name, "fitted") if name else {}
+            weights = self._tensors(stand.weights, "weights")
+        return stand, weights, self._tensors(name, "fitted") if name else {}
+
+    def _tensors(self, name: str, part: str) -> dict[str, torch.Tensor]:
+        return checkpoints.tensors_of(self.checkpoints, name, part, self.model, self.of)
 
     def _bare(self) -> dict[str, torch.Tensor]:
-        """Copies of all parameters without what lies over the model."""
+        """All parameters without what lies over the model."""
         covered = {name: before for name, before in self.overlay.covered.items() if before is not None}
         given = self.overlay.covered.keys() - covered  # biases that compensation brought
         return {name: one for name, one in (checkpoints.parameters_of(self.model) | covered).items() if name not in given}
-
-    def _calibration(self, calibration: Calibration) -> torch.LongTensor:
-        return self.texts.blocks("calibration", calibration.sequence_length, calibration.tokens, "calibration")  # [n, length]

@@ -3,37 +3,56 @@
 `engine.record.experiments` says what is measured and what comes of it. Stopped, it goes on where it was, as a sweep does.
 """
 
-import os
-import platform
+import signal
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version as installed
 from pathlib import Path
 
-from engine.record.catalogue import EXPERIMENTS, version
+from engine.provenance import told
+from engine.record.catalogue import EXPERIMENTS
+from engine.record.cells import SweepStarted
 from engine.record.errors import BadInput
 from engine.record.events import Event
+from engine.record.experiment_folder import folder_of
 from engine.record.folder import read_events
+from engine.record.lock import claimed
 from engine.record.result import Result
-from engine.record.swept import is_sweep, open_sweep
-from engine.record.trial import folder_of
-
-PACKAGES = ("torch", "transformers")
+from engine.record.sweep_folder import is_sweep, open_sweep
 
 
 def experimenting(name: str, model: str, form: str, folder: Path, scheduler: str | None = None) -> Iterator[Event]:
     """Measure what is not measured yet. Each sweep ends with an event of its own, `RunFinished` or `RunFailed`; what one of them
-    failed for does not keep the others. `scheduler` is that of `engine.sweeping.sweep`. Raises `BadInput` for an
-    unknown name, and in its turn for a folder in use."""
-    from engine.sweeping import sweep  # which brings in torch, and an unknown name need not wait for that
+    failed for does not keep the others. `scheduler` is that of `engine.sweeps.sweeping.sweep`. Raises `BadInput` for an
+    unknown name and a folder in use. Until the last sweep is over the folder is held, so that any page can tell, and stop it."""
+    sweeps = EXPERIMENTS.load(name).sweeps(model, form)
+    with ExitStack() as held:
+        with _ending_at_once():
+            held.enter_context(claimed(folder))
+            from engine.sweeps.sweeping import sweep  # which brings in torch: some seconds in which it has begun already
+        for called, asked in sweeps.items():
+            yield from sweep(asked, folder_of(folder, called), scheduler=scheduler)
 
-    for called, asked in EXPERIMENTS.load(name).sweeps(model, form).items():
-        yield from sweep(asked, folder_of(folder, called), scheduler=scheduler)
+
+@contextmanager
+def _ending_at_once() -> Iterator[None]:
+    """Let a request to end the process end it without a word, as nothing is lost yet: the exception that it else is gets lost
+    among the imports of transformers, which take it for a package that is missing."""
+    if threading.current_thread() is not threading.main_thread():  # where no signal can be seen to
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def gathered(name: str, model: str, form: str, folder: Path) -> Result:
     """What the folder of an experiment holds so far."""
-    sweeps, found, last = EXPERIMENTS.load(name).sweeps(model, form), {}, 0.0
+    sweeps, found, last = EXPERIMENTS.load(name).sweeps(model, form), {}, []
+    started: list[SweepStarted] = []
     for called, asked in sweeps.items():
         at = folder_of(folder, called)
         if is_sweep(at):
@@ -41,16 +60,8 @@ def gathered(name: str, model: str, form: str, folder: Path) -> Result:
             if state.sweep != asked:
                 raise BadInput(f"folder {at} holds another sweep than {called!r}; name another folder.")
             found[called] = state.done
-            last = max([last, *(stamped.at for stamped in read_events(at)[-1:])])
-    versions = {"espalier": version(), "python": platform.python_version(), **{each: installed(each) for each in PACKAGES}}
-    day = f"{datetime.fromtimestamp(last, UTC):%Y-%m-%d}"
-    return Result(
-        name,
-        model,
-        form,
-        day,
-        versions,
-        f"{platform.system()} {platform.machine()} with {os.cpu_count()} processors",
-        sweeps,
-        found,
-    )
+            events = read_events(at)
+            started += [stamped.fact for stamped in events if isinstance(stamped.fact, SweepStarted)]
+            last += [stamped.at for stamped in events[-1:]]
+    day = f"{datetime.fromtimestamp(max(last), UTC):%Y-%m-%d}" if last else None
+    return Result(name, model, form, day, *told(started), sweeps, found)

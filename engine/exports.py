@@ -15,6 +15,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from engine.evaluation.perplexity import evaluate
+from engine.failures import is_shortage
 from engine.models.load import check_same, finding_again, read
 from engine.models.reading import MISFITS
 from engine.models.stored import SIDECAR, load_pruned, read_stored
@@ -29,7 +30,8 @@ from engine.record.recipe import Measuring
 from engine.record.state import RunState
 from engine.record.steps import ended
 from engine.recovery import checkpoints
-from engine.recovery.seals import Damaged
+from engine.recovery.checkpoints import Origin
+from engine.recovery.checksums import Damaged
 from engine.report import about
 from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
@@ -49,7 +51,8 @@ class Handed:
 def export(run: str | Path, folder: str | Path, dense: bool = False) -> Handed:
     """Write the smaller model of a run to a new folder; `dense` in the shapes of the dense model, zeros where units went.
 
-    The model is the one that the run saved, and, where it has saved none since the last change, is cut from the last checkpoint.
+    The model is the one that the run saved, and, where it has saved none since the last change, or where that is damaged, is cut
+    from the last checkpoint; the latter is told.
     What plain transformers has no words for is told, and what leaving it out costs is measured on the run's evaluation text.
     Raises `BadInput` for a folder that holds no run or a run without a pruned model, for files that are broken, and for a
     `folder` that is not empty.
@@ -57,9 +60,9 @@ def export(run: str | Path, folder: str | Path, dense: bool = False) -> Handed:
     run, folder = Path(run), Path(folder)
     check_new(folder)
     state = open_run(run)
-    model, tokenizer, told = _taken(run, state)
+    model, tokenizer, told, instead = _taken(run, state)
     exported, plain = write(model, folder, tokenizer=tokenizer, about=told, dense=dense)
-    says = [_in_words(exported)]
+    says = [*instead, _in_words(exported)]
     if exported.left_out:
         says += [
             f"Left out were {len(exported.left_out)} biases that compensation added, since the config of a "
@@ -69,33 +72,46 @@ def export(run: str | Path, folder: str | Path, dense: bool = False) -> Handed:
     return Handed(folder, exported, tuple(says))
 
 
-def _taken(run: Path, state: RunState) -> tuple[nn.Module, PreTrainedTokenizerBase | None, dict[str, Any]]:
-    """The cut model of a run as it stands, its tokenizer, and what is known of it."""
-    saved = state.standing.saved
+def _taken(run: Path, state: RunState) -> tuple[nn.Module, PreTrainedTokenizerBase | None, dict[str, Any], list[str]]:
+    """The cut model of a run as it stands, its tokenizer, what is known of it, and what there is to say of its origin."""
+    saved, why = state.standing.saved, ""
     if saved is not None and (run / saved.folder / SIDECAR).is_file():
-        stored = read_stored(run / saved.folder)
-        facts = stored.model_dump(mode="json", include=set(TOLD))
-        return *load_pruned(run / saved.folder), {name: value for name, value in facts.items() if value is not None}
+        try:
+            facts = read_stored(run / saved.folder).model_dump(mode="json", include=set(TOLD))
+            return *load_pruned(run / saved.folder), {name: value for name, value in facts.items() if value is not None}, []
+        except BadInput as error:
+            why = str(error)
     if state.model is None or state.checkpoint is None:
-        raise BadInput(f"The run {shorten(run.name)} has no pruned model yet; prune in it first, or wait until it has.")
+        raise BadInput(why or f"The run {shorten(run.name)} has no pruned model yet; prune in it first, or wait until it has.")
     loaded = read(state.model.model, ended(finding_again(state.model)), device="cpu")
     check_same(loaded, state.model)
-    folder = run / "checkpoints"
+    folder, of = run / "checkpoints", Origin(state.started, state.model.fingerprint)
     try:
-        stand = checkpoints.read(folder, state.checkpoint)
+        stand = checkpoints.read(folder, state.checkpoint, of)
         if stand.weights is not None:
-            checkpoints.put_parameters(loaded.model, checkpoints.tensors_of(folder, stand.weights, "weights"))
-        Overlay(loaded.model, loaded.anatomy).put(stand.plan, stand.method, checkpoints.tensors_of(folder, stand.name, "fitted"))
+            weights = checkpoints.tensors_of(folder, stand.weights, "weights", loaded.model, of)
+            checkpoints.put_parameters(loaded.model, weights)
+        fitted = checkpoints.tensors_of(folder, stand.name, "fitted", loaded.model, of)
+        Overlay(loaded.model, loaded.anatomy).put(stand.plan, stand.method, fitted)
         history = checkpoints.line_of(folder, stand)
     except Damaged as error:
         again = "Open the run, which then goes on from the checkpoint before it, and export again."
+        if state.is_over:
+            again = (
+                f"The run is over and goes on no more; carry its recipe out again: python -m engine run {run / 'recipe.json'}."
+            )
         raise BadInput(f"The {error} {again}") from error
     except (OSError, SafetensorError, ValidationError, *MISFITS) as error:
+        if is_shortage(error):  # no fault of the file's
+            raise
         why = shorten(" ".join(str(error).split()), 120)
         raise BadInput(f"The checkpoint {state.checkpoint} of the run {shorten(run.name)} cannot be read: {why}.") from error
     standing = state.standing
     told = about(loaded, state.recipe, history, standing.perplexity, standing.cut) | {"espalier": state.version or version()}
-    return cut(loaded.model, stand.plan), loaded.tokenizer, told
+    instead = (
+        [f"Cut from the checkpoint {stand.name}, since the model that the run has saved cannot be used. {why}"] if why else []
+    )
+    return cut(loaded.model, stand.plan), loaded.tokenizer, told, instead
 
 
 def _in_words(exported: Exported) -> str:

@@ -5,18 +5,23 @@ request, and less can be asked for. After any other error of an accelerator (an 
 card that fell off the bus) the process cannot use that accelerator any more, nor read what lies in its memory.
 """
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from safetensors import SafetensorError
 
 from engine.record.errors import BadInput
 
-SHORT = re.compile(
-    r"out of memory|can't allocate memory|not enough memory|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED|RESOURCE_EXHAUSTED", re.IGNORECASE
+SHORT = re.compile(  # the last three are what oneDNN, the C++ library and Python say on a CPU
+    r"out of memory|can(no|')t allocate memory|not enough memory|DefaultCPUAllocator|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED|"
+    r"RESOURCE_EXHAUSTED|could not create a (primitive|memory object)$|bad_alloc|can't start new thread",
+    re.IGNORECASE,
 )
 FATAL = re.compile(r"\b(CUDA|HIP|XPU|cuDNN|CUBLAS) (driver )?error|device-side assert", re.IGNORECASE)
+UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 AMOUNT = re.compile(r"tried to allocate ([0-9.]+ [KMGT]iB|[0-9]+ bytes)", re.IGNORECASE)
 
 
@@ -33,7 +38,9 @@ def is_shortage(error: BaseException) -> bool:
     """Whether an error says that memory ran out, of the accelerator or of the machine."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and SHORT.search(str(error)) is not None
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, (RuntimeError, SafetensorError)) and SHORT.search(str(error)) is not None
 
 
 def is_fatal(error: BaseException | None) -> bool:
@@ -60,7 +67,24 @@ def first_fatal(error: BaseException) -> str:
 def in_short(error: BaseException) -> str:
     """What ran out, in a clause."""
     found = AMOUNT.search(str(error))
-    return "memory ran out" + (f" ({found[1]} more were asked for)" if found else "")
+    return "memory ran out" + (f" ({_readable(found[1])} more were asked for)" if found else "")
+
+
+def in_a_line(error: BaseException) -> str:
+    """What an error says, in one line that names its kind where it is not one of ours, for people."""
+    if isinstance(error, BadInput):
+        return str(error)
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
+
+
+def _readable(amount: str) -> str:
+    """An amount of memory as torch writes it: in a unit of its own, or in bytes however many."""
+    count, unit = amount.split()
+    if unit != "bytes":
+        return amount
+    power = min(len(UNITS) - 1, max(0, int(count).bit_length() - 1) // 10)
+    return f"{int(count) / 1024**power:.3g} {UNITS[power]}"
 
 
 @contextmanager
@@ -72,7 +96,7 @@ def telling_shortage(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, OSError, SafetensorError) as error:
         if not is_shortage(error):
             raise
         raise Shortage(in_short(error), f"{doing}; close other programs, or ask for fewer or shorter sequences") from error

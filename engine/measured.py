@@ -18,7 +18,7 @@ from engine.record.events import Evaluated, Event, TextSampled
 from engine.record.lifecycle import Degraded
 from engine.record.recipe import Measuring
 from engine.record.standing import Standing, beside
-from engine.recovery.seals import Damaged
+from engine.recovery.checksums import Damaged
 from engine.text.sample import sample
 
 Events = Generator[Event, None, None]

@@ -54,7 +54,8 @@ def planning(
 def _told(desk: Desk, folder: Path | None, found: Round, wish: Prune) -> Iterator[Event]:
     if found.number > 1:
         artifact = write_scores(folder, wish.criterion, found.scores, found.number)
-        yield UnitsScored(wish.criterion, found.scores.heads, wish.calibration.tokens, artifact, found.number)
+        read = desk.calibration_blocks(wish.calibration).numel()
+        yield UnitsScored(wish.criterion, found.scores.heads, read, artifact, found.number)
     if found.proposal is not None:
         yield suggested(found.proposal, wish, desk.loaded.anatomy, found.number)
     if found.number < wish.rounds and not wish.only:

@@ -4,7 +4,7 @@ from typing import TextIO
 
 from engine.record import events as tell
 from engine.record.errors import counted
-from engine.record.lifecycle import Degraded, MemoryEstimated, MemorySampled, Progressed
+from engine.record.lifecycle import Degraded, MemoryEstimated, MemorySampled, Progressed, RunFinished
 
 
 class Progress:
@@ -15,6 +15,7 @@ class Progress:
         self.live = stream.isatty()
         self.dirty = False
         self._expected: MemoryEstimated | None = None  # of the command in hand
+        self._cells, self._failed = 0, []  # of the sweep in hand: how many there are, and what those that failed did so for
 
     def show(self, event: tell.Event) -> None:
         """Print what an event says, if it is worth a line."""
@@ -29,8 +30,15 @@ class Progress:
             case MemorySampled(peak=int(most)) if self._expected is not None:
                 expected, self._expected = self._expected, None
                 self._print(f"  {expected.command}: {most / 1e6:,.0f} MB held at most, {expected.total / 1e6:,.0f} were expected")
+            case RunFinished() if self._failed:
+                self._print(f"{len(self._failed):,} of {counted(self._cells, 'cell')} failed: {self._failed[0]}")
             case _ if line := _line(event):
                 self._print(line)
+        match event:
+            case tell.SweepStarted():
+                self._cells, self._failed = event.cells, []
+            case tell.SweepCellDone(error=str(why)):
+                self._failed.append(why)
 
     def close(self) -> None:
         """Leave the line that was being overwritten."""

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +12,29 @@ from torch import nn
 
 from engine.models.anatomy import Anatomy
 from engine.models.fingerprint import fingerprint_of
-from engine.models.load import Loaded
+from engine.models.headers import weight_files
+from engine.models.load import Loaded, devices
 from engine.models.stored import SIDECAR, file_size, read_stored
 from engine.pruning.agreement import agreements
-from engine.pruning.compensate import TOKENS_PER_CHANNEL, Compensation
+from engine.pruning.compensate import Compensation
+from engine.pruning.compensation_warnings import given_biases, without_biases
 from engine.pruning.plan import Plan, Scores, parameters_removed
 from engine.record.agreement import RankCorrelation
 from engine.record.catalogue import version
 from engine.record.costs import Latency, Memory
 from engine.record.errors import BadInput, counted
 from engine.record.events import Compensated, CorpusLoaded, CriteriaCompared, Evaluated, ModelCut, ModelLoaded, Residual
-from engine.record.lifecycle import Degraded
 from engine.recovery.ranks import own_device
 from engine.text.texts import Texts
 
 
 def pick_device(asked: str) -> str:
     """The device that a recipe's word stands for; raises `BadInput` for an accelerator that is not there."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if asked == "auto":
         return own_device()
+    there = devices()
     if not there[asked]:
-        found = ", ".join(name for name, available in there.items() if available)
+        found = ", ".join(name for name, count in there.items() if count)
         raise BadInput(f"device {asked!r} is not on this machine; use auto or one of: {found}.")
     return asked
 
@@ -62,7 +63,7 @@ def loaded_as(loaded: Loaded, device: str, precision: torch.dtype) -> ModelLoade
 
 
 def texts_as(texts: Texts) -> CorpusLoaded:
-    """What a text is, as the event that says so; raises `BadInput` for a split without a token to predict."""
+    """What a text is, as the event that says so; raises `BadInput` as `Texts.blocks` does."""
     splits = texts.splits
     tokens = {f"{split}_tokens": texts.blocks(split, 2).numel() for split in ("calibration", "evaluation")}
     documents = {f"{split}_documents": len(getattr(splits, split)) for split in ("train", "calibration", "evaluation")}
@@ -90,25 +91,8 @@ def residuals(records: Iterable[Compensation]) -> tuple[Residual, ...]:
 
 def compensated(method: str, records: tuple[Compensation, ...]) -> Compensated:
     """The records of a compensation as one event."""
-    notes = []
-    if added := sum(one.bias == "added" for one in records):
-        notes.append(f"{added} output projections had no bias and were given one.")
-    if bare := sum(one.bias == "none" for one in records):
-        did = "so nothing was corrected there" if method == "bias" else "so their weights were fitted without one"
-        notes.append(f"{bare} output projections have no bias, {did}.")
-    return Compensated(method, records[0].tokens if records else 0, residuals(records), tuple(notes))
-
-
-def doubts(records: tuple[Compensation, ...]) -> Iterator[Degraded]:
-    """What makes a compensation less than what was asked for: too little text, or a system without one solution."""
-    wanted = max((one.wanted for one in records), default=0)
-    if records and records[0].tokens < wanted:
-        few = f"fewer than {TOKENS_PER_CHANNEL} tokens for each channel fit the calibration text rather than the language"
-        did = f"a fit on {records[0].tokens:,} tokens"
-        yield Degraded(f"one on {wanted:,} or more", did, f"{few}; calibrate on more text or raise the ridge")
-    if loose := sum(not one.exact for one in records):
-        where = f"{loose} projections the kept channels depend on one another"
-        yield Degraded("Cholesky's factorisation", "a pseudo-inverse", f"in {where}, and a ridge above 0 would tell them apart")
+    notes = (*given_biases(records), *without_biases(records))
+    return Compensated(method, records[0].tokens if records else 0, residuals(records), notes)
 
 
 def compared(criteria: Sequence[str], scores: Sequence[Scores], tokens: int) -> CriteriaCompared:
@@ -126,8 +110,10 @@ def size_of(model: nn.Module) -> tuple[int, int]:
     return sum(one.numel() for one in tensors), sum(one.numel() * one.element_size() for one in tensors)
 
 
-def cut_as(dense: nn.Module, smaller: nn.Module, costs: Sequence[tuple[Latency, Memory]], difference: float) -> ModelCut:
-    """What a cut model weighs and costs beside the dense one, as the event that says so."""
+def cut_as(
+    dense: nn.Module, smaller: nn.Module, costs: Sequence[tuple[Latency, Memory]], difference: float, folder: Path | None = None
+) -> ModelCut:
+    """What a cut model weighs and costs beside the dense one, whose files are in `folder`, as the event that says so."""
     (before, bytes_before), (after, bytes_after) = size_of(dense), size_of(smaller)
     return ModelCut(
         parameters_before=before,
@@ -140,7 +126,14 @@ def cut_as(dense: nn.Module, smaller: nn.Module, costs: Sequence[tuple[Latency, 
         file_before=file_size(dense),
         file_after=file_size(smaller),
         machine=machine(smaller),
+        file_stored=stored_size(folder) if folder is not None else None,
     )
+
+
+def stored_size(folder: Path) -> int | None:
+    """The bytes of the files of weights in a model's folder, in whatever dtype; None where there are none. Raises `BadInput` for
+    an index of them that is broken."""
+    return sum(path.stat().st_size for path in weight_files(folder)) or None
 
 
 def machine(model: nn.Module) -> str:

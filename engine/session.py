@@ -4,26 +4,27 @@ Whatever the workbench yields is passed on as it is. `serve` goes on for as long
 recipe from start to end. Knows nothing of processes and of what the commands do.
 """
 
-import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
 
-from engine.failures import Shortage, first_fatal, is_fatal, telling_shortage
+from engine.failures import Shortage, first_fatal, in_a_line, is_fatal, telling_shortage
+from engine.inbox import Inbox
 from engine.record import commands as ask
+from engine.record.bookmark_names import release
 from engine.record.catalogue import version
 from engine.record.disk import Unwritten, telling_full
-from engine.record.errors import BadInput
-from engine.record.events import ENDS, Event
-from engine.record.folder import Tail, Writer, create, post
+from engine.record.errors import BadInput, PeerLost
+from engine.record.events import ENDS, Event, TrainingResumed
+from engine.record.folder import Writer
 from engine.record.lifecycle import (
     CommandFinished,
     CommandRefused,
     CommandStarted,
     CommandStopped,
+    Degraded,
     RunFailed,
     RunFinished,
     RunPaused,
@@ -31,70 +32,41 @@ from engine.record.lifecycle import (
     RunStarted,
     RunStopped,
 )
-from engine.record.line import Stamped, Unreadable
-from engine.record.lock import beat, release_lock, take_lock
-from engine.record.marks import release
+from engine.record.line import Unreadable
+from engine.record.lock import release_lock
 from engine.record.recipe import Recipe
+from engine.record.whole_runs import begin, end_of
 from engine.recovery.ranks import left_alone, ranks
+from engine.recovery.stepper import Diverged
 from engine.watching import watched
 from engine.workbench import Workbench
 
 NAP = 0.02  # seconds between two looks at an empty inbox: a held run answers within this
+FIRST, LAST = 1.0, 60.0  # seconds between two tries where the disk takes no more: twice as long after each
 # Events that are no step of their own when a held run is asked for one.
-PASSING = ("Progressed", "Validated", "MemoryEstimated", "Degraded")
-
-
-class Inbox:
-    """What has been asked and not begun: holds (pause, resume, step, stop) apart from the commands that wait their turn."""
-
-    def __init__(self, commands: Iterable[ask.Command] = (), folder: Path | None = None, done: int = 0):
-        self._tail = Tail(folder / "commands.jsonl") if folder else None
-        self._done = done  # an earlier process has seen to the lines before this one
-        self.waiting: deque[Stamped] = deque(Stamped(line, 0.0, command) for line, command in enumerate(commands))
-        self.holds: deque[Stamped] = deque()
-        self.dropped: deque[Stamped] = deque()
-
-    def look(self) -> None:
-        """Take in what has been posted since the last look. A Stop drops all that waited when it was posted."""
-        for stamped in self._tail.read() if self._tail else ():
-            if stamped.seq < self._done:
-                continue
-            if isinstance(stamped.fact, ask.Stop):
-                self.dropped.extend(self.waiting)
-                self.waiting.clear()
-            (self.holds if isinstance(stamped.fact, ask.HOLDS) else self.waiting).append(stamped)
-
-    def next(self) -> Stamped | None:
-        """The next command to begin; of previews in a row only the last, since nobody waits for the others any more."""
-        self.look()
-        while len(self.waiting) > 1 and all(isinstance(self.waiting[place].fact, ask.Preview) for place in (0, 1)):
-            self.waiting.popleft()
-        return self.waiting.popleft() if self.waiting else None
-
-    def hold(self, line: int) -> ask.Command | None:
-        """The next hold that was posted after the command of `line`; older ones were meant for something else."""
-        while self.holds:
-            stamped = self.holds.popleft()
-            if stamped.seq > line:
-                return stamped.fact
-        return None
+PASSING = ("Progressed", "Validated", "MemoryEstimated", "Degraded", "TuningStarted", "TrainingResumed")
 
 
 def carry_out(bench: Workbench, line: int, command: ask.Command, inbox: Inbox, nap: Callable[[float], None]) -> Iterator[Event]:
     """One command from start to end; holds are answered between any two of its events.
 
-    A preview gives way to whatever is asked after it.
+    What another process had begun hears no hold before it is where that one was: a recovery that is stopped keeps the steps that
+    its bookmark has. A preview gives way to whatever is asked after it. Raises `Unwritten` where the disk takes no more in a run
+    that is one recipe and that lasts: it can go on once there is room.
     """
-    name = type(command).__name__
+    name, inbox.in_hand = type(command).__name__, command
     yield CommandStarted(line, name)
-    events, held, steps = bench.handle(command), False, 0
+    events, held, steps = bench.handle(command), inbox.is_held(line), 0
+    finds_its_place = isinstance(command, ask.Tune) and inbox.is_taken_up(line)
+    if held:
+        yield RunPaused()
     try:
         while True:
             inbox.look()
-            match inbox.hold(line):
+            match None if finds_its_place else inbox.hold(line):
                 case ask.Stop():
                     events.close()
-                    yield from bench.after_end(command, "stopped")
+                    yield from _after_end(bench, command, "stopped")
                     yield CommandStopped(line, name)
                     return
                 case ask.Pause() if not held:
@@ -114,15 +86,28 @@ def carry_out(bench: Workbench, line: int, command: ask.Command, inbox: Inbox, n
             with telling_shortage(name), telling_full(f"What {name} makes"):
                 event = next(events)
             yield event
+            finds_its_place = finds_its_place and type(event).__name__ in PASSING and not isinstance(event, TrainingResumed)
             if held and type(event).__name__ not in PASSING:
                 steps -= 1
     except StopIteration:
         yield CommandFinished(line, name)
+    except Unwritten as error:
+        if inbox.whole and inbox.lasts:
+            raise
+        yield CommandRefused(line, name, error.field, str(error))
     except BadInput as error:
-        yield from bench.after_end(command, "out of memory" if isinstance(error, Shortage) else "diverged")
+        how = "out of memory" if isinstance(error, Shortage) else "diverged" if isinstance(error, Diverged) else "failed"
+        yield from _after_end(bench, command, how)
         yield CommandRefused(line, name, error.field, str(error))
     finally:
         events.close()
+
+
+def _after_end(bench: Workbench, command: ask.Command, how: str) -> Iterator[Event]:
+    try:
+        yield from bench.after_end(command, how)
+    except Unwritten as error:  # bookmarks stay: asked again, a recovery goes on from them
+        yield Degraded("a checkpoint of what was learnt", "the model as it was before", error.why)
 
 
 def serve(
@@ -130,19 +115,22 @@ def serve(
     inbox: Inbox,
     stay: Callable[[], bool],
     *,
-    strict: bool = False,
+    waits: bool = False,
     nap: Callable[[float], None] = time.sleep,
 ) -> Iterator[Event]:
     """Carry out what is asked until `Finish` comes, or until nothing waits and `stay()` says that nobody needs this any more.
 
-    `strict` is for a run that is one recipe: there a refused command fails the run and a stopped one ends it.
+    In a run that is one recipe a refused command fails the run and a stopped one ends it. Where the disk takes no more there,
+    what was in hand is done again until it does, or until the run is stopped, if this `waits`; else `Unwritten` is raised, and
+    another process can go on.
     """
+    short, pause = -1, FIRST  # the line of the command that the disk had no room for
     while True:
         stamped = inbox.next()
-        while inbox.dropped:
+        while inbox.dropped and not (stamped is not None and inbox.is_taken_up(stamped.seq)):
             gone = inbox.dropped.popleft()
             yield CommandStopped(gone.seq, type(gone.fact).__name__)
-            if strict:
+            if inbox.whole:
                 yield RunStopped()
                 return
         if stamped is None:
@@ -151,19 +139,35 @@ def serve(
             nap(NAP)
             continue
         if isinstance(stamped.fact, Unreadable):
-            yield CommandRefused(stamped.seq, stamped.fact.name, stamped.fact.field, stamped.fact.reason)
+            refused = CommandRefused(stamped.seq, stamped.fact.name, stamped.fact.field, stamped.fact.reason)
+            yield refused
+            if inbox.whole:
+                yield end_of(refused)
+                return
             continue
         if isinstance(stamped.fact, ask.Finish):
             yield RunFinished()
             return
-        for event in carry_out(bench, stamped.seq, stamped.fact, inbox, nap):
-            yield event
-            if strict and isinstance(event, CommandRefused):
-                yield RunFailed(event.reason, event.field)
-                return
-            if strict and isinstance(event, CommandStopped) and not isinstance(stamped.fact, ask.Preview):
-                yield RunStopped()
-                return
+        try:
+            for event in carry_out(bench, stamped.seq, stamped.fact, inbox, nap):
+                yield event
+                if inbox.whole and (end := end_of(event)) is not None:
+                    yield end
+                    return
+        except Unwritten as error:
+            if short != stamped.seq:
+                did = "a wait for the disk" if waits else "nothing until it is resumed"
+                yield Degraded(f"going on with {type(stamped.fact).__name__}", did, error.why)
+                short, pause = stamped.seq, FIRST
+            if not waits:
+                raise
+            inbox.waiting.appendleft(stamped)
+            for _ in range(round(pause / NAP)):
+                nap(NAP)
+                inbox.look()
+                if inbox.dropped:
+                    break
+            pause = min(2 * pause, LAST)
 
 
 def run(recipe: Recipe, folder: Path | str | None = None) -> Iterator[Event]:
@@ -173,40 +177,57 @@ def run(recipe: Recipe, folder: Path | str | None = None) -> Iterator[Event]:
     step and stop the run.
     The last event is `RunFinished`, `RunStopped` or `RunFailed`; a recipe that turns out impossible (no such file, no causal
     language model) ends with the latter. Raises `BadInput` at once for a folder that holds a run already, and `Unwritten` where
-    the disk takes no more of what happens: the run can be resumed then from its last checkpoint.
+    the disk takes no more. The run in the folder is not over then, nor where whoever asks for the events leaves: it can be
+    resumed from its last checkpoint, a training from its last bookmark.
     """
     if ranks().number:  # of several processes the first writes everything down; the others are needed for training alone
         recipe, folder = recipe.model_copy(update={"cut": False}), None
-    commands = (*ask.commands_of(recipe), ask.Finish())
+    commands = ask.commands_of(recipe)
     if folder is None:
-        nowhere_to_save = tuple(command for command in commands if not isinstance(command, ask.Save))
-        return _run(recipe, Workbench(None, recipe), Inbox(nowhere_to_save))
-    folder = create(recipe, Path(folder))
-    take_lock(folder)  # before anything waits in it, or a page that looks would wake a worker for it
-    beat(folder, worker=os.getpid())
-    for command in commands:
-        post(folder, command)
-    return written(folder, watched(_run(recipe, Workbench(folder, recipe), Inbox(folder=folder)), torch))
+        nowhere_to_save = (*(each for each in commands if not isinstance(each, ask.Save)), ask.Finish(whole=True))
+        return _run(recipe, Workbench(None, recipe), Inbox(nowhere_to_save), len(nowhere_to_save))
+    return run_commands(recipe, commands, Path(folder))
 
 
-def _run(recipe: Recipe, bench: Workbench, inbox: Inbox) -> Iterator[Event]:
+def run_commands(recipe: Recipe, commands: Iterable[ask.Command], folder: Path) -> Iterator[Event]:
+    """Carry out these commands in place of a recipe's own, and end the run, as `run` does in a folder; the page has the recipe in
+    its controls."""
+    asked = (*commands, ask.Finish(whole=True))
+    begin(recipe, folder, asked)
+    events = _run(recipe, Workbench(folder, recipe), Inbox(folder=folder), len(asked))
+    return written(folder, watched(events, torch), lasts=True)
+
+
+def _run(recipe: Recipe, bench: Workbench, inbox: Inbox, asked: int) -> Iterator[Event]:
     try:
-        yield RunStarted(recipe.model_dump(mode="json"), version())
+        yield RunStarted(recipe.model_dump(mode="json"), version(), asked, torch.get_num_threads())
         if (told := left_alone()) is not None:
             yield told
-        yield from serve(bench, inbox, lambda: False, strict=True)
+        yield from serve(bench, inbox, lambda: False)
+    except Unwritten:
+        raise
+    except PeerLost:
+        yield Degraded("going on with the training", "nothing until it is resumed", "another of its processes was lost")
+        raise
     except Exception as error:
         # Whatever it was, the record of the run ends with it; the error itself goes on to whoever called.
-        dead = f"The accelerator failed ({first_fatal(error)}); run it again, or with device=cpu." if is_fatal(error) else ""
-        yield RunFailed(dead or f"{type(error).__name__}: {error}")
+        if is_fatal(error):
+            yield RunFailed(f"The accelerator failed ({first_fatal(error)}); run it again, or with device=cpu.")
+            raise
+        try:
+            yield from _after_end(bench, inbox.in_hand, "failed")
+        except (RuntimeError, MemoryError, OSError, ValueError) as further:  # as likely as not the same
+            yield Degraded("the perplexity of what was kept", "none", in_a_line(further))
+        yield RunFailed(in_a_line(error))
         raise
     finally:
         bench.close()
 
 
-def written(folder: Path, events: Iterator[Event], passing: tuple[type, ...] = ()) -> Iterator[Event]:
+def written(folder: Path, events: Iterator[Event], passing: tuple[type, ...] = (), lasts: bool = False) -> Iterator[Event]:
     """The same events, each written into the folder as it comes, but for the classes in `passing`; at the end the folder's lock,
-    which the caller holds, is given back. Raises `Unwritten` where the disk takes no more."""
+    which the caller holds, is given back. Whoever leaves before that, by Ctrl-C or by leaving the loop, has stopped what happens
+    there, unless it `lasts`. Raises `Unwritten` where the disk takes no more."""
     writer, last, full = Writer(folder / "events.jsonl"), None, False
     try:
         for last in events:
@@ -220,9 +241,9 @@ def written(folder: Path, events: Iterator[Event], passing: tuple[type, ...] = (
             yield last
     finally:
         events.close()
-        if not isinstance(last, ENDS) and not full:  # whoever asked for the events asks no more, by Ctrl-C or by leaving the loop
+        if not isinstance(last, ENDS) and not full and not lasts:
             writer.append(RunStopped())
-        if not full:
+        if isinstance(last, ENDS) and not full:
             release(folder)
         writer.close()
         release_lock(folder)

@@ -1,21 +1,25 @@
-"""The memory that this process takes for what is asked of it, as events; knows no command and brings in no torch."""
+"""The memory that this process takes for what is asked of it, as events, and what there is left; carries no command out and
+brings in no torch."""
 
 from collections.abc import Iterator
 from types import ModuleType
-
-import psutil
+from typing import TYPE_CHECKING
 
 from engine.record.events import Event
 from engine.record.lifecycle import CommandFinished, CommandRefused, CommandStarted, CommandStopped, MemorySampled
-from engine.record.resident import forget_peak, give_back, peak, resident
+from engine.record.memory import available, bound, forget_peak, give_back, hold_steady, keep_freed, peak, resident
+
+if TYPE_CHECKING:
+    import torch
 
 OVER = (CommandFinished, CommandRefused, CommandStopped)
+REPEATS = ("Tune",)  # what takes and frees the same, step for step
 
 
 def in_use(accelerator: tuple[int | None, int | None] = (None, None)) -> MemorySampled:
     """What is in use now; of an accelerator the bytes in use and its total."""
-    system = psutil.virtual_memory()
-    return MemorySampled(resident(), system.total - system.available, system.total, *accelerator, peak=peak())
+    there = bound()
+    return MemorySampled(resident(), there.used, there.total, *accelerator, peak=peak(), grouped=there.grouped)
 
 
 def accelerator_in_use(torch: ModuleType) -> tuple[int | None, int | None]:
@@ -24,6 +28,23 @@ def accelerator_in_use(torch: ModuleType) -> tuple[int | None, int | None]:
         return None, None
     free, total = torch.cuda.mem_get_info()
     return total - free, total
+
+
+def free_on(device: "torch.device") -> int:
+    """The bytes that this process may still take on a device. What torch has of one of CUDA and does not use is free; of another
+    accelerator nobody knows, and the machine's memory stands in."""
+    if device.type != "cuda":
+        return available()
+    import torch
+
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def suit(begun: CommandStarted) -> None:
+    """Have this process keep what it frees for a command that takes as much again at once, which then takes an eighth less time
+    and not more at most; for every other one hold steady, so that what it takes is what was told."""
+    (keep_freed if begun.name in REPEATS else hold_steady)()
 
 
 def watched(events: Iterator[Event], torch: ModuleType) -> Iterator[Event]:

@@ -3,8 +3,8 @@
     Load → Score → Suggest, Preview, Prune, SetGate → Evaluate, Sample → Tune, and its control → Cut → Save      Undo, Reset: back
 
 `handle(command)` is a generator. The caller drives it: pausing is not asking for the next event, stopping is closing it. A
-command that raises `BadInput`, or that is stopped, leaves the model as it was; only a Tune that was stopped, that diverged or ran
-out of memory once it had learnt something, keeps that, and `after_end` says so.
+command that raises `BadInput`, or that is stopped, leaves the model as it was; only a Tune that ended before its end, once it had
+learnt something, keeps that, and `after_end` says so.
 """
 
 from collections.abc import Generator
@@ -18,17 +18,17 @@ from engine.evaluation import latency
 from engine.failures import telling_shortage
 from engine.fit import estimate, foretell, to_load
 from engine.measured import Measured
-from engine.models.load import check_same, finding, finding_again, read
+from engine.models.load import check_same, degraded, finding, finding_again, read
 from engine.planning import planned, planning, suggested
 from engine.pruning.checkpoint import save
 from engine.pruning.cut import cut
 from engine.pruning.plan import Plan, Scores
 from engine.record import commands as ask
 from engine.record import events as tell
+from engine.record.bookmark_names import release
 from engine.record.errors import BadInput, blaming, naming
-from engine.record.marks import release
+from engine.record.memory import resident
 from engine.record.recipe import Calibration, Recipe
-from engine.record.resident import resident
 from engine.record.schedules import reached
 from engine.record.state import RunState
 from engine.recovering import Recovery
@@ -46,8 +46,7 @@ class Workbench:
     `sheltered` has every model on the CPU, whatever is asked."""
 
     def __init__(self, folder: Path | None = None, recipe: Recipe | None = None, sheltered: bool = False):
-        self.folder = folder
-        self.sheltered = sheltered
+        self.folder, self.sheltered = folder, sheltered
         self.recipe = recipe or Recipe()
         self._base = resident()  # what is held without any model
         self.desk: Desk | None = None
@@ -69,9 +68,11 @@ class Workbench:
             case ask.Load():
                 yield from self._load(command)
             case ask.Score():
-                yield from self._score(command.criterion, command.calibration, command.seed)
+                scores = yield from self.desk.scores(command.criterion, command.calibration, command.seed)
+                yield from self._tell(command.criterion, scores, command.calibration, command.seed)
             case ask.Agree():
-                yield from self._agree(command)
+                scores = yield from self.desk.scores_of(command.criteria, command.calibration, command.seed)
+                yield compared(command.criteria, scores, self.desk.calibration_blocks(command.calibration).numel())
             case ask.Suggest():
                 proposal = yield from self.desk.suggest(command)
                 yield suggested(proposal, command, self.desk.loaded.anatomy)
@@ -101,8 +102,9 @@ class Workbench:
                 raise BadInput(f"{type(command).__name__} is for whoever drives the workbench, not for the workbench itself.")
 
     def after_end(self, command: ask.Command, how: str) -> Events:
-        """What is left to say once `handle` came to an end before its own, `how` being "stopped", "diverged" or "out of memory":
-        what a Tune keeps of its steps is saved and, where that can be, measured."""
+        """What is left to say once `handle` came to an end before its own, `how` a key of `CUT_SHORT` (`engine.resuming`):
+        what a Tune keeps of its steps is saved and, where that can be, measured. Raises `Unwritten` where it cannot be saved."""
+        self._shortages = 0
         if not isinstance(command, ask.Tune) or self._recovery is None:
             return
         if not self._recovery.steps:
@@ -115,10 +117,11 @@ class Workbench:
         except BadInput as error:
             yield tell.Degraded("the perplexity of what was kept", "none", str(error)[:-1])
 
-    def catch_up(self, command: ask.Load, state: RunState, left: str = "") -> tuple[tell.Event, ...]:
+    def catch_up(self, command: ask.Load, state: RunState, left: str = "", shortages: int = 0) -> tuple[tell.Event, ...]:
         """Stand where an earlier process stood: the same model and text, at a checkpoint, with what was measured of it. There
-        is nothing to say, unless the checkpoint is damaged: then which of those before it stands instead. `left`: whether a
-        recovery comes next that was "begun", or "trained", which made that checkpoint."""
+        is nothing to say, unless the checkpoint is damaged: then which of those before it stands instead. `left`: how far the
+        recovery that comes next has come (`Interrupted.recovery` of `engine.resuming`).
+        `shortages`: how many processes were killed in its training because memory ran out."""
         for _ in self._load(command, state.model):
             pass
         standing = state.before or state.standing
@@ -126,8 +129,9 @@ class Workbench:
         self.desk.restore(state.checkpoint)
         self.measured.recall(standing)
         told = tuple(self._fallen_back())
-        self._left, self._refused = "" if told else left, 0 if told else state.refused_round
-        if not self._left:
+        self._trained_before, self._refused = left == "trained" and not told, 0 if told else state.refused_round
+        self._shortages, self._given_up = shortages, left == "given up" and not told
+        if told or not left:
             release(self.desk.checkpoints.parent)
         self._smaller = (None, standing.cut) if standing.cut is not None and not told else None  # to be cut again to be saved
         return told
@@ -147,7 +151,8 @@ class Workbench:
         self._told: tuple | None = None  # the scores that were told last
         self._recovery: Recovery | None = None  # the last one, or the one that is under way
         self._refused = 0  # the round that its guard did not let pass, until the gates are changed again
-        self._left = ""  # how far an earlier process has come with the recovery that comes next
+        self._trained_before = False  # whether an earlier process has trained in the recovery that comes next
+        self._shortages, self._given_up = 0, False  # deaths in it for want of memory; whether only what is kept of it is wanted
 
     def _load(self, command: ask.Load, told: tell.ModelLoaded | None = None) -> Events:
         """Load what is asked for; or again what an event has told of, and nothing else in its place."""
@@ -159,37 +164,32 @@ class Workbench:
             device = "cpu"
         with naming("model"):
             folder = yield from (finding(command.model) if told is None else finding_again(told))
-            yield estimate("Load", to_load(folder))
+            if device == "cpu":
+                yield estimate("Load", to_load(folder, command.corpus))
             loaded = read(command.model, folder, device=device)
             if told is not None:
                 check_same(loaded, told)
+        yield from degraded(loaded)
         yield tell.Progressed("reading the text", 1, 2, "parts")
         with blaming("corpus"):
             texts = Texts(read_corpus(command.corpus), loaded.tokenizer, loaded.anatomy.context, loaded.anatomy.vocabulary)
-        told = texts_as(texts)
-        precision = arithmetic(command.precision, torch.device(device))
+        text, precision = texts_as(texts), arithmetic(command.precision, torch.device(device))  # either may be refused
         yield loaded_as(loaded, device, precision)
         # Not before: whoever stops between the two events has loaded nothing, and the record of the run takes it back as well.
         self.close()
         self._forget()
         self.desk = Desk(loaded, texts, device, precision, self.folder)
+        if told is None:
+            release(self.desk.checkpoints.parent)  # the bookmarks of another model's recovery
         self.measured = Measured(self.desk)
-        yield told
-
-    def _score(self, criterion: str, calibration: Calibration, seed: int) -> Events:
-        scores = yield from self.desk.scores(criterion, calibration, seed)
-        yield from self._tell(criterion, scores, calibration, seed)
+        yield text
 
     def _tell(self, criterion: str, scores: Scores, calibration: Calibration, seed: int) -> Events:
         told = (criterion, seed, calibration, self.desk.stand.weights)
         if told != self._told:
             artifact = write_scores(self.folder, criterion, scores)
-            yield tell.UnitsScored(criterion, scores.heads, calibration.tokens, artifact)
+            yield tell.UnitsScored(criterion, scores.heads, self.desk.calibration_blocks(calibration).numel(), artifact)
             self._told = told
-
-    def _agree(self, command: ask.Agree) -> Events:
-        scores = yield from self.desk.scores_of(command.criteria, command.calibration, command.seed)
-        yield compared(command.criteria, scores, command.calibration.tokens)
 
     def _preview(self, command: ask.Preview) -> Events:
         desk = self.desk
@@ -200,10 +200,9 @@ class Workbench:
                 records = yield from desk.overlay.laying(last.plan, *how)
             # Cut, which takes less time than it saves: somebody at a slider waits for this number.
             found = yield from desk.evaluate(cut(desk.model, last.plan), command.evaluation)
-            what = desk.counts(last.plan) | {"residuals": residuals(records)}
+            what = desk.counts(last.plan) | {"residuals": residuals(records), "asked": ask.fingerprint(command)}
         length = command.evaluation.sequence_length
-        asked = ask.fingerprint(command)
-        yield tell.Previewed(**what, perplexity=found.perplexity, tokens=found.tokens, sequence_length=length, asked=asked)
+        yield tell.Previewed(**what, perplexity=found.perplexity, tokens=found.tokens, sequence_length=length)
 
     def _prune(self, command: ask.Prune) -> Events:
         desk, only = self.desk, command.only
@@ -239,9 +238,10 @@ class Workbench:
         self._smaller, self._refused = None, 0
 
     def _tune(self, command: ask.Tune) -> Events:
-        desk, left, (part, parts) = self.desk, self._left, command.part
-        self._recovery, self._left = Recovery(desk, command, self.folder is not None, bool(left)), ""
-        before, passed = None if left == "trained" else desk.stand, 0 < self._refused < part
+        desk, (part, parts) = self.desk, command.part
+        before, passed = None if self._trained_before else desk.stand, 0 < self._refused < part
+        self._recovery = Recovery(desk, command, self.folder is not None, self._shortages, self._given_up)
+        self._trained_before = self._given_up = False
         if before is not None and not passed:
             yield from self.measured.renew(command.evaluation)  # now: once it is trained the pruned model is gone
             yield from self._recovery.recover()
@@ -260,6 +260,7 @@ class Workbench:
             if control is not None:
                 yield from self.measured.trained(control, "control", command)
         self._recovery.release()
+        self._shortages = self._shortages if part < parts else 0  # the next of several rounds takes as much
 
     def _trained(self, reason: str) -> Events:
         steps, self._recovery.steps = self._recovery.steps, 0
@@ -279,7 +280,7 @@ class Workbench:
         with torch.inference_mode():
             tokens = blocks[:1].to(self.desk.device)  # [1, length]
             difference = (model(input_ids=tokens).logits - smaller(input_ids=tokens).logits).abs().max().item()
-        self._smaller = smaller, cut_as(dense, smaller, costs, difference)
+        self._smaller = smaller, cut_as(dense, smaller, costs, difference, self.desk.loaded.folder)
         yield self._smaller[1]
         yield from self.measured.evaluate(smaller, "cut", measuring)
 
@@ -290,7 +291,7 @@ class Workbench:
             raise BadInput("This run has no folder to save the smaller model in; give it one.")
         desk, (smaller, costs) = self.desk, self._smaller
         history = checkpoints.line_of(desk.checkpoints, desk.stand)
-        told = about(desk.loaded, self.recipe.model_dump(mode="json"), history, self.measured.found, costs)
+        told = about(desk.loaded, desk.carries_out or self.recipe.model_dump(mode="json"), history, self.measured.found, costs)
         save(smaller or cut(desk.model, desk.overlay.plan), self.folder / "model", tokenizer=desk.loaded.tokenizer, about=told)
         yield tell.ModelSaved("model", sum(path.stat().st_size for path in (self.folder / "model").iterdir()))
 

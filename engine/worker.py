@@ -1,6 +1,6 @@
-"""The process behind a run: a supervisor without torch that keeps a worker alive, and the worker that serves the run folder.
+"""The process behind a run: the worker that serves the run folder, and the way in for the supervisor that keeps it alive.
 
-    python -m engine.worker RUN                supervisor: takes the lock, starts the worker, restarts it when it dies
+    python -m engine.worker RUN                supervisor (`engine.supervising`): takes the lock, starts the worker, replaces it
     python -m engine.worker RUN --serve PID    worker of that supervisor: carries out commands, writes events, samples memory;
                                                with --cpu on the CPU
 
@@ -17,17 +17,18 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from engine.journal import Journal
-from engine.record.alone import alone
+from engine.record.bookmark_names import release
 from engine.record.catalogue import CORPORA, version
-from engine.record.disk import Unwritten, telling_full
+from engine.record.disk import telling_full
 from engine.record.errors import BadInput
-from engine.record.faults import without
-from engine.record.folder import read_events, read_recipe
+from engine.record.events import ENDS
+from engine.record.exclusive import alone
+from engine.record.folder import mend_recipe, read_events, read_recipe
 from engine.record.lifecycle import (
     CommandStarted,
     Degraded,
@@ -37,74 +38,17 @@ from engine.record.lifecycle import (
     WorkerRestarted,
     WorkerStarted,
 )
-from engine.record.lock import Viewers, beat, release_lock, take_lock
-from engine.record.marks import release
-from engine.record.resident import THRESHOLDS, forget_peak, give_back
+from engine.record.line import Stamped
+from engine.record.lock import Viewers, is_stopped_worker
+from engine.record.memory import forget_peak, give_back
 from engine.record.state import RunState, fold
-from engine.resuming import DONE, catch_up, first_line, interrupted, see_to
+from engine.record.whole_runs import ANSWERS, asked_at_once, is_whole, known_end
+from engine.resuming import take_up, threads_in_hand
+from engine.supervising import BEAT, DEVICE_FAILED, SHELTER, supervise
 from engine.text.cache import path_of
-from engine.watching import accelerator_in_use, in_use
+from engine.watching import accelerator_in_use, in_use, suit
 
-BEAT = 1.0  # seconds between heartbeats of the supervisor and between memory samples of the worker
 SELDOM = 5  # beats between memory samples of a worker that has nothing to do
-DEVICE_FAILED = 75  # how a worker ends whose accelerator failed
-CRASHES = (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)  # how one ends that an accelerator's driver has ended
-RESTARTS = 5  # deaths in a row, without a command done or a checkpoint saved in between, after which the run is given up
-# OpenMP's threads wait for one another by spinning, unless told otherwise. With more busy processes than cores a training step
-# then took many times as long: the spinning thread keeps the core from the one that it waits for.
-PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-SHELTER = "the CPU, in another process"
-
-
-def supervise(folder: Path) -> int:
-    """Keep a worker alive for a run; returns 0 when the worker ended by itself, 1 when the run was given up."""
-    if not take_lock(folder):
-        return 0
-    for beside in folder.glob(".lock.json.*"):  # half written by a supervisor that was killed
-        beside.unlink(missing_ok=True)
-    deaths, worker, shelter = 0, None, []
-    try:
-        while True:
-            before = _how_far(folder)
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "engine.worker", str(folder), "--serve", str(os.getpid()), *shelter],
-                stdin=subprocess.DEVNULL,
-                env=PATIENT | THRESHOLDS | os.environ | (without("device") if shelter else {}),
-            )
-            while worker.poll() is None:
-                beat(folder, worker=worker.pid)
-                try:
-                    worker.wait(BEAT)
-                except subprocess.TimeoutExpired:
-                    continue
-            if worker.returncode == 0:
-                return 0
-            state = fold(RunState(), read_events(folder))
-            deaths = 1 if _how_far(folder) != before else deaths + 1
-            if (fact := crashed_on(worker.returncode, state)) is not None:
-                _tell(folder, fact)
-            shelter = ["--cpu"] if fact is not None or worker.returncode == DEVICE_FAILED else shelter
-            why = f"the worker ended with status {worker.returncode}" + (f" while doing {state.doing}" if state.doing else "")
-            _tell(
-                folder,
-                WorkerRestarted(why, state.checkpoint) if deaths < RESTARTS else RunFailed(f"{why}, {deaths} times in a row"),
-            )
-            if deaths >= RESTARTS:
-                release(folder)
-                return 1
-    finally:
-        if worker is not None and worker.poll() is None:
-            worker.terminate()
-            worker.wait()
-        release_lock(folder)
-
-
-def crashed_on(status: int, state: RunState) -> Degraded | None:
-    """What there is to say where a worker seems to have died of its accelerator without a word, as its driver has it die."""
-    device = state.model.device if state.model is not None else "cpu"
-    if status not in CRASHES or device == "cpu":
-        return None
-    return Degraded(device, SHELTER, f"the worker ended with status {status}, as it does when an accelerator fails")
 
 
 def work(folder: Path, parent: int, sheltered: bool = False) -> int:
@@ -115,7 +59,7 @@ def work(folder: Path, parent: int, sheltered: bool = False) -> int:
     """
     # A supervisor that is killed leaves a worker that sees it within a second. What that one writes until then must be there when
     # this one reads what has happened, and not come after it.
-    with alone(folder / "worker.lock"):
+    with alone(folder / "worker.lock", partial(_tell_wait, folder, parent)):
         return _serve(folder, parent, sheltered) if os.getppid() == parent else 1
 
 
@@ -134,39 +78,51 @@ def _serve(folder: Path, parent: int, sheltered: bool) -> int:
     viewers = Viewers(folder)
     log = Journal(folder, lambda: os.getppid() == parent)
     if not any(isinstance(stamped.fact, RunStarted) for stamped in events):
-        log.append(RunStarted(recipe.model_dump(mode="json"), version()))
-    if state.status == "busy":  # nobody was there to tell: whoever watched over the last worker has died as well
-        log.append(WorkerRestarted(f"all that worked on the run ended while doing {state.doing}", state.checkpoint))
-    with _Sampler(log, parent) as sampler:
+        log.append(RunStarted(recipe.model_dump(mode="json"), version(), asked_at_once(folder)))
+    if (told := mend_recipe(folder)) is not None:
+        log.append(told)
+    if (end := known_end(folder, events)) is not None:
+        log.append(end)
+        release(folder)
+        return 0
+    if (doing := _untold(folder, state, events)) is not None:
+        log.append(WorkerRestarted(f"all that worked on the run ended {doing}", state.checkpoint, False))
+    with Sampler(log, parent) as sampler:
         import torch  # after the first lines are written: the page shows them while this takes its seconds
 
-        from engine.session import Inbox, serve
+        from engine.inbox import Inbox
+        from engine.session import serve
         from engine.workbench import Workbench
 
         sampler.accelerator = partial(accelerator_in_use, torch)
+        torch.set_num_threads(threads_in_hand(folder, events) or torch.get_num_threads())
         log.append(WorkerStarted(os.getpid(), torch.get_num_threads()))
-        bench, left = Workbench(folder, recipe, sheltered), interrupted(folder, events)
+        bench = Workbench(folder, recipe, sheltered)
         try:
             try:
-                fell_back = catch_up(folder, bench, state, events, left)
+                told, line = take_up(folder, bench, state, events, is_whole(folder))
             except BadInput as error:  # another worker would find no more than this one
-                log.append(RunFailed(f"The run cannot go on where it was: {error}"))
+                told, line = (RunFailed(f"The run cannot go on where it was: {error}"),), 0
+            for fact in told:
+                log.append(fact)
+            if told and isinstance(told[-1], ENDS):
                 release(folder)
                 return 0
-            told = see_to(left, bench, bool(fell_back)) if left is not None else ()
-            for fact in (*fell_back, *told):
-                log.append(fact)
-            inbox = Inbox(folder=folder, done=first_line(events, left) + bool(told))
-            for event in serve(bench, inbox, lambda: viewers.any() and os.getppid() == parent):
+            begun = {stamped.fact.command for stamped in events if isinstance(stamped.fact, CommandStarted)}
+            inbox = Inbox(folder=folder, done=line, begun=begun)
+            for event in serve(bench, inbox, lambda: viewers.any() and os.getppid() == parent, waits=True):
                 if isinstance(event, CommandStarted):
+                    suit(event)
                     forget_peak()
                     sampler.busy = True
-                if isinstance(event, DONE):
+                if isinstance(event, ANSWERS):
                     log.offer(sampler.sample())  # a command may be over before its first beat
                 log.append(event)
-                if isinstance(event, DONE):
+                if isinstance(event, ANSWERS):
                     sampler.busy = False
                     give_back()  # between two commands a worker holds what it needs: others may be on the same machine
+                if isinstance(event, ENDS):
+                    release(folder)
                 if os.getppid() != parent:  # the supervisor is gone: whoever looks next starts both anew
                     return 1
         except Exception as error:
@@ -176,6 +132,15 @@ def _serve(folder: Path, parent: int, sheltered: bool) -> int:
             bench.close()
     log.close()
     return 0
+
+
+def _untold(folder: Path, state: RunState, events: Sequence[Stamped]) -> str | None:
+    """During what the last process died, in a clause, where nobody was there to tell: whoever watched over it has died as well.
+    None where that was told, and where it has ended by itself, having nothing to do."""
+    if state.status in ("busy", "paused"):
+        return f"while doing {state.doing}"
+    lives = [stamped.fact for stamped in events if isinstance(stamped.fact, WorkerStarted | WorkerRestarted | CommandStarted)]
+    return "between two commands" if is_whole(folder) and lives and not isinstance(lives[-1], WorkerRestarted) else None
 
 
 def _leave_accelerator(error: Exception, log: Journal, device: str) -> None:
@@ -205,7 +170,7 @@ def read_ahead(corpus: str | dict[str, str]) -> threading.Thread | None:
     return waiting
 
 
-class _Sampler:
+class Sampler:
     """Writes how much memory is in use, from a thread of its own: every second while something is done, seldom while not.
 
     It ends the process as well, once its supervisor is gone: between two events, or paused, nobody else would see that.
@@ -220,7 +185,7 @@ class _Sampler:
         # Set once torch is there. The thread runs while torch is imported, and a module that is half imported must be left alone.
         self.accelerator: Callable[[], tuple[int | None, int | None]] = lambda: (None, None)
 
-    def __enter__(self) -> "_Sampler":
+    def __enter__(self) -> "Sampler":
         self._thread.start()
         return self
 
@@ -249,16 +214,16 @@ def sweep(folder: Path) -> None:
         shutil.rmtree(beside) if beside.is_dir() else beside.unlink(missing_ok=True)
 
 
-def _how_far(folder: Path) -> tuple[object, ...]:
-    """What a run has got done: commands, checkpoints of the model that is loaded, and the place where training went on last."""
+def _tell_wait(folder: Path, parent: int) -> None:
+    if os.getppid() != parent:  # nobody would watch over this one, and the next supervisor has one of its own
+        sys.exit(1)
     state = fold(RunState(), read_events(folder))
-    return state.commands_done, len(state.parents), state.resumed
-
-
-def _tell(folder: Path, fact: object) -> None:
-    log = Journal(folder)
-    log.append(fact)
-    log.close()
+    why = f"the worker before, process {state.worker}, is stopped; continue it, or end it"
+    fact = Degraded("going on at once", "a wait", why)
+    if not state.is_over and fact not in state.degraded and is_stopped_worker(folder, state.worker):
+        log = Journal(folder)
+        log.offer(fact)
+        log.close()
 
 
 def main(arguments: list[str]) -> int:
@@ -270,7 +235,7 @@ def main(arguments: list[str]) -> int:
             if "--serve" in arguments[1:]:
                 return work(folder, int(arguments[2]), "--cpu" in arguments[3:])
             return supervise(folder)
-    except Unwritten as error:
+    except BadInput as error:  # a disk that takes no more, or a record that cannot be read
         print(error, file=sys.stderr)
         return 1
 

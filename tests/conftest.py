@@ -9,6 +9,19 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is first imported, here and in every process that a test starts
 
 
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist's: without it, or with one process, there is nothing to share out
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Share the tests out by file, since much is made once for a file, and all that drive a browser to one process: a page with
+    its server, its worker and its browser keeps two cores busy, and what those wait for has a limit."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # xdist asks for this base, and for this method
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/browser" if nodeid.startswith("tests/browser/") else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def home_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The home of what several tests share and is made before any of them begins."""

@@ -24,6 +24,7 @@ OURS = {"engine", "widgets", "tests", "benchmarks"}
 SERVES = {
     "ipykernel": "runs the notebook",
     "jupyterlab": "opens the notebook",
+    "pytest-xdist": "runs the tests in two processes",
     "ruff": "is a command",
     "voila": "serves the notebook; voila.py configures it",
 }

@@ -1,4 +1,4 @@
-"""The README is held to what is there: its tree, its commands, and the files it shows as examples of how to extend."""
+"""What the README, the tree and the examples of how to extend say is held to what is there."""
 
 import importlib.util
 import re
@@ -10,20 +10,23 @@ import ipywidgets
 import pytest
 import torch
 
+from engine import evaluate, load_pruned
 from engine.models.anatomy import dissect
 from engine.record.registry import Registry
 from engine.text.corpora import Splits
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = dict(re.findall(r"\(`([\w/]+\.py)`\):\n\n```python\n(.*?)```", README, re.DOTALL))
+README, EXTENDING, TREE = (
+    (ROOT / path).read_text(encoding="utf-8") for path in ("README.md", "docs/extending.md", "docs/tree.md")
+)
+EXAMPLES = dict(re.findall(r"\(`([\w/]+\.py)`\):\n\n```python\n(.*?)```", EXTENDING, re.DOTALL))
 
 
 def example(path: str, folder: Path):
-    """The example that the README shows for a path, written to a folder and imported from there."""
+    """The example that is shown for a path, written to a folder and imported from there."""
     file = folder / Path(path).name
     file.write_text(EXAMPLES[path], encoding="utf-8")
-    spec = importlib.util.spec_from_file_location(f"readme_{file.stem}", file)
+    spec = importlib.util.spec_from_file_location(f"example_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -58,7 +61,7 @@ def test_an_example_dropped_into_its_folder_is_an_entry_with_help(path, tmp_path
     assert {"LABEL", "TITLE"} & set(registry.entry(name).facts)
 
 
-def test_the_family_of_the_readme_describes_a_real_model(tmp_path, monkeypatch):
+def test_the_family_of_the_examples_describes_a_real_model(tmp_path, monkeypatch):
     """GPT-J by its data alone: a head cut away equals a head gated."""
     from transformers import GPTJConfig, GPTJForCausalLM
 
@@ -81,7 +84,7 @@ def test_the_family_of_the_readme_describes_a_real_model(tmp_path, monkeypatch):
         torch.testing.assert_close(cut(model, plan)(tokens).logits, gated, rtol=0, atol=1e-10)
 
 
-def test_the_criterion_of_the_readme_scores_every_unit(tmp_path):
+def test_the_criterion_of_the_examples_scores_every_unit(tmp_path):
     """High where the columns are long: a neuron whose column is doubled rises."""
     from tests.families import make
 
@@ -96,7 +99,7 @@ def test_the_criterion_of_the_readme_scores_every_unit(tmp_path):
     assert after.neurons[0][4] == pytest.approx(2 * before.neurons[0][4])
 
 
-def test_the_corpus_of_the_readme_has_three_disjoint_splits(tmp_path):
+def test_the_corpus_of_the_examples_has_three_disjoint_splits(tmp_path):
     """No document is in two of them."""
     splits = example("engine/text/corpora/zen.py", tmp_path).read()
     assert isinstance(splits, Splits)
@@ -105,7 +108,7 @@ def test_the_corpus_of_the_readme_has_three_disjoint_splits(tmp_path):
     assert not (train & calibration or train & evaluation or calibration & evaluation)
 
 
-def test_the_chart_of_the_readme_is_built_and_drawn(tmp_path):
+def test_the_chart_of_the_examples_is_built_and_drawn(tmp_path):
     """On an empty state it says so."""
     from engine.record.state import RunState
     from widgets.theme import theme_named
@@ -118,14 +121,13 @@ def test_the_chart_of_the_readme_is_built_and_drawn(tmp_path):
     assert drawn.widget.value == "No model yet."
 
 
-def tree() -> set[str]:
-    """The files that the tree names, by their paths: two spaces more stand for one folder further in."""
+def named(text: str) -> set[str]:
+    """The files and folders that the tree in a text names, by their paths: two spaces more stand for one folder further in."""
     found, inside = set(), []
-    for line in re.search(r"## The tree\n\n```\n(.*?)```", README, re.DOTALL)[1].splitlines():
+    for line in re.search(r"# The tree\n.*?```\n(.*?)```", text, re.DOTALL)[1].splitlines():
         name, depth = line.split()[0], (len(line) - len(line.lstrip())) // 2
         inside = [*inside[:depth], name]
-        if not name.endswith("/"):
-            found.add("".join(inside))
+        found.add("".join(inside))
     return found
 
 
@@ -137,7 +139,24 @@ def test_the_tree_has_a_line_for_every_file():
                       "engine/models/builtin/opt-tiny/", "engine/models/builtin/pythia-tiny/")  # fmt: skip
     markers = {path for path in kept if path.endswith("/__init__.py") and path.count("/") > 1} | {"benchmarks/__init__.py"}
     wanted = {path for path in kept if not path.startswith(told_by_folder)} - markers
-    assert tree() - markers == wanted
+    assert {path for path in named(TREE) if not path.endswith("/")} - markers == wanted
+
+
+def test_the_short_tree_names_what_is_there():
+    """A part of the whole one."""
+    assert named(README) < named(TREE)
+
+
+def test_the_loop_that_the_readme_shows_runs(tmp_path, monkeypatch, capsys):
+    """The gated model, the cut one and the one that is loaded again have one perplexity."""
+    (shown,) = (block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Gates" in block)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(compile(shown, "README.md", "exec"), names)
+    gated, smaller = map(float, capsys.readouterr().out.split())
+    again, _ = load_pruned(tmp_path / "smaller")
+    assert gated == pytest.approx(smaller, rel=1e-4)
+    assert evaluate(again, names["blocks"]).perplexity == pytest.approx(smaller, rel=1e-6)
 
 
 def test_the_commands_of_the_readme_are_commands(tmp_path):

@@ -12,10 +12,13 @@ from typing import Any
 
 from engine.record.axes import axis_of
 from engine.record.errors import BadInput, shorten
-from engine.record.fields import model_field
+from engine.record.fields import leaves, model_field
+from engine.record.knobs import Knob
 from engine.record.recipe import Recipe, Schedule
 from engine.record.schedules import BLOCKS, block_shares
 from engine.record.sweep import Mode, Sweep
+from widgets.choices import choices_of
+from widgets.effects import without_effect
 
 KINDS = ("neurons", "heads")
 SHARES, STEEP = "0, 0.25, 0.5, 0.75", "0.5, 1, 2, 4"
@@ -28,7 +31,7 @@ OF_KIND = {
     ", shape": ("shape", SHAPES),
     ", steepness": ("steepness", STEEP),
 }
-FIELDS: Mapping[str, tuple[str, str]] = {
+MOSTLY: Mapping[str, tuple[str, str]] = {
     **{f"{kind.capitalize()}{words}": (f"{kind}.{name}", text) for kind in KINDS for words, (name, text) in OF_KIND.items()},
     "Criterion": ("criterion", "random, magnitude, activation, taylor"),
     "Compensation": ("compensation", "none, bias, least-squares, sequential"),
@@ -39,16 +42,47 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "Recovery method": ("tuning.method", "full, lora, distil"),
     "Recovery steps": ("tuning.steps", "50, 100, 200"),
     "Learning rate": ("tuning.learning_rate", "0.0001, 0.0005, 0.002"),
-}  # fmt: skip
-LABELS = {name: words for words, (name, _) in FIELDS.items()}
+}
+FEW = {"corpus": "wikipedia-sample, wikitext-2", "tuning.guard": "0, 100"}
+# Lists are gone over block by block, or layer by layer in a file; the others change no number.
+LEFT_OUT = ("heads.blocks", "heads.layers", "neurons.blocks", "neurons.layers", "prompt", "cut", "device", "seed")
 MODES: Mapping[str, Mode] = {
     "measure": "measure",
     "measure and recover": "recover",
     "search for the best": "search",
 }
 NUMBER = r"[-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?"
-GRID = re.compile(rf"\s*({NUMBER})\s*(?:to|–|-)\s*({NUMBER})\s*(?:in|–|-)\s*([0-9]+)(?:\s*steps)?\s*")
-HOW = "Write values such as 0, 0.25, 0.5, or a range such as 0 to 0.8 in 5 steps."
+RANGE, LOG = rf"({NUMBER})\s*(?:to|–|-)\s*({NUMBER})", r"(\s*,\s*log)?\s*"
+GRID = re.compile(rf"\s*{RANGE}\s*(?:in|–|-)\s*([0-9]+)(?:\s*steps)?{LOG}")
+DRAWS = re.compile(rf"\s*([0-9]+)\s*draws\s*(?:from)?\s*{RANGE}{LOG}")
+HOW = (
+    "Write values such as 0, 0.25, 0.5, a range such as 0 to 0.8 in 5 steps, or 8 draws from 0 to 0.8 for chance; with “, log” at"
+    " the end a range or draws go by ratios."
+)
+
+
+def in_words(name: str) -> str:
+    """Words made of a field's name, where it has no others: "tuning.batch_size" is "Recovery batch size"."""
+    return re.sub(r"^tuning\b", "recovery", name).replace(".", " ").replace("_", " ").capitalize()
+
+
+def _few(name: str, knob: Knob) -> str:
+    """Some values of a field to begin with: all of its choices, or what it is by default and something else."""
+    if isinstance(knob.default, bool):
+        return "false, true"
+    if knob.choices or not isinstance(knob.default, int | float):
+        return FEW.get(name, ", ".join(knob.choices))
+    other = 2 * knob.default or 1
+    return FEW.get(name, f"{knob.default}, {other if other <= knob.high else knob.default / 2}")
+
+
+def _others() -> dict[str, tuple[str, str]]:
+    known = {name for name, _ in MOSTLY.values()}
+    return {in_words(name): (name, _few(name, knob)) for name, knob in leaves().items() if name not in {*known, *LEFT_OUT}}
+
+
+FIELDS: Mapping[str, tuple[str, str]] = {**MOSTLY, **_others()}
+LABELS = {name: words for words, (name, _) in FIELDS.items()}
 
 
 @dataclass(frozen=True)
@@ -75,13 +109,18 @@ class Planned:
 
 
 def label_of(name: str) -> str:
-    """A dotted field in the words of the menu; a field that has none there as it is."""
-    return LABELS.get(name, name)
+    """A dotted field in the words of the menu; one that is not there in words made of its name."""
+    return LABELS.get(name) or in_words(name)
 
 
 def usual(name: str) -> str:
     """Values of a field that are of use to begin with."""
     return FIELDS[LABELS[name]][1]
+
+
+def is_searched(name: str) -> bool:
+    """Whether a search may go over a field: those of the heads' and the neurons' schedules."""
+    return name == NONE or name.startswith(tuple(f"{kind}." for kind in KINDS))
 
 
 def planned(asked: Asked, recipe: Recipe) -> Planned:
@@ -96,7 +135,10 @@ def planned(asked: Asked, recipe: Recipe) -> Planned:
             continue
         try:
             axes[name] = read_values(name, text)
-            Sweep(fitted(recipe, [name]), {name: axes[name]}, asked.mode, budget=0.5 if asked.mode == "search" else None)
+            budget = 0.5 if asked.mode == "search" else None
+            alone = Sweep(fitted(recipe, [name]), {name: axes[name]}, asked.mode, budget=budget)
+            if impossible := [cell.error for cell in alone.cells if cell.recipe is None]:
+                raise BadInput(impossible[0])
         except BadInput as error:
             wrong[f"{place}_values"] = _in_words(str(error), name)
     for name, read in (("seeds", _seeds), ("budget", _budget)):
@@ -105,25 +147,32 @@ def planned(asked: Asked, recipe: Recipe) -> Planned:
                 axes[name] = read(getattr(asked, name))
         except BadInput as error:
             wrong[name] = str(error)
+    wrong |= {} if wrong else _idle(asked, recipe, axes)
     if wrong:
         return Planned(wrong=wrong)
     seeds, budget = axes.pop("seeds"), axes.pop("budget", None)
     plain = {"recipe": fitted(recipe, names), "axes": axes, "mode": asked.mode, "seeds": seeds}
     plain |= {} if budget is None else {"budget": budget}
-    sizes = [len(axis_of(name, values, _is_whole(name)).values) for name, values in axes.items()]
-    return Planned(plain, math.prod(sizes) * len(seeds))
+    found = [axis_of(name, values, _is_whole(name)) for name, values in axes.items()]
+    sizes = [len(axis.values) for axis in found if not axis.drawn]
+    draws = max((len(axis.values) for axis in found if axis.drawn), default=1)  # those of two fields go together
+    return Planned(plain, math.prod(sizes) * draws * len(seeds))
 
 
 def read_values(name: str, text: str) -> list[Any] | dict[str, Any]:
     """The values of a field as they were typed, in the plain form that a sweep takes. Raises `BadInput` for none."""
-    grid = GRID.fullmatch(text)
-    if grid:
-        low, high, steps = grid.groups()
-        return {"from": float(low), "to": float(high), "steps": int(steps)}
+    if (grid := GRID.fullmatch(text)) is not None:
+        low, high, steps, log = grid.groups()
+        return {"from": float(low), "to": float(high), "steps": int(steps)} | ({"scale": "log"} if log else {})
+    if (draws := DRAWS.fullmatch(text)) is not None:
+        count, low, high, log = draws.groups()
+        return {"from": float(low), "to": float(high), "draws": int(count)} | ({"scale": "log"} if log else {})
     words = [word.strip() for word in re.split(r"[,;\n]", text) if word.strip()]
     if not words:
         raise BadInput(f"No value is given. {HOW}")
     knob = model_field(name)
+    if knob is not None and isinstance(knob.default, bool):
+        return [{"true": True, "false": False}.get(word.lower(), word) for word in words]
     is_number = name.rpartition(".")[2].isdecimal() or (knob is not None and isinstance(knob.default, int | float))
     return [_number(word) if is_number else word for word in words]
 
@@ -159,6 +208,18 @@ def _clash(asked: Asked, recipe: Recipe) -> str:
     return ""
 
 
+def _idle(asked: Asked, recipe: Recipe, axes: Mapping[str, Any]) -> dict[str, str]:
+    """Of each field that changes nothing, whatever the other one is, why that is."""
+    names, found = [name for name in (asked.first, asked.second) if name != NONE], {}
+    for place, name in zip(("first", "second"), names, strict=False):
+        others = {other: axes[other] for other in names if other != name}
+        around = [cell.recipe for cell in Sweep(fitted(recipe, names), others, "recover").cells if cell.recipe is not None]
+        why = [without_effect(choices_of(each, len(each.neurons.layers or BLOCKS)), len(BLOCKS)).get(name) for each in around]
+        if why and all(why):
+            found[place] = why[0]
+    return found
+
+
 def _blocks(schedule: Schedule) -> list[float]:
     """What the front, middle and back block lose by a schedule."""
     shares = schedule.shares(len(schedule.layers or ()) or len(BLOCKS))
@@ -168,7 +229,7 @@ def _blocks(schedule: Schedule) -> list[float]:
 def _seeds(text: str) -> list[int]:
     words = [word for word in re.split(r"[,;\s]+", text) if word]
     if not words or not all(word.isdecimal() for word in words) or len(set(map(int, words))) < len(words):
-        raise BadInput(f"Seeds {shorten(text)} are none; write whole numbers, each once, such as 0, 1, 2.")
+        raise BadInput(f"Seeds must be whole numbers, each once, such as 0, 1, 2; {shorten(text)} is not allowed.")
     return [int(word) for word in words]
 
 

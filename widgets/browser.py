@@ -21,7 +21,7 @@ class Browser:
     def __init__(self):
         # The names have an output of their own, which is never emptied: a second view of the page runs it again.
         self._names, self._scripts = ipywidgets.Output(), ipywidgets.Output()
-        scripts = [(HERE / f"{name}.js").read_text(encoding="utf-8") for name in ("names", "readouts")]
+        scripts = [(HERE / f"{name}.js").read_text(encoding="utf-8") for name in ("names", "readouts", "popovers")]
         self._run("\n".join(scripts), self._names)
         self.widget = ipywidgets.Box([self._names, self._scripts])
         self.widget.add_class("esp-browser")

@@ -23,3 +23,8 @@ class Canvas:
         if self.widget.children != (plot.widget,):
             self.widget.children = (plot.widget,)
         plot.draw(shown)
+
+    def clear(self) -> None:
+        """Show nothing, where there is no figure: what was drawn before belongs to something else."""
+        if self.widget.children:
+            self.widget.children = ()

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.record.recipe import Recipe
-from engine.record.roll import Roll
+from engine.record.run_list import RunList
 from engine.record.state import RunState
 from widgets.choices import recipe_as_asked
 
@@ -47,19 +47,19 @@ class Comparer:
 
     def __init__(self, clock: Callable[[], float]):
         self._clock, self._looked = clock, -1e9
-        self._roll: Roll | None = None
+        self._list: RunList | None = None
         self._compared = Compared()
 
     def look(self, is_open: bool) -> Compared:
         """The runs as they stand; nothing is read while the part of the page that shows them is not open."""
         clock = self._clock()
-        if is_open and (clock - self._looked >= PAUSE or not self._roll.is_read):
+        if is_open and (clock - self._looked >= PAUSE or not self._list.is_read):
             self._looked = clock
-            self._roll = self._roll or Roll()
-            self._roll.look()
+            self._list = self._list or RunList()
+            self._list.look()
             before = {ran.name: ran for ran in self._compared.found}
             found = []
-            for one in self._roll.followed:
+            for one in self._list.followed:
                 if one.state is not None and one.state.status != "new":
                     kept = before.get(one.folder.name)
                     same = kept is not None and kept.state is one.state

@@ -17,7 +17,7 @@ from engine.record.fields import model_field
 from engine.record.schedules import BLOCKS, SHAPES
 from widgets.choices import KINDS, MORE, OWN_FILE, Choices, criterion_help
 from widgets.form import Form
-from widgets.meanings import HELP, LABELS, MEANINGS, glossary
+from widgets.meanings import GROUPS, HELP, LABELS, MEANINGS, glossary
 
 OTHER = "another…"
 # The recipe's field that a refusal names → the control to put the sentence beside.
@@ -46,7 +46,7 @@ class Controls:
             widget.add_class(f"esp-control-{name.replace('_', '-')}")
             widget.layout.order = str(2 * list(LABELS).index(name))
             widget.observe(lambda _, name=name: self._note(name), names="value")
-        self.more = Form("More choices", MORE, MEANINGS, self._note)
+        self.more = Form("More choices", MORE, MEANINGS, self._note, GROUPS)
         self.show(choices)
         self.widget = ipywidgets.VBox([*self._each.values(), self._error, self.more.toggle, ipywidgets.HTML(glossary())])
         for last in self.widget.children[-2:]:
@@ -181,8 +181,8 @@ class Controls:
 
 def _build(choices: Choices) -> dict[str, ipywidgets.DOMWidget]:
     width = {"description_width": "118px"}
-    # One style for all of a kind: every model counts towards the first paint.
-    menus, sliders = DescriptionStyle(**width), ipywidgets.SliderStyle(**width)
+    # One style for all of a kind: every model counts towards the first paint. A menu has long words, and its label a short one.
+    menus, sliders = DescriptionStyle(description_width="84px"), ipywidgets.SliderStyle(**width)
     texts, steep = TextStyle(**width), model_field("neurons.steepness")
 
     def menu(name: str, options: list[tuple[str, str]]) -> ipywidgets.Dropdown:
@@ -241,7 +241,7 @@ def _models(choices: Choices) -> list[tuple[str, str]]:
             found.append((model.name, model.name))
         else:
             size = f", {model.size / 1e6:,.0f} MB" if model.size else ""
-            found.append((f"{model.name} ({'on this machine' if model.ready else f'needs {model.needs}{size}'})", model.name))
+            found.append((f"{model.name} ({'on disk' if model.ready else f'needs {model.needs}{size}'})", model.name))
     if choices.model in model_names() and choices.model not in [name for _, name in found]:
         found.insert(0, (choices.model, choices.model))  # on disk, but not finished: it has no card yet
     return [*found, (OTHER, OTHER)]

@@ -106,10 +106,10 @@ def _footer() -> str:
 
 def _card(registry: Registry, name: str, widget: ipywidgets.Widget, plain: dict[str, ipywidgets.Widget]) -> ipywidgets.Widget:
     entry = registry.entry(name)
-    title, about = html.escape(str(entry.facts["TITLE"])), html.escape(entry.help)
+    title, about = html.escape(str(entry.facts["TITLE"])), html.escape(entry.help.partition("\n\n")[0])
     heading = ipywidgets.HTML(
-        f'<div class="esp-heading"><h2>{title}</h2><details class="esp-help">'
-        f'<summary title="What this shows" aria-label="Help">i</summary><p>{about}</p></details></div>',
+        f'<div class="esp-heading"><h2>{title}</h2><details class="esp-help" name="esp-help">'
+        f'<summary title="What this shows" aria-label="Help: {title}">i</summary><p>{about}</p></details></div>',
         **plain,
     )
     return _area(ipywidgets.VBox([heading, widget]), name)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from engine.record.errors import BadInput
+from engine.record.figure import as_sentence
 from engine.record.recipe import Recipe
 from widgets import export
 from widgets.beyond import beyond_the_recipe
@@ -64,6 +65,10 @@ def _deliver_experiment(what: str, view: View, browser: Browser) -> None:
     name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{tried.name}-{tried.model}-{tried.form}")
     if what == "charts":
         browser.keep_charts(f"{name}-", ("question",))
+    elif what == "json":
+        told = {each: getattr(tried, each) for each in ("name", "model", "form", "shipped")}
+        told["answer"] = " ".join(map(as_sentence, tried.answer))
+        browser.keep(f"{name}.json", export.experiment_json(told, tried.table, tried.states))
     else:
         browser.keep(f"{name}.csv", export.table(tried.table.head, tried.table.rows, "csv"))
 

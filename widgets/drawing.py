@@ -73,9 +73,9 @@ def frame(row: int, column: int, inset: float) -> list[tuple[float, float]]:
     return [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
 
 
-def cross(row: int, column: int) -> list[list[tuple[float, float]]]:
-    """The two strokes that cross out a cell of a map."""
-    left, right, top, bottom = column + 0.25, column + 0.75, row + 0.25, row + 0.75
+def cross(row: int, column: int, reach: float = 0.25) -> list[list[tuple[float, float]]]:
+    """The two strokes that cross out a cell of a map, `reach` of its width to either side of its middle."""
+    left, right, top, bottom = column + 0.5 - reach, column + 0.5 + reach, row + 0.25, row + 0.75
     return [[(left, top), (right, bottom)], [(left, bottom), (right, top)]]
 
 
@@ -194,7 +194,11 @@ def percent(share: float) -> str:
 
 
 def short(value: float) -> str:
-    """A number in few characters: three digits, and a power of ten where it is huge or tiny."""
+    """A number in few characters: three digits, and a power of ten where it is huge or tiny; with a real minus."""
+    return _short(value).replace("-", "−")
+
+
+def _short(value: float) -> str:
     size = abs(value)
     if size >= 1e5 or 0 < size < 1e-3:
         digits, power = f"{value:.1e}".split("e")

@@ -33,6 +33,11 @@ RULES = (
         "Shape is custom, so Front, Middle and Back say it all; choose linear or exponential to use this.",
     ),
     Rule(
+        ("steepness", *BLOCK_SLIDERS),
+        lambda it: _each_layer(it),
+        "Each layer has a share of its own, as suggested or as More choices say; choose another Shape to use this.",
+    ),
+    Rule(
         ("steepness",),
         lambda it: it.shape in ("linear", "exponential") and not any(_takes(it, kind) for kind in it.shaped),
         "None of the units that Shape acts on are to go.",
@@ -46,7 +51,7 @@ RULES = (
     Rule(
         ("suggestion.by", "suggestion.damage"),
         lambda it: it.more["allocation"] != "suggest",
-        "Only a suggestion goes by this: choose the allocation suggest, or ask for one below the charts.",
+        "Only a suggestion goes by this: choose suggest for How shares are found, or ask for one below the charts.",
     ),
     Rule(
         ("rounds",),
@@ -57,7 +62,7 @@ RULES = (
     Rule(
         ("revive",),
         lambda it: it.more["rounds"] == 1 or it.more["recover"] == "end" or it.steps == 0,
-        "Nothing is trained between rounds: ask for more Rounds, and for Recover in rounds, to use this.",
+        "Nothing is trained between rounds: ask for more Rounds, and choose rounds for When to recover, to use this.",
     ),
     *(
         Rule((f"{kind}.cap", f"{kind}.floor"), lambda it, kind=kind: not _takes(it, kind), f"None of the {kind} are to go.")
@@ -67,12 +72,12 @@ RULES = (
     Rule(
         ("tuning.rank", "tuning.targets"),
         lambda it: "lora" not in (it.more["tuning.method"], _student(it)),
-        "No matrices are put beside the weights: choose the method lora, or distil with the student lora, to use this.",
+        "No matrices are put beside the weights: choose the training method lora, or distil with lora for what trains.",
     ),
     Rule(
         ("tuning.temperature", "tuning.mix", "tuning.student"),
         lambda it: it.more["tuning.method"] != "distil",
-        "Nothing is learnt from the dense model: choose the method distil to use this.",
+        "Nothing is learnt from the dense model: choose the training method distil to use this.",
     ),
     Rule((*TUNING, "precision"), lambda it: it.steps == 0, "Recovery steps is 0, so nothing is trained."),
 )
@@ -90,6 +95,12 @@ def without_effect(choices: Choices, layers: int) -> dict[str, str]:
 
 def _takes(choices: Choices, kind: str) -> bool:
     return getattr(choices, kind) > 0 or bool(choices.more[f"{kind}.layers"])
+
+
+def _each_layer(choices: Choices) -> bool:
+    """Whether all that the shape would act on has a share for each layer, of which the sliders of the blocks show only means."""
+    takes = [kind for kind in choices.shaped if _takes(choices, kind)]
+    return bool(takes) and all(choices.more[f"{kind}.layers"] for kind in takes)
 
 
 def _student(choices: Choices) -> str:

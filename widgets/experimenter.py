@@ -6,27 +6,29 @@ process of its own. What the page makes of its cells, the answer, the figures an
 
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from engine.record import underway
-from engine.record.apart import start_apart
+from engine.record import running_sweeps
 from engine.record.catalogue import EXPERIMENTS, check_model, models
-from engine.record.cells import SweepCellDone
 from engine.record.client import is_held
+from engine.record.detached import start_apart
 from engine.record.errors import BadInput
-from engine.record.figure import Figure, Table
+from engine.record.experiment_folder import default_folder, folder_of
+from engine.record.figure import Figure, Table, Verdict
+from engine.record.lock import stopped_process
 from engine.record.recipe import Recipe
-from engine.record.result import shipped
+from engine.record.result import Result, shipped, shipped_for
 from engine.record.scale import FORMS
 from engine.record.sweep import Sweep
-from engine.record.swept import FILE
-from engine.record.trial import default_folder, folder_of
+from engine.record.sweep_folder import FILE, SweepState
 from widgets.followed import Followed, Pace
 from widgets.grid import recipe_of_cell, told
 from widgets.requests import ChooseExperiment, OfExperiments, PickCell, StartExperiment, StopExperiment
 
 PAUSE = 1.0  # seconds between two looks
 LOG = "worker.log"
+NOTHING = Verdict("Nothing was measured yet")
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,12 @@ class Question:
 @dataclass(frozen=True)
 class Tried:
     """The experiment that is spoken of, on a model, in a form, and what has come of it: `done` and `failed` of so many `cells`,
-    at that `pace` where a process carries it out.
+    at that `pace` where a process carries it out; `halted` is which, where that one was stopped (SIGSTOP).
 
-    `answer`, `figures` and `table` are worked out from those, and empty while there is none; where nothing was measured here,
-    from the result that ships, and `shipped` says what that is. `said` is what came of the last
-    press, or why the experiment cannot be.
+    `answer`, `figures` and `table` are worked out from its sweeps' `states`, and empty while nothing is done; where nothing was
+    measured here, from the result that ships, and `shipped` says what that is. Where none ships either, `instead` is a model and
+    a form of which one does, None for an experiment that ships nowhere. `picked` is what came of a click on a point,
+    `said` what came of the last press, or why the experiment cannot be.
     """
 
     name: str = ""
@@ -56,11 +59,15 @@ class Tried:
     done: int = 0
     failed: int = 0
     going: bool = False
+    halted: int | None = None
     pace: Pace = Pace()
-    answer: str = ""
+    answer: tuple[Verdict, ...] = ()
     shipped: str = ""
+    instead: tuple[str, str] | None = None
     figures: tuple[Figure, ...] = ()
     table: Table | None = None
+    states: Mapping[str, SweepState] = field(default_factory=dict)
+    picked: str = ""
     said: str = ""
     refused: bool = False
 
@@ -81,6 +88,7 @@ class Experimenter:
         self._clock, self._looked = clock, -1e9
         self._tried = Tried()
         self._sweeps: Mapping[str, Sweep] = {}
+        self._kept: Result | None = None  # what ships of it
         self._followed: dict[str, Followed] = {}
         self._started: dict[tuple[str, str, str], subprocess.Popen] = {}  # by this page
 
@@ -96,7 +104,7 @@ class Experimenter:
 
     def obey(self, asked: OfExperiments) -> Recipe | None:
         """Do what was pressed; returns the recipe that the controls are to say now, if any."""
-        self._tried = replace(self._tried, said="", refused=False)
+        self._tried = replace(self._tried, said="", refused=False, picked="")
         self._looked = -1e9
         try:
             match asked:
@@ -123,8 +131,15 @@ class Experimenter:
         return self._tried.name, self._tried.model, self._tried.form
 
     def _choose(self, asked: ChooseExperiment) -> None:
+        begun, told = default_folder(asked.name, asked.model, asked.form).is_dir(), ""
+        self._kept = None if begun else shipped(asked.name, asked.model, asked.form)
+        moved = self._tried.name not in ("", asked.name)
+        if moved and not begun and self._kept is None and (there := next(shipped_for(asked.name), None)) is not None:
+            ships = f"what ships is {there.model}, {there.form}, shown here"
+            told = f"Nothing of it was measured on {asked.model}, {asked.form}; {ships}."
+            self._kept, asked = there, ChooseExperiment(asked.name, there.model, there.form)
         self._sweeps, self._followed = {}, {}
-        self._tried = Tried(asked.name, asked.model, asked.form)
+        self._tried = Tried(asked.name, asked.model, asked.form, said=told)
         check_model(asked.model)
         self._sweeps = EXPERIMENTS.load(asked.name).sweeps(asked.model, asked.form)
         self._tried = replace(self._tried, cells=sum(len(sweep.cells) for sweep in self._sweeps.values()))
@@ -136,28 +151,34 @@ class Experimenter:
         folder = default_folder(name, model, form)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         asked = ["-m", "engine", "experiment", name, "--model", model, "--form", form, "--folder", str(folder)]
-        self._started[self._key] = underway.reaped(start_apart(asked, folder / LOG, "The experiment's log"))
+        self._started[self._key] = running_sweeps.reaped(start_apart(asked, folder / LOG, "The experiment's log"))
 
     def _stop(self) -> str:
-        for folder in self._folders():
-            if is_held(folder):
-                underway.stop(folder)
-                return "It was told to stop; the cells that are done are kept."
-        raise BadInput("No process carries it out just now.")
+        process, held = self._started.get(self._key), [folder for folder in self._folders() if is_held(folder)]
+        if held:
+            running_sweeps.stop(held[0])
+        elif process is not None and process.poll() is None:  # it was started just now, and holds nothing yet
+            process.terminate()
+        else:
+            raise BadInput("No process carries it out just now.")
+        return "It was told to stop; the cells that are done are kept."
 
     def _pick(self, asked: PickCell) -> Recipe:
-        sweep = self._sweeps.get(asked.sweep)
+        shown = self._tried.states.get(asked.sweep)  # what ships may have fewer seeds than would be measured here
+        sweep = shown.sweep if shown else self._sweeps.get(asked.sweep)
         cell = next((cell for cell in sweep.cells if cell.number == asked.number), None) if sweep is not None else None
         recipe = recipe_of_cell(sweep, cell) if cell is not None else None
         if recipe is None:
             raise BadInput("That point has no recipe; choose another one.")
         said = f"In the controls now: {told(cell, len(sweep.seeds))}. Turn to the laboratory to prune with it."
-        self._tried = replace(self._tried, said=said)
+        self._tried = replace(self._tried, picked=said)
         return recipe
 
-    def _folders(self) -> list:
+    def _folders(self) -> list[Path]:
+        """What a process that carries it out holds: its folder all the time, and that of the sweep in hand, which somebody may
+        carry out alone."""
         folder = default_folder(*self._key)
-        return [folder_of(folder, called) for called in self._sweeps]
+        return [folder, *(folder_of(folder, called) for called in self._sweeps)]
 
     def _is_going(self) -> bool:
         process = self._started.get(self._key)
@@ -173,7 +194,7 @@ class Experimenter:
             return
         try:
             going, before = self._is_going(), {called: one.state for called, one in self._followed.items()}
-            for called, folder in zip(self._sweeps, self._folders(), strict=True):
+            for called, folder in zip(self._sweeps, self._folders()[1:], strict=True):
                 if called not in self._followed and (folder / FILE).is_file():
                     one = Followed(folder)
                     if one.state.sweep != self._sweeps[called]:
@@ -186,24 +207,30 @@ class Experimenter:
             return
         states = {called: one.state for called, one in self._followed.items()}
         if states != before or not self._tried.answer:
-            self._tell({called: state.done for called, state in states.items()})
-        self._tried = replace(self._tried, going=going, pace=self._pace() if going else Pace())
+            self._tell(states)
+        halted = next(filter(None, map(stopped_process, self._folders())), None) if going else None
+        self._tried = replace(self._tried, going=going, halted=halted, pace=self._pace() if going else Pace())
 
-    def _tell(self, found: Mapping[str, Mapping[int, SweepCellDone]]) -> None:
-        experiment = EXPERIMENTS.load(self._tried.name)
+    def _tell(self, states: Mapping[str, SweepState]) -> None:
+        experiment, found = EXPERIMENTS.load(self._tried.name), {called: state.done for called, state in states.items()}
         cells = [cell for done in found.values() for cell in done.values()]
         good = sum(cell.status == "done" for cell in cells)
-        kept = shipped(*self._key) if not cells else None
+        kept = self._kept or shipped(*self._key) if not cells else None
         if kept is not None:
             on = ", ".join(f"{name} {kept.versions[name]}" for name in ("espalier", "torch") if name in kept.versions)
-            told = f"Nothing was measured here yet. Below is what ships: {kept.done:,} cells of {kept.at}, {kept.machine}, {on}."
-            more = {"figures": experiment.figures(kept.found), "table": experiment.table(kept.found)}
+            told = (
+                f"This ships with the program, and was not measured here: {kept.done:,} cells of {kept.at}, {kept.machine}, {on}."
+            )
+            states = {called: SweepState(sweep, done=kept.found.get(called, {})) for called, sweep in kept.sweeps.items()}
+            more = {"figures": experiment.figures(kept.found), "table": experiment.table(kept.found), "states": states}
             answer = experiment.answer(kept.found)
             self._tried = replace(self._tried, done=0, failed=0, shipped=told, answer=answer, **more)
             return
-        answer = experiment.answer(found) if good else "Nothing was measured yet."
+        there = next(shipped_for(self._tried.name), None) if not cells else None
+        instead = (there.model, there.form) if there else None
+        answer = experiment.answer(found) if good else (NOTHING,)
         figures, table = (experiment.figures(found), experiment.table(found)) if good else ((), None)
-        more = {"figures": figures, "table": table, "answer": answer}
+        more = {"figures": figures, "table": table, "answer": answer, "states": states, "instead": instead}
         self._tried = replace(self._tried, done=good, failed=len(cells) - good, shipped="", **more)
 
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from engine.record import again
+from engine.record import rerun
+from engine.record.figure import Table
 from engine.record.folder import read_events
 from engine.record.recipe import Recipe
-from engine.record.swept import SweepState, cells_told
+from engine.record.sweep_folder import SweepState, cells_told
 
 SMALL = 20_000_000  # bytes of a model that a page can hand over: it travels through the browser's memory
 
@@ -44,6 +45,13 @@ def sweep_json(state: SweepState) -> bytes:
     return (json.dumps(plain, indent=2, allow_nan=False) + "\n").encode()
 
 
+def experiment_json(told: Mapping[str, str], found: Table, states: Mapping[str, SweepState]) -> bytes:
+    """An experiment: what is `told` of it, its table as a list of objects, and each of its sweeps with every cell."""
+    rows = [dict(zip(found.head, row, strict=True)) for row in found.rows]
+    sweeps = {called: {"sweep": state.sweep.plain(), "cells": cells_told(state)} for called, state in states.items()}
+    return (json.dumps({**told, "table": rows, "sweeps": sweeps}, indent=2, allow_nan=False) + "\n").encode()
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], kind: str) -> bytes:
     """A table as "csv", lists in it as JSON; or as "json", a list of objects."""
     if kind == "json":
@@ -62,12 +70,12 @@ def recipe_json(recipe: Recipe) -> bytes:
 
 def command_line(recipe: Recipe) -> str:
     """A line for the shell that carries the recipe out, with nothing else at hand."""
-    return again.command_line(recipe.model_dump(mode="json"))
+    return rerun.command_line(recipe.model_dump(mode="json"))
 
 
 def python_line(recipe: Recipe) -> str:
     """A line of Python that carries the recipe out, with nothing else at hand."""
-    fields = ", ".join(f"{name}={value!r}" for name, value in again.changed(recipe.model_dump(mode="json")).items())
+    fields = ", ".join(f"{name}={value!r}" for name, value in rerun.changed(recipe.model_dump(mode="json")).items())
     return f"from engine import Recipe, run; events = list(run(Recipe({fields})))"
 
 

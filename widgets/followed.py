@@ -8,7 +8,7 @@ from engine.record.cells import SweepCellDone, SweepStarted
 from engine.record.errors import BadInput
 from engine.record.folder import Tail
 from engine.record.sweep import parse_sweep
-from engine.record.swept import FILE, SweepState, fold
+from engine.record.sweep_folder import FILE, SweepState, fold
 from widgets.axes import label_of
 
 

@@ -13,6 +13,7 @@ from ipywidgets.widgets.widget_description import DescriptionStyle
 from ipywidgets.widgets.widget_string import TextStyle
 
 from engine.record.knobs import Knob
+from widgets.axes import in_words
 
 LABEL_WIDTH = "202px"
 
@@ -20,8 +21,9 @@ LABEL_WIDTH = "202px"
 class Form:
     """The widgets of some fields, by dotted name. `note` is told the name of each that is moved by hand, from any thread.
 
-    `meanings` has, for a field of choices, what each of them means. `toggle` is the button that shows and hides `widget`, which
-    the style sheet does by itself; the first `hold` after that fills it.
+    `meanings` has, for a field of choices, what each of them means; `groups` the words beside the controls, by heading and field.
+    A field of no group stands after them, with words made of its name. `toggle` is the button that shows and hides `widget`,
+    which the style sheet does by itself; the first `hold` after that fills it.
     """
 
     def __init__(
@@ -30,11 +32,17 @@ class Form:
         knobs: Mapping[str, Knob],
         meanings: Mapping[str, Mapping[str, str]],
         note: Callable[[str], None],
+        groups: Mapping[str, Mapping[str, str]] | None = None,
     ):
+        labels = {name: words for each in (groups or {}).values() for name, words in each.items()}
+        knobs = {name: knobs[name] for name in (*labels, *(name for name in knobs if name not in labels))}
+        self._labels = {name: in_words(name) for name in knobs} | labels
+        self._headings = {next(iter(each)): words for words, each in (groups or {}).items()}  # the first field of each
         self._knobs, self._meanings, self._told = knobs, meanings, note
         self._values: dict[str, object] = {name: knob.default for name, knob in knobs.items()}  # until there are controls
         self._each: dict[str, ipywidgets.DOMWidget] = {}
-        self._help = {name: help_of(knob) for name, knob in knobs.items()}
+        self._help = {name: f"{help_of(knob)} In a recipe: {name}." for name, knob in knobs.items()}
+        self._rows: list[ipywidgets.DOMWidget] = []  # the controls, with headings between them
         self._error = ipywidgets.HTML()
         self._refused: tuple[str, str] = "", ""
         self.toggle = ipywidgets.ToggleButton(description=title, tooltip="Everything else that a recipe can say.")
@@ -69,11 +77,11 @@ class Form:
         self._refused = wanted
         if mine:
             self._make()
-        rows = list(self._each.values())
+        rows = list(self._rows)
         if mine:
-            said = label_of(field) + sentence.removeprefix(field) if sentence.startswith(f"{field} ") else sentence
+            said = self._labels[field] + sentence.removeprefix(field) if sentence.startswith(f"{field} ") else sentence
             self._error.value = f'<div role="alert" class="esp-refusal">{html.escape(said)}</div>'
-            rows.insert(list(self._each).index(field) + 1, self._error)
+            rows.insert(rows.index(self._each[field]) + 1, self._error)
             self.toggle.value = True
         self._fields.children = tuple(rows)
         return mine
@@ -90,11 +98,14 @@ class Form:
     def _make(self) -> None:
         if self._each:
             return
-        self._each = _build(self._knobs, self._values)
+        self._each = _build(self._knobs, self._values, self._labels)
         for name, widget in self._each.items():
             widget.tooltip = self._help[name]
             widget.observe(lambda _, name=name: self._told(name), names="value")
-        self._fields.children = tuple(self._each.values())
+            if name in self._headings:
+                self._rows.append(ipywidgets.HTML(f"<h3>{html.escape(self._headings[name])}</h3>"))
+            self._rows.append(widget)
+        self._fields.children = tuple(self._rows)
         self.widget.children = (self._fields, ipywidgets.HTML(self._meaning()))
 
     def _meaning(self) -> str:
@@ -102,13 +113,8 @@ class Form:
         for name in self._each:
             meanings = self._meanings.get(name, {})
             each = "".join(f"<br><b>{html.escape(one)}</b>: {html.escape(text)}" for one, text in meanings.items())
-            items.append(f"<dt>{html.escape(label_of(name))}</dt><dd>{html.escape(self._help[name])}{each}</dd>")
+            items.append(f"<dt>{html.escape(self._labels[name])}</dt><dd>{html.escape(self._help[name])}{each}</dd>")
         return f'<details class="esp-fold"><summary>What these choices mean</summary><dl>{"".join(items)}</dl></details>'
-
-
-def label_of(field: str) -> str:
-    """The words beside a field's control: "tuning.batch_size" is "Tuning batch size"."""
-    return field.replace(".", " ").replace("_", " ").capitalize()
 
 
 def help_of(knob: Knob) -> str:
@@ -118,14 +124,14 @@ def help_of(knob: Knob) -> str:
     return f"{knob.reason} From {knob.low:,} to {knob.high:,}."
 
 
-def _build(knobs: Mapping[str, Knob], values: Mapping[str, object]) -> dict[str, ipywidgets.DOMWidget]:
+def _build(knobs: Mapping[str, Knob], values: Mapping[str, object], labels: Mapping[str, str]) -> dict[str, ipywidgets.DOMWidget]:
     # One layout, and one style for all of a kind: every model counts.
     layout = ipywidgets.Layout(width="auto")
     menus = {"style": DescriptionStyle(description_width=LABEL_WIDTH), "layout": layout}
     texts = {"style": TextStyle(description_width=LABEL_WIDTH), "layout": layout, "continuous_update": False}
     found = {}
     for name, knob in knobs.items():
-        start = {"description": label_of(name), "value": _shown(knob, values[name])}
+        start = {"description": labels[name], "value": _shown(knob, values[name])}
         if knob.choices:
             found[name] = ipywidgets.Dropdown(options=[(each, each) for each in knob.choices], **start, **menus)
         elif isinstance(knob.default, bool):

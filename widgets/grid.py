@@ -1,17 +1,21 @@
-"""What came of a sweep's cells, arranged for charts: rows, columns, means, the front; knows no widget and draws nothing.
+"""What came of a sweep's cells, arranged for charts: rows, columns, what stands where; knows no widget and draws nothing.
 
-Cells that differ in their seed only, or in a field that a chart has no axis for, stand at one place, where their mean counts.
+Cells that differ in their seed only, or in a field that a chart has no axis for, stand at one place. The mean of the seeds counts
+there, and of several recipes the best: it is what a search would choose, and a recipe that can be loaded, which a mean is not.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from engine.record.cells import SweepCellDone
 from engine.record.recipe import Recipe
+from engine.record.spread import as_percent
 from engine.record.sweep import Cell, Sweep
-from engine.record.swept import SweepState
+from engine.record.sweep_folder import SweepState
 from widgets.axes import label_of
 
 SEED = "seed"
@@ -37,18 +41,16 @@ class Axle:
 
 @dataclass(frozen=True)
 class Spot:
-    """All cells of one place, those of them that are done, and the mean perplexity of its recipes; None while one of them has
-    none, and `failed` is a cell that has failed then."""
+    """All cells of one place, and those of them that are `done`. Of its `recipes` so many are `measured`; `perplexity` is the
+    lowest of theirs, each the mean of its seeds, and None where none is. `number` is the cell that stands for the place: one of
+    that recipe, else one that has not failed, else the first."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[Cell, ...] = ()
     done: tuple[SweepCellDone, ...] = ()
+    recipes: int = 0
+    measured: int = 0
     perplexity: float | None = None
-    failed: int | None = None
-
-    @property
-    def number(self) -> int | None:
-        """The cell that stands for the place: one that has failed, where that is why there is no mean, else the first."""
-        return self.failed if self.failed is not None else self.cells[0].number if self.cells else None
+    number: int | None = None
 
 
 def value_of(cell: Cell, field: str) -> Any:
@@ -83,18 +85,26 @@ def spots(state: SweepState, axles: Sequence[Axle]) -> Mapping[tuple[int, ...], 
 
 
 def _spot(state: SweepState, cells: Sequence[Cell]) -> Spot:
-    """The mean over the recipes of the mean over their seeds; where one recipe is missing it would not say what it seems to."""
+    """What is known of a place. Where recipes differ in more than its axes say, the best of them is what its axes allow."""
     found = {cell.number: state.done[cell.number] for cell in cells if cell.number in state.done}
     groups: dict[str, list[SweepCellDone]] = {}
     for cell in cells:
         group = groups.setdefault(repr(cell.set), [])
         if cell.number in found and found[cell.number].status == "done":
             group.append(found[cell.number])
-    good = tuple(one for group in groups.values() for one in group)
-    means = [sum(one.perplexity for one in group) / len(group) for group in groups.values() if group]
-    lost = next((one.number for one in found.values() if one.status == "failed"), None)
-    whole = len(means) == len(groups)
-    return Spot(tuple(cells), good, sum(means) / len(means) if whole else None, None if whole else lost)
+    good = [group for group in groups.values() if group]
+    means = {group[0].number: mean([one.perplexity for one in group]) for group in good}
+    best = min(means, key=means.get, default=None)
+    hopeful = (cell.number for cell in cells if cell.number not in found or found[cell.number].status == "done")
+    number = next(hopeful, cells[0].number) if best is None else best
+    done = tuple(one for group in good for one in group)
+    return Spot(tuple(cells), done, len(groups), len(good), None if best is None else means[best], number)
+
+
+def mean(perplexities: Sequence[float]) -> float:
+    """The mean of perplexities by their logarithms, which are what losses are."""
+    only, *others = perplexities
+    return math.exp(fmean(map(math.log, perplexities))) if others else only
 
 
 def rise_of(found: SweepCellDone) -> float | None:
@@ -103,19 +113,9 @@ def rise_of(found: SweepCellDone) -> float | None:
     return math.log(found.perplexity / before) if before and found.perplexity else None
 
 
-def front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
-    """The points (parameters, perplexity) than which none is better in one and no worse in the other, by ascending parameters."""
-    best, found = math.inf, []
-    for number in sorted(range(len(points)), key=lambda number: points[number]):
-        if points[number][1] < best:
-            best = points[number][1]
-            found.append(number)
-    return tuple(found)
-
-
 def told(cell: Cell, seeds: int = 1) -> str:
     """What a cell sets, in words; its seed where there are several."""
-    parts = [f"{label_of(field)} {written(value)}" for field, value in cell.set.items()]
+    parts = [f"{label_of(field)} {worded(field, value)}" for field, value in cell.set.items()]
     return ", ".join(parts + [f"seed {cell.seed}"] * (seeds > 1 or not parts))
 
 
@@ -124,6 +124,16 @@ def written(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(written, value))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def is_share(field: str) -> bool:
+    """Whether the numbers of a field are shares of the heads or neurons that go."""
+    return re.fullmatch(r"(heads|neurons)\.(level|blocks\.\d|layers\.\d+)", field) is not None
+
+
+def worded(field: str, value: Any) -> str:
+    """A value of a field, for people: shares in hundredths."""
+    return as_percent(value) if is_share(field) and isinstance(value, int | float) else written(value)
 
 
 def recipe_of_cell(sweep: Sweep, cell: Cell) -> Recipe | None:

@@ -31,8 +31,36 @@ SHAPE_HELP = {
     "uniform": "Every layer loses the same share.",
     "linear": "The share grows evenly from the front block to the back one, to Steepness times as much.",
     "exponential": "The same, but each block loses the same multiple of the one before it.",
-    "custom": "As Front, Middle and Back say.",
+    "custom": "As Front, Middle and Back say; or layer by layer, as suggested or as More choices say.",
 }
+# The choices of the fold: heading → field → the words beside its control, each once on the whole form.
+GROUPS = {
+    "Which units": {
+        "allocation": "How shares are found", "heads.layers": "Heads, share by layer", "heads.cap": "Heads, most of a layer",
+        "heads.floor": "Heads, least to keep", "neurons.layers": "Neurons, share by layer",
+        "neurons.cap": "Neurons, most of a layer", "neurons.floor": "Neurons, least to keep",
+        "protect.first": "First layers to spare", "protect.last": "Last layers to spare",
+        "suggestion.by": "Suggest a share for each", "suggestion.damage": "Damage for suggestions",
+    },
+    "Rounds": {
+        "rounds": "Rounds", "ramp": "Rise over the rounds", "recover": "When to recover", "revive": "Let units come back",
+    },
+    "Compensation": {"compensation": "Compensation", "ridge": "Ridge", "add_biases": "Add missing biases"},
+    "Training": {
+        "tuning.method": "Training method", "tuning.learning_rate": "Learning rate", "tuning.batch_size": "Batch size",
+        "tuning.accumulation": "Pieces of a batch", "tuning.sequence_length": "Training block length",
+        "tuning.warmup": "Warm-up", "tuning.decay": "Decay of the rate", "tuning.weight_decay": "Weight decay",
+        "tuning.clip": "Largest gradient norm", "tuning.rank": "LoRA: rank", "tuning.targets": "LoRA: where",
+        "tuning.temperature": "Distil: temperature", "tuning.mix": "Distil: share of the loss",
+        "tuning.student": "Distil: what trains", "tuning.patience": "Patience", "tuning.guard": "Guard (perplexity)",
+        "tuning.cut_first": "Train the cut model", "tuning.control": "Train a control",
+    },
+    "Text": {
+        "calibration.tokens": "Calibration tokens", "calibration.sequence_length": "Calibration block length",
+        "evaluation.tokens": "Evaluation tokens", "evaluation.sequence_length": "Evaluation block length",
+    },
+    "Machine": {"device": "Device", "precision": "Precision", "seed": "Seed", "cut": "Cut at the end"},
+}  # fmt: skip
 MEANINGS = {
     "compensation": {
         "none": "What is left stays as it is.",

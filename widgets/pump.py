@@ -73,6 +73,7 @@ class Pump:
         self._following: list[str] = []  # sliders that are still to follow
         self._unloadable: Refusal | None = None  # why the model or the text that the controls name is not there
         self._waiting = False  # something was asked that no worker has begun
+        self._stopped = ""  # that a process of the run was stopped, in words
         self._errands = Errands()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._nudged = asyncio.Event()
@@ -271,7 +272,7 @@ class Pump:
         if words.is_bound(view.state):
             reasons |= dict.fromkeys(NEW_RUN, words.BOUND)
         self.controls.hold(reasons)
-        loading = "Loading what was asked for; this run stays until it is there." if self.session.is_changing else ""
+        loading = "Loading what was asked for; this run stays until it is there." if self.session.is_changing else self._stopped
         self.screen.draw(
             view,
             now=time.time(),
@@ -288,6 +289,7 @@ class Pump:
         self._watched = self._clock()
         if self._watched < self._settled:
             self.transport.send_again()
+        self._stopped = words.stopped_words(self.session.client.stopped())
         if view.state.is_over:
             return
         try:

@@ -5,7 +5,15 @@ from typing import Literal
 
 Part = Literal["laboratory", "sweeps", "experiments", "runs"]
 Kept = Literal[
-    "sweep-csv", "sweep-json", "sweep-charts", "experiment-csv", "experiment-charts", "runs-csv", "runs-json", "runs-charts"
+    "sweep-csv",
+    "sweep-json",
+    "sweep-charts",
+    "experiment-csv",
+    "experiment-json",
+    "experiment-charts",
+    "runs-csv",
+    "runs-json",
+    "runs-charts",
 ]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from engine.record import live
 from engine.record.errors import BadInput
-from engine.record.roll import LiveRun, Roll
+from engine.record.run_list import LiveRun, RunList
 from widgets.requests import ChooseRun, DiscardRun, KeepRun, OfRuns, ResumeRun, StopRun
 
 PAUSE = 2.0  # seconds between two looks at what the other runs are doing
@@ -63,16 +63,16 @@ class Roster:
     """Remembers what has been read of the other runs, and what was pressed about them."""
 
     def __init__(self, clock: Callable[[], float]):
-        self._roll, self._clock = Roll(), clock
+        self._list, self._clock = RunList(), clock
         self._runs = Runs()
         self._looked, self._doubted = clock() - PAUSE / 2, -1e9  # the page is painted before anything is read for this
 
     def look(self, here: str) -> Runs:
         """The runs but for the one on the page, `here`; read on every two seconds, and sooner until all are read."""
         clock = self._clock()
-        if clock - self._looked >= PAUSE or not self._roll.is_read:
+        if clock - self._looked >= PAUSE or not self._list.is_read:
             self._looked = clock
-            found = self._roll.look(besides=here)
+            found = self._list.look(besides=here)
             names = [run.name for run in found]
             chosen = self._runs.chosen if self._runs.chosen in names else next(iter(names), None)
             self._runs = replace(self._runs, found=found, chosen=chosen, doubt=self._runs.doubt and chosen == self._runs.chosen)

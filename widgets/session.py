@@ -15,7 +15,7 @@ from engine.record.client import Client
 from engine.record.commands import Command, Evaluate, Finish, Load, Prune, Sample, Score, Stop, Tune
 from engine.record.errors import BadInput
 from engine.record.events import CommandFinished, CommandRefused, CommandStarted, PlanMade, RunFailed
-from engine.record.folder import Tail, post
+from engine.record.folder import Tail, post, read_commands
 from engine.record.line import Stamped
 from engine.record.live import discard
 from engine.record.recipe import Recipe
@@ -195,7 +195,7 @@ class _Coming:
 
 def _attached(name: str) -> tuple[Client, Recipe]:
     client = runs.attach(name)
-    asked = [stamped.fact for stamped in Tail(client.folder / "commands.jsonl").read()]
+    asked = [stamped.fact for stamped in read_commands(client.folder)]
     return client, recipe_as_asked(client.recipe, asked)
 
 

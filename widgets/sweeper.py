@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.record import underway
+from engine.record import running_sweeps
 from engine.record.client import is_held
 from engine.record.errors import BadInput
+from engine.record.lock import stopped_process
 from engine.record.recipe import Recipe
 from engine.record.sweep import sweep_of
-from engine.record.swept import FILE, SweepState, begin
-from widgets.axes import Asked, Planned, planned, usual
+from engine.record.sweep_folder import FILE, SweepState, begin
+from widgets.axes import NONE, Asked, Planned, is_searched, planned, usual
 from widgets.followed import Followed, Pace, title_of
 from widgets.grid import recipe_of_cell, told
 from widgets.requests import AskSweep, ChooseSweep, DiscardSweep, GoOnSweep, KeepSweep, OfSweeps, StartSweep, StopSweep
@@ -36,14 +37,16 @@ class Listed:
 @dataclass(frozen=True)
 class Sweeps:
     """What the part of the page with the sweeps shows. `state` is the sweep that is spoken of, `going` whether a process
-    carries it out, `trouble` what that process printed last where it has ended without a word in the sweep's events. `loaded` is
-    the cell whose recipe was put into the controls last."""
+    carries it out, `halted` which, where that one was stopped (SIGSTOP), `trouble` what it printed last where it has ended
+    without a word in the sweep's events. `loaded` is the cell whose recipe was put into the controls last, and `cell_said` what
+    came of that."""
 
     found: tuple[Listed, ...] = ()
     chosen: str | None = None
     folder: Path | None = None
     state: SweepState | None = None
     going: bool = False
+    halted: int | None = None
     pace: Pace = Pace()
     trouble: str = ""
     asked: Asked = Asked()
@@ -52,6 +55,8 @@ class Sweeps:
     said: str = ""
     refused: bool = False
     loaded: int | None = None
+    cell_said: str = ""
+    cell_refused: bool = False
 
 
 class Sweeper:
@@ -98,14 +103,14 @@ class Sweeper:
                 case StartSweep():
                     self._start()
                 case GoOnSweep(name=name):
-                    self._started[name] = underway.carry_on(underway.find_sweep(name))
+                    self._started[name] = running_sweeps.carry_on(running_sweeps.find_sweep(name))
                 case StopSweep(name=name):
-                    self._set(said=underway.stop(underway.find_sweep(name)))
+                    self._set(said=running_sweeps.stop(running_sweeps.find_sweep(name)))
                 case DiscardSweep(name=name, sure=False):
                     self._set(doubt=name == self._sweeps.chosen)
                     self._doubted = self._clock()
                 case DiscardSweep(name=name, sure=True):
-                    self._set(said=underway.discard(name))
+                    self._set(said=running_sweeps.discard(name))
                     self._choose(None)
                 case KeepSweep():
                     pass
@@ -125,12 +130,13 @@ class Sweeper:
         if recipe is None:
             raise BadInput(f"This cell makes no recipe: {cell.error}")
         said = f"In the controls now: {told(cell, len(state.sweep.seeds))}. Turn to the laboratory to prune with it."
-        self._set(loaded=number, said=said, refused=False)
+        self._set(loaded=number, cell_said=said, cell_refused=False)
         return recipe
 
     def refuse(self, sentence: str) -> None:
-        """Say why what was pressed last came to nothing."""
-        self._set(said=sentence, refused=True, loaded=None)
+        """Say why no cell's recipe was put into the controls; beside the cell, since a line over the charts would move these away
+        from the pointer."""
+        self._set(cell_said=sentence, cell_refused=True, loaded=None)
 
     def _set(self, **changes: object) -> None:
         self._sweeps = replace(self._sweeps, **changes)
@@ -140,21 +146,23 @@ class Sweeper:
         if plan.plain is None:
             raise BadInput("This is no sweep yet; put right first what is marked.")
         folder = begin(sweep_of(dict(plan.plain)))
-        self._started[folder.name] = underway.carry_on(folder)
+        self._started[folder.name] = running_sweeps.carry_on(folder)
         self._choose(folder.name)
 
     def _choose(self, name: str | None) -> None:
         self._shown = None
-        self._set(chosen=name, folder=None, state=None, going=False, trouble="", pace=Pace(), loaded=None)
+        self._set(
+            chosen=name, folder=None, state=None, going=False, halted=None, trouble="", pace=Pace(), loaded=None, cell_said=""
+        )
         if name is not None:
-            folder = underway.find_sweep(name)
+            folder = running_sweeps.find_sweep(name)
             self._shown = Followed(folder)
             self._set(folder=folder)
             self._read()
 
     def _list(self) -> None:
         known = {one.name: one.title for one in self._sweeps.found}
-        folders = underway.own_sweeps()[:MOST]
+        folders = running_sweeps.own_sweeps()[:MOST]
         found = tuple(
             Listed(folder.name, known.get(folder.name) or title_of(folder), self._is_going(folder)) for folder in folders
         )
@@ -181,8 +189,9 @@ class Sweeper:
             self._set(said=str(error), refused=True)
             return
         quiet = not going and shown.state.status in ("new", "interrupted") and shown.folder.name in self._started
-        trouble = underway.last_words(shown.folder) if quiet else ""
-        self._set(state=shown.state, going=going, pace=shown.pace, trouble=trouble)
+        trouble = running_sweeps.last_words(shown.folder) if quiet else ""
+        halted = stopped_process(shown.folder) if going else None
+        self._set(state=shown.state, going=going, halted=halted, pace=shown.pace, trouble=trouble)
 
     def _is_going(self, folder: Path) -> bool:
         """Whether a process carries out a sweep, or one that this page has started is about to."""
@@ -191,8 +200,11 @@ class Sweeper:
 
 
 def _filled(asked: Asked, name: str, text: str) -> Asked:
-    """The form after one field was filled in; another field to go over brings values of its own."""
+    """The form after one field was filled in; another field to go over brings values of its own, and a search leaves
+    a second field out that it cannot go over."""
     asked = replace(asked, **{name: text})
+    if asked.mode == "search" and name == "mode" and not is_searched(asked.second):
+        asked = replace(asked, second=NONE)
     if name in ("first", "second") and text:
         asked = replace(asked, **{f"{name}_values": usual(text)})
     return asked

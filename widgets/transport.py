@@ -142,7 +142,7 @@ class Transport:
             if button.tooltip != (reason or BUTTONS[name]):
                 button.tooltip = reason or BUTTONS[name]
         state = view.state
-        told = (state.status, state.doing, state.arm, state.warned, state.restarts, state.interrupted, waiting, refusal, note)
+        told = (state.status, state.doing, state.arm, state.restarts, state.interrupted, waiting, refusal, note)
         if count or told != self._told:
             self._set(self._status, self._status_html(view, now, waiting, refusal, note))
             self._told = told
@@ -174,8 +174,6 @@ class Transport:
             else '<div class="esp-bar"></div>'
         )
         notes = [note] if note else []
-        if state.warned is not None:
-            notes.append(f"{state.warned.did.capitalize()} instead of {state.warned.asked}: {state.warned.why}.")
         notes += list(filter(None, [words.restart_words(state)]))
         bad = f'<div class="esp-refusal">{html.escape(refusal)}</div>' if refusal else ""
         said_too = "".join(f'<div class="esp-note">{html.escape(each)}</div>' for each in notes)

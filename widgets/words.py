@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from engine.record.commands import Tune
 from engine.record.events import Evaluated, ModelLoaded, Previewed, StepTrained
-from engine.record.roll import LiveRun
+from engine.record.run_list import LiveRun
 from engine.record.state import RunState
 from widgets.followed import Pace
 from widgets.view import Draft, View
@@ -90,6 +90,15 @@ def status_words(state: RunState, rate: float | None, waiting: bool, tune: Tune 
     if state.interrupted:
         return STARTING
     return "Asked; the worker is about to begin." if waiting else _next(state)
+
+
+def stopped_words(pid: int | None, what: str = "run") -> str:
+    """That a process of the run was stopped (SIGSTOP) and what to do; empty where none was."""
+    if pid is None:
+        return ""
+    return (
+        f"Nothing goes on: process {pid}, which carries this {what} out, is stopped. Continue it (kill -CONT {pid}), or end it."
+    )
 
 
 def restart_words(state: RunState) -> str:
@@ -199,6 +208,8 @@ def cells_left(pace: Pace, left: int) -> str:
 
 def run_words(run: LiveRun) -> str:
     """What another run is doing, in a few words; its step of a recovery too."""
+    if run.stopped is not None:
+        return f"held: its process {run.stopped} is stopped"
     doing = DOING.get(run.doing, run.doing).lower()
     if run.step is not None:
         doing += f", step {run.step:,} of {run.steps:,}"
@@ -211,7 +222,7 @@ def run_words(run: LiveRun) -> str:
             return f"paused: {doing}" if run.awake else f"left in the middle: {doing}"
     if run.waiting:
         return "about to begin" if run.awake else "left before it was done"
-    return "nothing to do"
+    return "nothing more was asked"
 
 
 def called(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Perplexity with its protocol: packed blocks, every predicted token counted once; knows nothing of text or pruning.
+"""Perplexity with its protocol: packed blocks, every predicted token counted once; knows nothing of documents or pruning.
 
 perplexity = exp(sum of -log p / number of predicted tokens), over all blocks together. A mean of per-batch perplexities,
 or a loss that counts padding, is another number. Jelinek, Mercer, Bahl, Baker (1977), "Perplexity: a measure of the
@@ -13,7 +13,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from engine.models.modes import evaluating
 from engine.record.errors import BadInput
+from engine.text.blocks import check_blocks
 
 AT_ONCE = 8  # sequences that are read at once
 
@@ -30,7 +32,8 @@ class Evaluation:
 def evaluate(model: nn.Module, blocks: torch.Tensor, batch_size: int = AT_ONCE) -> Evaluation:
     """Measure a causal language model on `blocks`, a LongTensor `[n, length]` as `pack` makes it.
 
-    The model is left in the mode (train or eval) in which it came. Raises `BadInput` for blocks that predict nothing.
+    Every module is left in the mode (train or eval) in which it came. Raises `BadInput` for blocks that predict nothing, that are
+    longer than the model's context, or that hold tokens which it does not know.
     """
     return total(batches(model, blocks, batch_size))
 
@@ -46,10 +49,9 @@ def total(parts: Iterator[tuple[float, int]] | list[tuple[float, int]]) -> Evalu
 def batches(model: nn.Module, blocks: torch.Tensor, batch_size: int = AT_ONCE) -> Iterator[tuple[float, int]]:
     """Yield (nll in nats, predicted tokens) for one batch after another, so that a caller can report, pause or stop.
 
-    Between two batches the model is in the mode in which it came: whoever stops here leaves nothing behind.
+    Between two batches every module is in the mode in which it came: whoever stops here leaves nothing behind.
     """
-    if blocks.dim() != 2 or blocks.shape[0] < 1 or blocks.shape[1] < 2:
-        raise BadInput(f"blocks of shape {list(blocks.shape)} predict nothing; give [n, length] with n >= 1 and length >= 2.")
+    check_blocks(blocks, model.config.max_position_embeddings, model.get_input_embeddings().weight.shape[0])
     if batch_size < 1:
         raise BadInput(f"batch size {batch_size} is impossible; give at least 1.")
     device = next(model.parameters()).device
@@ -58,14 +60,9 @@ def batches(model: nn.Module, blocks: torch.Tensor, batch_size: int = AT_ONCE) -
 
 
 def _measure(model: nn.Module, batch: torch.Tensor) -> float:
-    training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            logits = model(input_ids=batch, use_cache=False).logits  # [batch, length, vocabulary]
-            return nats(logits, batch)
-    finally:
-        model.train(training)
+    with evaluating(model), torch.inference_mode():
+        logits = model(input_ids=batch, use_cache=False).logits  # [batch, length, vocabulary]
+        return nats(logits, batch)
 
 
 def nats(logits: torch.Tensor, batch: torch.Tensor) -> float:
@@ -77,4 +74,4 @@ def nats(logits: torch.Tensor, batch: torch.Tensor) -> float:
 def _row(logits: torch.Tensor, tokens: torch.Tensor) -> float:
     exact = logits if logits.dtype == torch.float64 else logits.float()
     losses = functional.cross_entropy(exact[:-1], tokens[1:], reduction="none")  # [length - 1]
-    return losses.double().sum().item()
+    return losses.cpu().double().sum().item()  # here: not every device has float64

@@ -18,6 +18,7 @@ from engine.record.errors import BadInput
 # Entries of a config that make another kind of model out of a supported class, and what that is.
 OTHER_MODELS = {
     "add_cross_attention": "attends to an encoder",
+    "is_encoder_decoder": "is told to be an encoder with a decoder",
     "use_bidirectional_attention": "is an encoder, which looks at what is to come",
     "per_layer_config": "has layers of different configurations",
 }
@@ -36,9 +37,11 @@ class Layer:
     neuron; both biases of the output projections stay. `window` is how many tokens attention sees at most, the present one
     included; None: all that came before. A layer without heads has no `attention_inputs`. The input of
     `attention_output` is `heads · head_width` features, head after head, group after group; that of `mlp_output` the neurons.
+    Both put out `width` features, those of the residual stream, which the heads together need not be as wide as.
     """
 
     index: int
+    width: int
     heads: int
     head_width: int
     groups: int
@@ -58,6 +61,11 @@ class Layer:
     mlp_output: str
 
     @property
+    def channels(self) -> tuple[int, int]:
+        """How many features come into the output projections, the attention's and the MLP's."""
+        return self.heads * self.head_width, self.neurons
+
+    @property
     def head_groups(self) -> tuple[tuple[int, ...], ...]:
         """The heads of every key-value group, ascending: what goes together. Where keys are not shared, each head by itself."""
         size = self.heads // self.groups if self.groups else 0
@@ -71,13 +79,15 @@ class Layer:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """A model in numbers. `parameters` counts every shared tensor once; `context` is the most positions it was built for."""
+    """A model in numbers. `parameters` counts every shared tensor once; `context` is the most positions it was built for;
+    `activation` is what the config calls the function of the neurons."""
 
     family: str
     layers: tuple[Layer, ...] = field(repr=False)
     parameters: int
     context: int
     vocabulary: int
+    activation: str
 
     def with_key_of(self, layer: int, head: int) -> set[tuple[int, int]]:
         """A head and those that share its key: they go together, and whoever asks for one asks for its group."""
@@ -98,9 +108,9 @@ def dissect(model: nn.Module) -> Anatomy:
                 f"This {type(model).__name__} {told}; supported are causal language models of the types {supported()}."
             )
     layers = model.get_submodule(family.layers)
-    windows = [facts.get("sliding_window")] * len(layers)
-    if facts.get("layer_types"):
-        kinds = zip(windows, facts["layer_types"], strict=True)
+    windows = [facts.get(family.window)] * len(layers)  # a Llama does not look at what its config says of a window
+    if facts.get(family.layer_kinds):
+        kinds = zip(windows, facts[family.layer_kinds], strict=True)
         windows = [window if kind == "sliding_attention" else None for window, kind in kinds]
     width = facts.get(family.head_width) or config.hidden_size // config.num_attention_heads
     built = _Built(config.num_attention_heads, width, tuple(windows))
@@ -110,6 +120,7 @@ def dissect(model: nn.Module) -> Anatomy:
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         context=config.max_position_embeddings,
         vocabulary=model.get_input_embeddings().weight.shape[0],
+        activation=facts.get("activation_function") or facts["hidden_act"],
     )
 
 
@@ -187,6 +198,7 @@ def _layer(model: nn.Module, family: Family, index: int, built: _Built) -> Layer
     size = heads // groups if groups else 0
     return Layer(
         index=index,
+        width=shapes[family.mlp_output].outputs,
         heads=heads,
         head_width=width,
         groups=groups,

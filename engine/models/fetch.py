@@ -19,17 +19,19 @@ from huggingface_hub.errors import DryRunError
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers
 
+from engine.models.headers import INDEX, WEIGHTS
 from engine.models.reading import quiet, read_config
 from engine.models.refused import NotWhole, in_a_sentence, no_room, no_weights
-from engine.record.alone import alone
+from engine.models.stored import BUFFERS
 from engine.record.digests import digest
 from engine.record.errors import BadInput
+from engine.record.exclusive import alone
 from engine.record.lifecycle import Progressed
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-# What a model folder on the hub holds besides weights; the same weights in other formats are left there.
-SMALL = ["*.json", "*.txt", "tokenizer.model"]
-WANTED = [*SMALL, WEIGHTS, INDEX, "model-*.safetensors"]
+# What a model folder on the hub holds besides weights, a template of chats among it; the same weights in other formats are left.
+SMALL = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]
+WANTED = [*SMALL, WEIGHTS, INDEX, "model-*.safetensors", BUFFERS]
+PART = ".espalier.incomplete"  # how the name of a file ends that is there in part
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")
 NAP = 0.5  # seconds between two reports
 
@@ -79,8 +81,9 @@ def fetching(hub_id: str, revision: str | None) -> Generator[Progressed, None, P
         read_config(folder)
         missing = _missing(hub_id, asked)
         total = sum(file.file_size or 0 for file in missing)
-        if total > (free := shutil.disk_usage(folder).free):
-            raise BadInput(no_room(hub_id, total, free))
+        needed = total - sum(part.stat().st_size for part in (folder.parents[1] / "blobs").glob(f"*{PART}"))
+        if needed > (free := shutil.disk_usage(folder).free):
+            raise BadInput(no_room(hub_id, needed, free))
         if missing:
             yield from _downloaded(hub_id, missing, total)
         folder = Path(_snapshot(**asked, allow_patterns=WANTED, ignore_patterns=["*/*"]))
@@ -139,7 +142,7 @@ def _fetch(hub_id: str, file: DryRunFileInfo, stop: threading.Event, told: Calla
     facts = get_hf_file_metadata(url)
     blob = Path(file.local_path).parents[2] / "blobs" / facts.etag
     # Beside the file that it will be, so that putting it there is a rename. Whoever else fetches it meanwhile waits at its lock.
-    part = blob.with_name(f"{blob.name}.espalier.incomplete")
+    part = blob.with_name(f"{blob.name}{PART}")
     with alone(part):
         if not blob.exists():
             with part.open("r+b") as opened:

@@ -4,7 +4,7 @@ Only safetensors, JSON and GGUF are read, and no code from a folder is ever run.
 """
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -14,28 +14,33 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from engine.models.anatomy import Anatomy, dissect
-from engine.models.fetch import INDEX, PICKLES, WEIGHTS, fetching
+from engine.failures import is_shortage
+from engine.models.anatomy import Anatomy, dissect, supported
+from engine.models.fetch import PICKLES, fetching
 from engine.models.fingerprint import fingerprint_of
+from engine.models.headers import WEIGHTS, dtypes, weight_files
 from engine.models.packaged import converting
-from engine.models.reading import quiet, read_config, read_tokenizer
+from engine.models.reading import MISFITS, quiet, read_config, read_tokenizer
 from engine.models.stored import SIDECAR, load_pruned
+from engine.models.unused import check_plain, left_out
 from engine.record.beforehand import model_folder
 from engine.record.catalogue import FAMILIES, packaged
 from engine.record.errors import BadInput, counted, shorten
 from engine.record.events import ModelLoaded
-from engine.record.lifecycle import Progressed
+from engine.record.lifecycle import Degraded, Progressed
 from engine.record.paths import kind_of
 from engine.record.steps import ended
 
 Finding = Generator[Progressed, None, Path]
+LEAKING = 1e-4  # of the largest logit: rounding of half precision is passed over, were there any between two passes alike
 
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
     """A model in evaluation mode, ready to be read and pruned; `folder` is where its files lie.
 
-    `revision` is the commit of a model from the hub, None for all others.
+    `revision` is the commit of a model from the hub, None for all others. `left_out` names the tensors in its files that it does
+    not compute with: heads for other tasks.
     """
 
     name: str
@@ -44,20 +49,23 @@ class Loaded:
     anatomy: Anatomy
     folder: Path
     revision: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def load(name: str | PathLike[str], *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Loaded:
     """Find a model by its name and read it; raises `BadInput` as `finding` and `read` do."""
+    device = device_of(device)  # before a download that could be of no use here
     return read(name, ended(finding(name)), device=device, dtype=dtype)
 
 
 def read(name: str | PathLike[str], folder: Path, *, device: str | torch.device, dtype: torch.dtype = torch.float32) -> Loaded:
     """The model in a folder, dense or saved by us, under the name by which it was asked for.
 
-    It comes in `dtype`, whatever it was stored in. Raises `BadInput` for an architecture that is not supported, for weights that
-    are stored as pickles only, and for files that are missing or broken.
+    It comes in `dtype`, whatever it was stored in. Raises `BadInput` for a device that is not there, for an architecture that is
+    not supported, for weights that are quantised or stored as pickles only or that the model has no place for, and for files that
+    are missing or broken.
     """
-    name = fspath(name)
+    name, unused, device = fspath(name), (), device_of(device)
     if kind_of(folder / SIDECAR, "model folder") == "file":
         model, tokenizer = load_pruned(folder)
         for parameter in model.parameters():  # not `model.to(dtype)`, which would round the rotary frequencies too
@@ -65,23 +73,53 @@ def read(name: str | PathLike[str], folder: Path, *, device: str | torch.device,
         if tokenizer is None:
             raise BadInput(f"{shorten(name)} was saved without its tokenizer; load it with `load_pruned`, or save it with one.")
     else:
-        model, tokenizer = _dense(folder, dtype), read_tokenizer(folder)
-    model = model.to(torch.device(device))
+        (model, unused), tokenizer = _dense(folder, dtype), read_tokenizer(folder)
+    model = model.to(device)
     anatomy = dissect(model)
-    _try_out(model, folder)
+    _try_out(model, anatomy, folder)
     revision = folder.name if folder.parent.name == "snapshots" else None  # so the hub's cache names its folders
-    return Loaded(name, model, tokenizer, anatomy, folder, revision)
+    return Loaded(name, model, tokenizer, anatomy, folder, revision, unused)
 
 
-def _try_out(model: nn.Module, folder: Path) -> None:
-    """Refuse a model that cannot read a single token: a config may go through and still describe none that works."""
+def devices() -> dict[str, int]:
+    """How many devices of each kind are on this machine."""
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return {"cuda": cuda, "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+
+
+def device_of(name: str | torch.device) -> torch.device:
+    """The device of a name, such as `cpu`, `cuda` or `cuda:1`; raises `BadInput` for one that is not on this machine, and for
+    what is the name of none."""
+    there = devices()
+    found = ", ".join(f"{kind}:{index}" if count > 1 else kind for kind, count in there.items() for index in range(count))
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise BadInput(f"device {shorten(name)} is the name of none; use one of: {found}.") from error
+    if (device.index or 0) >= there.get(device.type, 0):
+        raise BadInput(f"device {shorten(str(device))} is not on this machine; use one of: {found}.")
+    return device
+
+
+def _try_out(model: nn.Module, anatomy: Anatomy, folder: Path) -> None:
+    """Refuse a model that cannot read two tokens, and one in which the first of them sees the second: a config may go through and
+    still describe none that works, or an encoder."""
+    first = torch.zeros(1, min(2, anatomy.context), dtype=torch.long, device=model.device)  # [1, tokens]
+    other = torch.cat([first[:, :1], torch.full_like(first[:, 1:], anatomy.vocabulary - 1)], dim=1)  # [1, tokens]
     try:
         with torch.inference_mode():
-            logits = model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device), use_cache=False).logits
-    except (RuntimeError, ValueError, IndexError) as error:
+            logits, changed = (model(input_ids=each, use_cache=False).logits for each in (first, other))
+    except MISFITS as error:
+        if is_shortage(error):  # no fault of the model's
+            raise
         raise BadInput(f"The model in {shorten(str(folder))} does not run: {shorten(str(error), 160)}.") from error
-    if not bool(logits.isfinite().all()):  # [1, 1, vocabulary]
+    if not bool(logits.isfinite().all()):  # [1, tokens, vocabulary]
         raise BadInput(f"The model in {shorten(str(folder))} gives logits that are not finite; its weights are damaged.")
+    if (logits - changed)[:, 0].abs().max() > LEAKING * logits.abs().max():
+        raise BadInput(
+            f"The model in {shorten(str(folder))} is an encoder: what it says after a token depends on the tokens that follow; "
+            f"supported are causal language models of the types {supported()}."
+        )
 
 
 def finding(name: str | PathLike[str]) -> Finding:
@@ -117,14 +155,24 @@ def check_same(loaded: Loaded, told: ModelLoaded) -> None:
         )
 
 
-def _dense(folder: Path, dtype: torch.dtype) -> nn.Module:
+def degraded(loaded: Loaded) -> Iterator[Degraded]:
+    """What there is to say of what was left out of a model that was read; nothing where nothing was."""
+    if loaded.left_out:
+        asked = f"the model with {shorten(', '.join(loaded.left_out), 160)}"
+        yield Degraded(asked, "the language model alone", "they are of a head for another task, on which no logit depends")
+
+
+def _dense(folder: Path, dtype: torch.dtype) -> tuple[nn.Module, tuple[str, ...]]:
+    """The model and what was left out of it."""
     model_class, config = read_config(folder)
-    if not (folder / WEIGHTS).is_file() and not (folder / INDEX).is_file():
+    files = weight_files(folder)
+    if not files:
         pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
         found = (
             f"only {shorten(', '.join(pickles))}, which are pickles or the like and are never opened" if pickles else "no weights"
         )
         raise BadInput(f"{shorten(str(folder))} holds {found}; this project reads {WEIGHTS} only, so convert the weights first.")
+    check_plain(folder, dtypes(files))
     try:
         with quiet():
             model, report = model_class.from_pretrained(
@@ -136,7 +184,9 @@ def _dense(folder: Path, dtype: torch.dtype) -> nn.Module:
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # else it raises without a name; refused by name below
             )
-    except (OSError, ValueError, RuntimeError, KeyError, ZeroDivisionError, SafetensorError) as error:
+    except (OSError, SafetensorError, *MISFITS) as error:
+        if is_shortage(error):  # no fault of the file's
+            raise
         raise BadInput(f"The weights in {shorten(str(folder))} cannot be read: {shorten(str(error), 200)}.") from error
     for kind in ("missing_keys", "mismatched_keys"):
         if report[kind]:
@@ -144,10 +194,9 @@ def _dense(folder: Path, dtype: torch.dtype) -> nn.Module:
             raise BadInput(
                 f"The weights in {shorten(str(folder))} do not fit its config ({kind}: {shorten(sorted(report[kind]))})."
             )
-    # Of other keys that are left over some are harmless: masks and frequencies that older versions kept with the weights.
     layers = FAMILIES.load(config.model_type.replace("_", "-")).FAMILY.layers.rpartition(".")[2]
     numbers = [int(found[1]) for key in report["unexpected_keys"] if (found := re.search(rf"(?:^|\.){layers}\.(\d+)\.", key))]
     if max(numbers, default=0) >= config.num_hidden_layers:
         found = f"weights of {counted(max(numbers) + 1, 'layer')}, and its config speaks of {config.num_hidden_layers}"
         raise BadInput(f"{shorten(str(folder))} holds {found}; take the config that belongs to the weights.")
-    return model
+    return model, left_out(folder, model_class.__name__, report["unexpected_keys"])

@@ -49,12 +49,23 @@ def kept_of(model: nn.Module) -> Kept:
     if kept is not None:
         return kept
     kept = everything(dissect(model))
-    if kept != everything(dissect(hollow(type(model), deepcopy(model.config)))):
+    if kept != everything(dissect(hollow(type(model), config_of(model)))):
         raise BadInput(
             f"This {type(model).__name__} has other widths than its config says, and nothing tells which units it lost; "
             "cut the dense model with `cut`."
         )
     return kept
+
+
+def config_of(model: nn.Module) -> PreTrainedConfig:
+    """A copy of the config of a model that says whether its head is its embedding as the model itself has it.
+
+    A file may hold a head of its own where its config ties the two: transformers reads both, and leaves the config as it is, of
+    which a model without that head would be made.
+    """
+    config = deepcopy(model.config)
+    config.tie_word_embeddings = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    return config
 
 
 def hollow(model_class: type[nn.Module], config: PreTrainedConfig) -> nn.Module:

@@ -22,11 +22,11 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.models.reading import quiet
-from engine.record.alone import alone
 from engine.record.beforehand import package_file
 from engine.record.catalogue import Packaged, to_install
 from engine.record.digests import digest
 from engine.record.errors import BadInput, shorten
+from engine.record.exclusive import alone
 from engine.record.folder import cache_home
 from engine.record.lifecycle import Progressed
 

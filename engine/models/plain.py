@@ -15,7 +15,7 @@ from transformers.pytorch_utils import Conv1D
 
 from engine.models.anatomy import dissect, family_of, matrix
 from engine.models.biases import output_biases
-from engine.models.narrow import Selection, everything, fill, hollow, kept_of, selection, skeleton
+from engine.models.narrow import Selection, config_of, everything, fill, hollow, kept_of, selection, skeleton
 from engine.models.reading import MISFITS, quiet
 from engine.record.errors import BadInput, counted, shorten
 
@@ -58,7 +58,7 @@ def smaller(model: nn.Module) -> Plain:
     ((heads, groups, neurons),) = widths
     if not heads or not neurons:
         raise BadInput(f"The layers of this {name} have {heads} heads and {neurons} neurons, and a plain config knows no zero.")
-    config, dense = with_biases(model), dissect(hollow(type(model), deepcopy(model.config)))
+    config, dense = with_biases(model), dissect(hollow(type(model), config_of(model)))
     if heads != dense.layers[0].heads:
         config.num_attention_heads = heads
         if config.to_dict().get("num_key_value_heads") is not None:
@@ -86,7 +86,7 @@ def smaller(model: nn.Module) -> Plain:
 
 def with_biases(model: nn.Module) -> PreTrainedConfig:
     """A copy of the config that gives the output projections a bias where the model has one, as far as the family can."""
-    config, (_, family) = deepcopy(model.config), family_of(model)
+    config, (_, family) = config_of(model), family_of(model)
     layers = dissect(model).layers
     for entry, paths in (
         (family.attention_bias, [layer.attention_output for layer in layers]),
@@ -108,6 +108,8 @@ def _filled(model: nn.Module, empty: nn.Module, selected: Selection) -> Plain:
             first[id(place)] = nn.Parameter(_placed(name, model, empty, given.get(name), selected))
         tensors[name] = first[id(place)]
     left_out = tuple(sorted(output_biases(model, dissect(model)) - wanted.keys()))
+    if lost := sorted({name for name, _ in model.named_parameters()}.difference(wanted, left_out)):
+        raise BadInput(f"{shorten(lost[0])} is a weight for which the config of this {type(model).__name__} has no place.")
     fill(empty, tensors)
     empty.generation_config = deepcopy(model.generation_config)
     return Plain(empty.train(model.training), left_out)

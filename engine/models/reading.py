@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from engine.failures import is_shortage
 from engine.models.anatomy import supported
 from engine.record.catalogue import FAMILIES
 from engine.record.errors import BadInput, shorten
@@ -69,7 +70,7 @@ def config_from(facts: dict, path: Path) -> tuple[type[transformers.PreTrainedMo
     model_type, where = facts.get("model_type"), shorten(str(path.parent))
     if not isinstance(model_type, str) or model_type.replace("_", "-") not in FAMILIES.names():
         raise BadInput(f"{where} holds a model of the type {shorten(model_type)}; supported are {supported()}.")
-    if facts.get("quantization_config"):
+    if facts.get("quantization_config") or facts.get("compression_config"):  # the second is what compressed-tensors began with
         raise BadInput(
             f"{where} holds quantised weights, which cannot be pruned; take the unquantised model, of a type among {supported()}."
         )
@@ -84,6 +85,9 @@ def config_from(facts: dict, path: Path) -> tuple[type[transformers.PreTrainedMo
     try:
         with quiet():
             config = model_class.config_class.from_dict(facts)
+            config.return_dict = True  # all here asks for logits by their name
+            if config._attn_implementation not in (None, "eager"):  # such as a kernel that is not on this machine
+                config._attn_implementation = "sdpa"
     except MISFITS as error:
         raise BadInput(f"{path.name} in {where} is no config of a {model_type}: {told(error)}.") from error
     for name in COUNTS:
@@ -100,6 +104,8 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         with quiet():
             return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # what the reader in Rust raises is a plain Exception
+        if is_shortage(error):  # no fault of the file's
+            raise
         raise BadInput(f"The tokenizer in {shorten(str(folder))} cannot be read: {told(error)}.") from error
 
 
@@ -111,6 +117,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise BadInput(f"There is no {path.name} in {shorten(str(path.parent))}; the model is incomplete.") from None
     except (OSError, SafetensorError, *MISFITS) as error:
+        if is_shortage(error):  # no fault of the file's
+            raise
         raise BadInput(f"{path.name} in {shorten(str(path.parent))} is no whole safetensors file: {told(error)}.") from error
 
 

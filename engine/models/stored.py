@@ -13,7 +13,7 @@ in buffers.safetensors.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-from engine.models.anatomy import Anatomy, dissect
+from engine.models.anatomy import FLOATS, Anatomy, dissect
 from engine.models.narrow import Kept, fill, skeleton
 from engine.models.reading import MISFITS, config_from, quiet, read_config, read_json, read_tensors, read_tokenizer, told
 from engine.record.digests import digest, digest_of
@@ -68,8 +68,9 @@ class Stored(_Frozen):
     `added_biases` names the output projections' biases that the dense model lacks, `shared` maps the second name of a tied
     parameter to the one it is stored under, `attention` is how attention was computed (the two ways round differently),
     `tokenizer` says whether the folder has one, `sha256` is the digest of the weights' file, `files` has those of the other files
-    that make the model what it is, and `seal` is that of this record without the seal. From `base` on it is what the writer
-    knew of the model: `history` is what was done to it in order, `protocol` how perplexity was measured.
+    that make the model what it is, and `seal` is that of this record without the seal; format 1 had none of the three. From
+    `base` on it is what the writer knew of the model: `history` is what was done to it in order, `protocol` how perplexity was
+    measured.
     """
 
     format: int
@@ -97,7 +98,8 @@ class Stored(_Frozen):
 
 
 def read_stored(folder: str | Path) -> Stored:
-    """The `pruning.json` of a folder; raises `BadInput` for a newer format and for anything that is not this format."""
+    """The `pruning.json` of a folder; raises `BadInput` for a newer format and for anything that is not this format, such as one
+    that lacks a digest."""
     folder = Path(folder)
     facts = read_json(folder / SIDECAR)
     version = facts.get("format")
@@ -108,11 +110,14 @@ def read_stored(folder: str | Path) -> Stored:
     if isinstance(version, int) and version < 1:
         raise BadInput(f"{SIDECAR} in {shorten(str(folder))} has format {version}; there are the formats 1 to {FORMAT}.")
     try:
-        return Stored.model_validate_json(json.dumps(_of_format_2(facts)))
+        stored = Stored.model_validate_json(json.dumps(_of_format_2(facts)))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise BadInput(f"{SIDECAR} in {shorten(str(folder))} is wrong at {shorten(place)}: {first['msg']}.") from error
+    if stored.format > 1 and (lacking := _lacking(stored)):
+        raise BadInput(f"{SIDECAR} in {shorten(str(folder))} has lost {lacking}, which it was saved with; copy the folder again.")
+    return stored
 
 
 def load_pruned(folder: str | Path) -> tuple[nn.Module, PreTrainedTokenizerBase | None]:
@@ -141,10 +146,8 @@ def load_pruned(folder: str | Path) -> tuple[nn.Module, PreTrainedTokenizerBase 
         model = skeleton(model_class, config, stored.kept)
     _check_groups(stored, dissect(model))
     buffers = {name for name, _ in model.named_buffers()}
-    for name in tensors.keys() - buffers:
-        if not tensors[name].is_floating_point():
-            raise BadInput(f"{name} in {WEIGHTS} holds {tensors[name].dtype}; weights must be floating-point numbers.")
-        tensors[name] = nn.Parameter(tensors[name])
+    check_dtypes(tensors.keys() - buffers, tensors)
+    tensors |= {name: nn.Parameter(tensors[name]) for name in tensors.keys() - buffers}
     for second, first in stored.shared.items():
         if first not in tensors or second in tensors:
             raise BadInput(f"{SIDECAR} ties {shorten(second)} to {shorten(first)}, which does not fit the names in {WEIGHTS}.")
@@ -166,6 +169,18 @@ def weights_of(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Every parameter and buffer on the CPU, each once, and for the second name of a tied one the first."""
     every, shared = _each_once(model)
     return {name: one.detach().cpu().contiguous() for name, one in every.items()}, shared
+
+
+def check_dtypes(names: Iterable[str], tensors: Mapping[str, Tensor]) -> None:
+    """Raise `BadInput` for weights that are no plain floating-point numbers, and for weights of two dtypes: torch multiplies none
+    of one by one of the other."""
+    found = {tensors[name].dtype: name for name in sorted(names)}
+    for dtype, name in found.items():
+        if dtype not in FLOATS:
+            raise BadInput(f"{name} holds {dtype}; weights must be floating-point numbers, in {', '.join(map(str, FLOATS))}.")
+    if len(found) > 1:
+        first, second, *_ = (f"{name} holds {dtype}" for dtype, name in found.items())
+        raise BadInput(f"{first} and {second}; the weights of a model must be of one dtype.")
 
 
 def file_size(model: nn.Module) -> int:
@@ -196,9 +211,17 @@ def seal_of(facts: Mapping[str, Any]) -> str:
     return digest_of({name: value for name, value in facts.items() if name != "seal"})
 
 
+def _lacking(stored: Stored) -> str:
+    """The first of the digests that a record has to have and has not; "" where all are there."""
+    wanted = {"its sha256": stored.sha256, "its seal": stored.seal}
+    for name in ("config.json", BUFFERS)[: 1 if stored.dense_config is None else 2]:
+        wanted[f"the digest of {name}"] = stored.files.get(name)
+    return next((name for name, known in wanted.items() if known is None), "")
+
+
 def _check_unchanged(folder: Path, stored: Stored) -> None:
     known = dict(stored.files) if stored.sha256 is None else {WEIGHTS: stored.sha256} | stored.files
-    changed = [name for name, sum in known.items() if not (folder / name).is_file() or digest(folder / name) != sum]
+    changed = [name for name, saved in known.items() if not (folder / name).is_file() or digest(folder / name) != saved]
     if changed:
         raise BadInput(
             f"{changed[0]} in {shorten(str(folder))} is not the file that was saved with its {SIDECAR}; copy the folder again."

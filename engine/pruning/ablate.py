@@ -13,8 +13,8 @@ import torch
 from torch import BoolTensor, LongTensor, Tensor, nn
 
 from engine.models.anatomy import Anatomy, Layer, family_of, matrix, output_features
+from engine.models.modes import evaluating, repeating
 from engine.pruning.gradients import token_losses
-from engine.pruning.modes import evaluating, repeating
 
 AT_ONCE = 2**29  # bytes that the outputs of all layers and the logits of a batch may take, unless a single block takes more
 
@@ -45,7 +45,7 @@ def ablating(
     for start in batches:
         batch = blocks[start : start + batch_size].to(device)  # [batch, length]
         real = None if mask is None else mask[start : start + batch_size].to(device).bool()  # [batch, length]
-        predicted += int(torch.ones_like(batch[:, 1:]).sum() if real is None else real[:, 1:].sum())
+        predicted += batch[:, 1:].numel() if real is None else int(real[:, 1:].sum())
         seen = _Seen()
         with _watching(model, anatomy, roots, seen):
             whole = _loss(model, batch, real)
@@ -61,7 +61,7 @@ def ablating(
 
 def batch_bytes(anatomy: Anatomy, length: int, itemsize: int = 4) -> int:
     """About how many bytes are kept of one block of `length` tokens: of every layer three streams, and the logits three times."""
-    layers = sum(3 * layer.heads * layer.head_width for layer in anatomy.layers)
+    layers = sum(3 * layer.width for layer in anatomy.layers)
     return length * itemsize * (3 * anatomy.vocabulary + layers)
 
 
@@ -71,9 +71,8 @@ def blocks_at_once(anatomy: Anatomy, length: int, most: int) -> int:
 
 
 def _loss(model: nn.Module, batch: LongTensor, real: BoolTensor | None) -> float:
-    attention_mask = None if real is None else real.long()
-    with evaluating(model), torch.no_grad():
-        logits = model(input_ids=batch, attention_mask=attention_mask, use_cache=False).logits  # [batch, length, vocabulary]
+    with evaluating(model), torch.no_grad():  # without a mask: padding follows, and no token sees what follows
+        logits = model(input_ids=batch, use_cache=False).logits  # [batch, length, vocabulary]
         return token_losses(logits, batch, real).cpu().double().sum().item()
 
 

@@ -192,7 +192,8 @@ def share_notes(parts: Sequence[Part], counts: Sequence[int], shares: Shares) ->
     shared = [(part, len(part.groups[0]), gone) for part, gone in there if part.groups and len(part.groups[0]) > 1]
     if shared:
         asked = math.fsum(len(part.groups) * size * shares["heads"][part.layer] for part, size, _ in shared)
-        said.append(f"{asked:.1f} heads were asked for and {sum(size * gone for _, size, gone in shared)} go.")
+        many = f"{asked:.1f}".removesuffix(".0")
+        said.append(f"{many} heads were asked for and {sum(size * gone for _, size, gone in shared)} go.")
     for kind, name in KINDS.items():
         held = sum(part.kind == kind and gone < count(shares[kind][part.layer], len(part.groups)) for part, gone in there)
         if held:

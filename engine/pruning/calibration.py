@@ -7,22 +7,22 @@ model is read as it is with its gates (a closed unit brings zeros), a cut one wi
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 
-import psutil
 import torch
 from torch import BoolTensor, LongTensor, Tensor, nn
 
 from engine.models.anatomy import Anatomy, dissect
+from engine.models.modes import eager_attention, evaluating, frozen
 from engine.pruning import ablate
 from engine.pruning.gradients import blocks_at_once, graph_bytes, token_losses
-from engine.pruning.modes import eager_attention, evaluating, frozen
 from engine.pruning.reader import Reader
-from engine.pruning.statistics import NEEDS, Statistics
-from engine.pruning.sums import BINS
+from engine.pruning.running_sums import BINS
+from engine.pruning.statistics import NEEDS, Inputs, Statistics, merged
 from engine.record.errors import BadInput, UnknownName
 from engine.record.lifecycle import Progressed
 from engine.record.steps import ended, retold
+from engine.text.blocks import check_blocks
+from engine.watching import free_on
 
 BATCH = 8  # blocks
 
@@ -55,8 +55,9 @@ def calibrating(
     four standard deviations to either side of the neuron's mean, both taken from the first block.
 
     "gradients" adds a backward pass, with the weights frozen, of the loss of every block by itself (`engine.pruning.gradients`),
-    in smaller batches where those would take too much memory. "losses" is no single pass: it runs the model once for each head
-    (`engine.pruning.ablate`), after everything else.
+    in smaller batches where those would take too much memory. Where "entropy" is asked for as well, the text is read for that
+    before: of eager attention a backward pass would keep heads · length² numbers of every layer. "losses" is no single pass: it
+    runs the model once for each head (`engine.pruning.ablate`), after everything else.
 
     Raises `BadInput` for an unsupported model, an unknown need, blocks or a mask that do not fit the model, activations or
     gradients that are not finite, and where more memory is needed than is `free` (bytes; None: what is free on the device now).
@@ -66,28 +67,37 @@ def calibrating(
         raise UnknownName("Statistic", need, NEEDS)
     anatomy = dissect(model)
     _check(anatomy, blocks, mask)
+    batch_size = min(batch_size, len(blocks))
     device, itemsize = next(model.parameters()).device, max(4, model.dtype.itemsize)
     needed = memory_needed(anatomy, gathered, length=blocks.shape[1], batch_size=batch_size, itemsize=itemsize)
-    free = _free(device) if free is None else free
+    free = free_on(device) if free is None else free
     if needed > free:
         raise BadInput(
             f"Calibration needs {_size(needed)} of memory beside the model and {_size(free)} is free; read shorter sequences, or "
             "choose a criterion and a compensation that need no covariance."
         )
-    readers, tokens = [Reader(layer, gathered) for layer in anatomy.layers], blocks.numel() if mask is None else int(mask.sum())
-    if gathered != {"losses"}:
-        yield Progressed(f"calibration, in {_size(needed)} of memory", 0, blocks.numel(), "tokens")
-        if "gradients" in gathered:
-            batch_size = blocks_at_once(anatomy, blocks.shape[1], batch_size)
+    if "gradients" in gathered:
+        batch_size = blocks_at_once(anatomy, blocks.shape[1], batch_size)
+    tokens = blocks.numel() if mask is None else int(mask.sum())
+    nothing = (Inputs(),) * len(anatomy.layers)
+    found = Statistics(tokens, frozenset(), nothing, nothing)
+    passes = _passes(gathered)
+    if passes:
+        yield Progressed(f"calibration, in {_size(needed)} of memory", 0, len(passes) * blocks.numel(), "tokens")
+    for index, part in enumerate(passes):
+        readers = [Reader(layer, part) for layer in anatomy.layers]
         for start in range(0, len(blocks), batch_size):
             batch = blocks[start : start + batch_size].to(device)  # [batch, length]
             real = None if mask is None else mask[start : start + batch_size].to(device).bool()  # [batch, length]
-            _read(model, readers, batch, real, gathered)
-            yield Progressed("calibration", (start + len(batch)) * blocks.shape[1], blocks.numel(), "tokens")
-    rises = None
+            _read(model, readers, batch, real, part)
+            done = index * blocks.numel() + (start + len(batch)) * blocks.shape[1]
+            yield Progressed("calibration", done, len(passes) * blocks.numel(), "tokens")
+        found = merged(found, _statistics(readers, tokens, tokens - len(blocks), part))
     if "losses" in gathered:
         rises = yield from _ablating(model, anatomy, blocks, mask, batch_size)
-    return _statistics(readers, tokens, tokens - len(blocks), gathered, rises)
+        attention = tuple(Inputs(losses=rise) for rise in rises)
+        found = merged(found, Statistics(tokens, frozenset({"losses"}), attention, nothing))
+    return found
 
 
 def memory_needed(
@@ -98,9 +108,12 @@ def memory_needed(
     A covariance is channels² numbers for each projection: 38 MB for 3072 neurons in float32. `length` is that of a block
     in tokens, `itemsize` the bytes of a number in the model's precision, at least 4.
     """
-    widths = [width for layer in anatomy.layers for width in (layer.heads * layer.head_width, layer.neurons)]
+    widths = [width for layer in anatomy.layers for width in layer.channels]
+    if "gradients" in needs:
+        batch_size = blocks_at_once(anatomy, length, batch_size)
     widest, tokens = max(widths, default=0), length * batch_size
-    sums, batch = 8 * 2 * sum(widths), itemsize * tokens * 6 * widest
+    stream = max((layer.width for layer in anatomy.layers), default=0)
+    sums, batch = 8 * 2 * sum(widths), itemsize * tokens * max(6 * widest, 8 * stream)
     if "covariance" in needs:
         sums += itemsize * sum(width * width for width in widths)
         batch += itemsize * widest * widest  # the one matrix that is being divided by the number of tokens
@@ -108,16 +121,24 @@ def memory_needed(
         sums += 8 * BINS * sum(layer.neurons for layer in anatomy.layers)
         batch += itemsize * tokens * length * 4 * max((layer.heads for layer in anatomy.layers), default=0)
     if "gradients" in needs:
-        batch = max(batch, blocks_at_once(anatomy, length, batch_size) * graph_bytes(anatomy, length, itemsize))
+        batch = max(batch, graph_bytes(anatomy, tokens, itemsize))
     if "losses" in needs:
         at_once = ablate.blocks_at_once(anatomy, length, batch_size)
         batch = max(batch, at_once * ablate.batch_bytes(anatomy, length, itemsize))
     return sums + batch
 
 
+def _passes(needs: frozenset[str]) -> list[frozenset[str]]:
+    """What to gather in each pass over the text; the losses of left-out heads come from none of these."""
+    apart = needs & {"entropy"} if "gradients" in needs else frozenset()
+    return [part for part in (apart, needs - apart - {"losses"}) if part]
+
+
 def _read(model: nn.Module, readers: list[Reader], batch: LongTensor, real: BoolTensor | None, needs: frozenset[str]) -> None:
     """One batch [batch, length] through the model, and back again where gradients are asked for."""
-    asked = {"input_ids": batch, "attention_mask": None if real is None else real.long(), "use_cache": False}
+    # The model is told of no padding: it follows, and no token sees what follows. Beyond a sliding window a row that was masked
+    # for padding would see nothing at all, and come out of a softmax as no number.
+    asked = {"input_ids": batch, "use_cache": False}
     with _listening(model, readers, batch, real, needs):
         if "gradients" not in needs:
             with torch.no_grad():
@@ -157,22 +178,14 @@ def _ablating(
     return (yield from retold(steps, lambda step: Progressed("leaving heads out", *step, "runs")))
 
 
-def _statistics(
-    readers: list[Reader], tokens: int, predicted: int, gathered: frozenset[str], rises: tuple[Tensor, ...] | None
-) -> Statistics:
+def _statistics(readers: list[Reader], tokens: int, predicted: int, gathered: frozenset[str]) -> Statistics:
     attention, mlp = [], []
     for index, reader in enumerate(readers):
         readers[index] = None  # its sums go as soon as they are divided: two sets of covariances would be twice the memory
         attention.append(reader.at_attention(predicted))
         mlp.append(reader.at_mlp(predicted))
         del reader
-    if rises is not None:
-        attention = [replace(one, losses=rise) for one, rise in zip(attention, rises, strict=True)]
     return Statistics(tokens, gathered, tuple(attention), tuple(mlp))
-
-
-def _free(device: torch.device) -> int:
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
 
 
 def _size(size: int) -> str:
@@ -180,16 +193,7 @@ def _size(size: int) -> str:
 
 
 def _check(anatomy: Anatomy, blocks: LongTensor, mask: Tensor | None) -> None:
-    if blocks.dim() != 2 or blocks.numel() == 0:
-        raise BadInput(f"Calibration blocks have the shape {tuple(blocks.shape)}; give [n, length] with at least one token.")
-    length = blocks.shape[1]
-    if length < 2 or length > anatomy.context:
-        raise BadInput(f"Calibration blocks are {length} tokens long; this model takes 2 to {anatomy.context}.")
-    if int(blocks.min()) < 0 or int(blocks.max()) >= anatomy.vocabulary:
-        raise BadInput(
-            f"Calibration blocks hold tokens {int(blocks.min())} to {int(blocks.max())}, and the model knows 0 to "
-            f"{anatomy.vocabulary - 1}; pack the text with the model's own tokenizer."
-        )
+    check_blocks(blocks, anatomy.context, anatomy.vocabulary)
     if mask is None:
         return
     if mask.shape != blocks.shape:

@@ -6,8 +6,8 @@ from typing import Literal
 
 from engine.models.anatomy import Anatomy
 from engine.models.stored import SIDECAR, Stored
-from engine.record.again import command_line
 from engine.record.costs import Latency, Memory
+from engine.record.rerun import command_line
 
 RECORD = "espalier.json"  # where transformers is to read a folder, and `pruning.json` would say that it cannot
 WORK = {"prefill": "reading", "decode": "adding a token to"}
@@ -109,7 +109,8 @@ def _costs(stored: Stored) -> str:
         ("parameters", f"{cut.parameters_before:,}", f"{cut.parameters_after:,}", cut.parameters_after / cut.parameters_before)
     ]
     if cut.file_before is not None and cut.file_after is not None:
-        rows.append(("`model.safetensors`", _mega(cut.file_before), _mega(cut.file_after), cut.file_after / cut.file_before))
+        files = _mega(cut.file_before), _mega(cut.file_after), cut.file_after / cut.file_before
+        rows.append(("`model.safetensors` in float32", *files))
     rows += [(_what(one), f"{1e3 * one.dense:,.1f} ms", f"{1e3 * one.cut:,.1f} ms", one.cut / one.dense) for one in cut.latency]
     rows += [
         (f"memory for {_what(one)}", _mega(one.dense), _mega(one.cut), one.cut / one.dense if one.dense else None)
@@ -124,7 +125,8 @@ def _costs(stored: Stored) -> str:
     notes = f"{where}Times are medians of passes of both models in turn; memory is the peak of a pass besides the weights."
     if slower := [_what(one) for one in cut.latency if one.cut >= one.dense]:
         notes += f" No speed-up was measured at {', '.join(slower)}."
-    return "\n".join([*lines, "", notes if cut.latency else "Times were not measured.", ""])
+    stored = "" if cut.file_stored is None else f" As it is stored, the dense model has {_mega(cut.file_stored)} of weights."
+    return "\n".join([*lines, "", (notes if cut.latency else "Times were not measured.") + stored, ""])
 
 
 def _what(one: Latency | Memory) -> str:

@@ -8,7 +8,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from engine.models.anatomy import dissect, family_of
-from engine.models.narrow import fill, hollow, kept_of, skeleton
+from engine.models.narrow import config_of, fill, hollow, kept_of, skeleton
 from engine.models.reading import quiet
 from engine.models.stored import (
     BUFFERS,
@@ -27,6 +26,7 @@ from engine.models.stored import (
     SIDECAR,
     WEIGHTS,
     Stored,
+    check_dtypes,
     groups_kept,
     load_pruned,
     seal_of,
@@ -60,7 +60,7 @@ def save(
     if folder.exists() and not (folder.is_dir() and ((folder / SIDECAR).is_file() or not any(folder.iterdir()))):
         raise BadInput(f"{shorten(str(folder))} holds something that is no saved model; name a new folder or an empty one.")
     stored, tensors = describe(model, tokenizer is not None, about or {})
-    dense = dissect(hollow(type(model), deepcopy(model.config)))
+    dense = dissect(hollow(type(model), config_of(model)))
 
     def write(place: Path) -> None:
         write_model(place, model, tensors, tokenizer)
@@ -106,11 +106,12 @@ def describe(model: nn.Module, tokenizer: bool, about: Mapping[str, object]) -> 
     family, _ = family_of(model)
     kept = kept_of(model)
     with quiet():
-        empty = skeleton(type(model), deepcopy(model.config), kept)
+        empty = skeleton(type(model), config_of(model), kept)
     known = dict(empty.named_parameters(remove_duplicate=False))
     every = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
     fill(empty, every)  # refuses here, before anything is written, what could not be loaded again
     tensors, shared = weights_of(model)
+    check_dtypes((name for name, _ in model.named_parameters()), tensors)
     layers = [
         {"heads": heads, "groups": groups_kept(heads, layer.heads, layer.groups) if heads else [], "neurons": neurons}
         for layer, heads, neurons in zip(dissect(model).layers, kept.heads, kept.neurons, strict=True)
@@ -141,7 +142,7 @@ def describe(model: nn.Module, tokenizer: bool, about: Mapping[str, object]) -> 
 def write_model(folder: Path, model: nn.Module, tensors: Mapping[str, Tensor], tokenizer: PreTrainedTokenizerBase | None) -> None:
     """The weights, the config, the settings of generation and the tokenizer, under the names that transformers gives them."""
     safetensors.torch.save_file(dict(tensors), folder / WEIGHTS, metadata={"format": "pt"})
-    config = deepcopy(model.config)
+    config = config_of(model)
     config.architectures = [type(model).__name__]
     config.dtype = model.dtype
     config.to_json_file(folder / "config.json")

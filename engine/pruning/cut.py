@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from engine.models.anatomy import dissect, matrix
-from engine.models.narrow import Selection, fill, kept_of, selection, skeleton
-from engine.pruning.kept import without
+from engine.models.narrow import Selection, config_of, fill, kept_of, selection, skeleton
+from engine.pruning.kept_units import without
 from engine.pruning.plan import Plan, check
 
 
@@ -24,7 +24,7 @@ def cut(model: nn.Module, plan: Plan) -> nn.Module:
     anatomy = dissect(model)
     check(plan, anatomy)
     kept = without(kept_of(model), plan)
-    smaller = skeleton(type(model), deepcopy(model.config), kept)
+    smaller = skeleton(type(model), config_of(model), kept)
     selected: Selection = {}
     dropped: set[str] = set()
     for layer in anatomy.layers:

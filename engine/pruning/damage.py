@@ -11,9 +11,9 @@ import torch
 from torch import LongTensor, Tensor, nn
 
 from engine.models.anatomy import Anatomy, matrix, output_features
+from engine.models.modes import evaluating
 from engine.pruning.allocate import Part, ladders, plan_of
 from engine.pruning.gradients import token_losses
-from engine.pruning.modes import evaluating
 from engine.pruning.plan import Plan
 from engine.pruning.regression import NOISE
 from engine.pruning.sensitivity import Sensitivity
@@ -97,8 +97,9 @@ def mean_loss(model: nn.Module, blocks: LongTensor) -> float:
     """Nats per predicted token on the first `TOKENS` tokens of `blocks` [n, length]."""
     blocks = blocks[: max(1, TOKENS // blocks.shape[1])].to(next(model.parameters()).device)  # [n, length]
     with evaluating(model), torch.no_grad():
-        sums = [token_losses(model(input_ids=one, use_cache=False).logits, one, None).double().sum() for one in blocks.split(8)]
-    return float(sum(sums)) / (blocks.numel() - len(blocks))
+        losses = [token_losses(model(input_ids=one, use_cache=False).logits, one, None).cpu() for one in blocks.split(8)]
+    # In float64 here: not every device has it.
+    return float(torch.cat(losses).double().sum()) / (blocks.numel() - len(blocks))
 
 
 def even_damage(parts: Sequence[Part], curves: Curves, budget: float) -> float:

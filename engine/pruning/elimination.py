@@ -17,6 +17,7 @@ from collections.abc import Generator
 import torch
 from torch import Tensor
 
+from engine.record.errors import BadInput
 from engine.record.steps import ended
 
 RIDGE = 1e-3  # that of the least-squares compensation, which is to make up for what goes
@@ -36,16 +37,14 @@ def eliminating(
     Yields how many have gone whenever some are taken out of the matrices, so that a caller can report or stop.
     `weight` is [out, channels], `covariance` [channels, channels]; both are read in float64. The smallest error is that of
     the first to go. Of equal ones the lower index goes first. Takes about 3 channels³ operations and five float64 matrices of
-    channels². Where nothing varies, nothing is lost: all errors are 0.
+    channels². Where nothing varies, nothing is lost: all errors are 0. Raises `BadInput` for a covariance that is none any more
+    by the rounding of its sums, also with λ on its diagonal.
     """
     found = torch.zeros(units, dtype=torch.float64)  # [units]
     scale = ridge * float(covariance.diagonal().double().mean()) if units else 0.0
     if scale == 0:
         return found
-    system = covariance.double().clone()  # [channels, channels]
-    system.diagonal().add_(scale)
-    remaining = _Remaining(torch.cholesky_inverse(torch.linalg.cholesky(system)), weight.double(), units, pending)
-    del system
+    remaining = _Remaining(_inverse(covariance, scale), weight.double(), units, pending)
     total = 0.0
     for gone in range(1, units + 1):
         place, rise = remaining.cheapest()
@@ -54,6 +53,20 @@ def eliminating(
         if not remaining.gone or gone == units:
             yield gone
     return found
+
+
+def _inverse(covariance: Tensor, scale: float) -> Tensor:
+    """H⁻¹, [channels, channels] in float64."""
+    system = covariance.double().clone()  # [channels, channels]
+    system.diagonal().add_(scale)
+    factor, failed = torch.linalg.cholesky_ex(system)  # [channels, channels]
+    if int(failed):
+        # No pseudo-inverse, as a compensation takes: where the directions that are lost cost nothing, so would their units.
+        raise BadInput(
+            f"What {len(covariance)} channels have in common is lost in the rounding of its sums, so that no order of going can "
+            "be told from it; read more calibration tokens, or choose another criterion."
+        )
+    return torch.cholesky_inverse(factor)
 
 
 class _Remaining:
@@ -73,7 +86,10 @@ class _Remaining:
         if self.width == 1:
             rises = (self.grams / self.inverses).flatten()  # [units]
         else:
-            rises = torch.linalg.solve(self.inverses, self.grams).diagonal(dim1=1, dim2=2).sum(1)  # [units]
+            # One by one: a batch of wide blocks in several threads is refused by MKL 2024.2 in torch 2.13, "Parameter 6 was
+            # incorrect on entry to DLASWP", on some processors always.
+            solved = map(torch.linalg.solve, self.inverses, self.grams)  # of [width, width]
+            rises = torch.stack([one.trace() for one in solved])  # [units]
         rises[~self.left] = torch.inf
         least = rises.min()
         return int((rises == least).nonzero()[0]), float(least)

@@ -23,15 +23,19 @@ class Evidence:
     """The statistics and scores of one model, bare of gates and compensation, on blocks of calibration text.
 
     In `folder`, where one is given, statistics are kept for another process with the same model and text. The hash that finds
-    them there looks at weights alone: a model with closed gates is given no folder.
+    them there looks at weights alone: a model with closed gates is given no folder. `changed` says that the weights are not as
+    they were loaded: of all that are not, the folder keeps what was gathered of one.
+
+    In memory are the statistics of one text, the last that was asked for: those of a large model take hundreds of megabytes.
     """
 
-    def __init__(self, model: nn.Module, anatomy: Anatomy, folder: Path | None = None):
+    def __init__(self, model: nn.Module, anatomy: Anatomy, folder: Path | None = None, changed: bool = False):
         self.model = model
         self.anatomy = anatomy
         self.folder = folder
+        self.changed = changed
         self._hash: str | None = None
-        self._statistics: dict[str, Statistics] = {}
+        self._statistics: dict[str, Statistics] = {}  # by the hash of the text: one at most
         self._scores: dict[tuple, Scores] = {}
 
     def statistics(self, blocks: LongTensor, needs: Sequence[str]) -> Generator[Progressed, None, Statistics | None]:
@@ -39,16 +43,18 @@ class Evidence:
         if not needs:
             return None
         text = cache.hash_of_text(blocks)
+        if text not in self._statistics:
+            self._statistics.clear()
         for need in needs:
             if self.folder is not None and not self._knows(text, (need,)):
-                kept = cache.read(self.folder, self._model(), text, need, self.anatomy)
+                kept = cache.read(self.folder, self._model(), text, need, self.anatomy, self.changed)
                 if kept is not None:
                     self._learn(text, kept)
         missing = [need for need in needs if not self._knows(text, (need,))]
         if missing:
             found = yield from calibrating(self.model, blocks, missing)
             if self.folder is not None:
-                cache.write(self.folder, self._model(), text, found, self.anatomy)
+                cache.write(self.folder, self._model(), text, found, self.anatomy, self.changed)
             self._learn(text, found)
         return self._statistics[text]
 
@@ -81,6 +87,14 @@ class Evidence:
         for name in criteria:
             found.append((yield from self.scores(name, blocks, seed)))
         return tuple(found)
+
+    def has_scores(self, criterion: str, blocks: LongTensor, seed: int) -> bool:
+        """Whether `scores` has nothing left to do."""
+        return (criterion, cache.hash_of_text(blocks), seed) in self._scores
+
+    def has_statistics(self, blocks: LongTensor, needs: Sequence[str]) -> bool:
+        """Whether all that is needed is held in memory; what lies on disk does not count."""
+        return self._knows(cache.hash_of_text(blocks), needs)
 
     def _knows(self, text: str, needs: Sequence[str]) -> bool:
         return text in self._statistics and self._statistics[text].gathered.issuperset(needs)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from engine.models.anatomy import dissect
-from engine.models.narrow import hollow
+from engine.models.narrow import config_of, hollow
 from engine.models.plain import Plain, smaller, with_biases, zeroed
+from engine.models.reading import quiet
 from engine.models.stored import BUFFERS, Stored, weights_of
 from engine.pruning.card import RECORD, Form, card
 from engine.pruning.checkpoint import describe, put_whole, save, write_model, write_record
@@ -28,7 +28,9 @@ class Exported:
 
     `form` is "plain" or "pruned" (the smaller model, that transformers reads or that it does not, for the reason `why`) or
     "dense". `left_out` names the biases that could not be kept, `difference` is the largest between the logits of what was
-    written and those of the cut model, on random tokens; `parameters` are those of what was written.
+    written and those of the cut model, on random tokens: of a dense model as transformers reads it from the folder, which also
+    shows what a config or a buffer that is made anew does to it, of a smaller one as it was in memory. `parameters` are those of
+    what was written.
     """
 
     form: Form
@@ -69,7 +71,8 @@ def export(
         return Exported("pruned", dissect(model).parameters, 0.0, why=str(error)), None
     form: Form = "dense" if dense else "plain"
     put_whole(folder, lambda place: _write(place, folder.name, form, model, made, stored, tokenizer, notes))
-    return Exported(form, dissect(made.model).parameters, _difference(model, made.model), made.left_out), made
+    difference = _difference(model, _read_back(folder, made.model) if dense else made.model)
+    return Exported(form, dissect(made.model).parameters, difference, made.left_out), made
 
 
 def _write(
@@ -91,10 +94,17 @@ def _write(
         write_record(place, stored.model_copy(update={"dense_config": facts, "shared": shared}))
     else:
         (place / RECORD).write_text(stored.model_dump_json() + "\n", encoding="utf-8")
-    shapes = dissect(hollow(type(model), deepcopy(model.config)))
+    shapes = dissect(hollow(type(model), config_of(model)))
     if made.left_out:
         notes = [*notes, f"Left out were {len(made.left_out)} biases that compensation added, for which the config has no word."]
     (place / "README.md").write_text(card(stored, shapes, dissect(model), name, form, notes), encoding="utf-8")
+
+
+def _read_back(folder: Path, like: nn.Module) -> nn.Module:
+    """What transformers makes of a folder, in the dtype and on the device of the model that was written there."""
+    with quiet():
+        model = type(like).from_pretrained(folder, dtype=like.dtype, use_safetensors=True, local_files_only=True)
+    return model.to(like.device).eval()
 
 
 def _difference(one: nn.Module, other: nn.Module) -> float:

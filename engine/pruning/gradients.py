@@ -14,6 +14,8 @@ from engine.record.errors import BadInput
 
 IGNORED = -100  # a target that is none
 AT_ONCE = 2**30  # bytes that the graph of a batch may take, unless a single block takes more
+# How many tensors activation functions keep that are not done in one step, which keeps two, or need not what they took.
+KEPT_BY = {"gelu_new": 5, "relu": 1}
 
 
 class GateGradients:
@@ -61,14 +63,23 @@ def token_losses(logits: Tensor, blocks: LongTensor, real: BoolTensor | None) ->
     return losses.view(blocks.shape)  # [blocks, length]
 
 
-def graph_bytes(anatomy: Anatomy, length: int, itemsize: int = 4) -> int:
-    """About how many bytes the graph of one block of `length` tokens takes until its backward pass is done.
+def graph_bytes(anatomy: Anatomy, tokens: int, itemsize: int = 4, training: bool = False) -> int:
+    """About how many bytes a backward pass takes at its worst, with all that a forward pass over so many tokens has kept for it.
 
-    Counted for every token: logits, their float32 copy, probabilities and gradients; of every layer two norms, three residual
-    streams, queries, keys, values, attention and its output, and the neurons six times, as GPT-2's GELU keeps them.
+    Kept of every token and layer is what comes into the two norms, queries, keys, values and what attention makes of them, and
+    what the activation function of the neurons takes and gives, with what it is multiplied by where they are gated. In
+    `training`, where weights have gradients, norms and projections keep four times the width of the residual stream besides;
+    else the weights are frozen. On top come log-probabilities, their gradients and those of the logits, or, where the vocabulary
+    is small, what a layer takes on its way back.
     """
-    layers = sum(10 * layer.heads * layer.head_width + 6 * layer.neurons for layer in anatomy.layers)
-    return length * itemsize * (4 * anatomy.vocabulary + layers)
+    kept = sum(
+        (6 if training else 2) * layer.width
+        + 2 * (layer.heads + layer.groups) * layer.head_width
+        + (KEPT_BY.get(anatomy.activation, 2) if len(layer.mlp_inputs) == 1 else 4) * layer.neurons
+        for layer in anatomy.layers
+    )
+    widest = max((layer.width for layer in anatomy.layers), default=0)
+    return tokens * itemsize * (kept + max(3 * anatomy.vocabulary, 8 * widest))
 
 
 def blocks_at_once(anatomy: Anatomy, length: int, most: int) -> int:

@@ -61,10 +61,9 @@ def ranked(kind: str, layer: int, scores: Sequence[float], groups: Sequence[Sequ
                 f"The score of {kind} {index} in layer {layer} is {score}, and only finite scores can be ranked; "
                 "the calibration text or the weights hold values that are not numbers."
             )
-    alone = [(index,) for index in range(len(scores))]
-    return sorted(
-        (math.fsum(scores[unit] for unit in group) / len(group), tuple(group)) for group in (alone if groups is None else groups)
-    )
+    if groups is None:
+        return sorted((score, (index,)) for index, score in enumerate(scores))
+    return sorted((math.fsum(scores[unit] for unit in group) / len(group), tuple(group)) for group in groups)
 
 
 def parameters_removed(plan: Plan, anatomy: "Anatomy") -> int:

@@ -1,6 +1,10 @@
 """One call that prunes a loaded model by a recipe: scores, plan, gates, compensation; for scripts, and no part of a run."""
 
+import warnings
+from contextlib import ExitStack
+
 from engine.models.load import Loaded
+from engine.pruning.compensation_warnings import doubts, without_biases
 from engine.pruning.evidence import Evidence
 from engine.pruning.gates import has_closed
 from engine.pruning.overlay import Overlay
@@ -22,18 +26,28 @@ def prune(loaded: Loaded, recipe: Recipe) -> Plan:
     without the units, and `load` a fresh one. Of the recipe count its text, its seed, and all from criterion to rounds; nothing
     is trained, measured, cut or saved.
 
+    Warns, with what a run tells as well, where compensation is less than what was asked for: fitted to too little text, solved by
+    a pseudo-inverse, or done without a bias.
+
     Raises `BadInput` for a corpus or for shares that do not fit; for a recipe that names another model than `loaded`, or another
     device than it is on (a recipe that names none is for any); and for a model with closed gates, since a second plan need not
-    name the units of the first.
+    name the units of the first. Whatever it fails for, the model is as it was, and no hook is left on it.
     """
     _check_meant(loaded, recipe)
     texts = Texts(read_corpus(recipe.corpus), loaded.tokenizer, loaded.anatomy.context, loaded.anatomy.vocabulary)
     blocks = texts.blocks("calibration", recipe.calibration.sequence_length, recipe.calibration.tokens, "calibration")
     evidence, overlay = Evidence(loaded.model, loaded.anatomy), Overlay(loaded.model, loaded.anatomy)
-    with overlay.lifted():
-        plan = [step.plan for step in planning(evidence, overlay, blocks, recipe) if isinstance(step, Round)][-1]
-    known = ended(compensation_goes_by(evidence, blocks, recipe.compensation))
-    overlay.lay(plan, recipe.compensation, known, recipe.ridge, recipe.add_biases)
+    with ExitStack() as given_up:
+        given_up.callback(overlay.close)
+        with overlay.lifted():
+            plan = [step.plan for step in planning(evidence, overlay, blocks, recipe) if isinstance(step, Round)][-1]
+        known = ended(compensation_goes_by(evidence, blocks, recipe.compensation))
+        records = overlay.lay(plan, recipe.compensation, known, recipe.ridge, recipe.add_biases)
+        for doubt in doubts(records):
+            warnings.warn(f"instead of {doubt.asked}: {doubt.did}, because {doubt.why}", stacklevel=2)
+        for sentence in without_biases(records):
+            warnings.warn(sentence, stacklevel=2)  # which may be an error to the caller, and then there is no plan to cut along
+        given_up.pop_all()
     return plan
 
 

@@ -7,8 +7,8 @@ from torch.utils.hooks import RemovableHandle
 
 from engine.models.anatomy import Layer
 from engine.pruning.gradients import GateGradients
+from engine.pruning.running_sums import AttentionEntropy, Histograms, Moments
 from engine.pruning.statistics import Inputs
-from engine.pruning.sums import AttentionEntropy, Histograms, Moments
 from engine.record.errors import BadInput
 
 

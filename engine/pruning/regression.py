@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.pruning.sums import workable
+from engine.pruning.running_sums import workable
 
 # Below this share of the largest eigenvalue nothing is told apart: the moments were summed from float32 activations.
 NOISE = torch.finfo(torch.float32).eps

@@ -37,7 +37,8 @@ from engine.record.schedules import reached
 class Round:
     """What one round came to. `shares` are those asked for by a schedule, and those that came out where units compete; `notes`
     says which heads go together and, of shares that were asked for, what that and limits made of them. Where proposals were
-    followed, the last one is in `proposal`, and `promised` is by how much the loss should rise in all, in nats per token."""
+    followed, the last one is in `proposal`, and `promised` is by how much the loss should rise by it and those of the earlier
+    rounds that were planned along with it, in nats per token; of a round that was planned alone, by it alone."""
 
     number: int
     scores: Scores
@@ -71,7 +72,10 @@ def planning(
         with blaming("criterion"):
             scores = yield from now.scores(wish.criterion, blocks, wish.seed)
         parts = tuple(one for one in parts_of(scores, anatomy, schedules, wish.protect, plan) if any(asked[one.kind]))
-        budget = price_of(parts, by_schedule(parts, asked)) if budget is None else budget
+        if budget is None:
+            # Of the model with nothing gone: what a layer has lost beyond its share would else be asked for on top.
+            whole = [one for one in parts_of(scores, anatomy, schedules, wish.protect) if any(asked[one.kind])]
+            budget = price_of(whole, by_schedule(whole, asked))
         part, proposal = reached(wish.ramp, number, wish.rounds), None
         shares = {kind: tuple(part * share for share in of_kind) for kind, of_kind in asked.items()}
         counts, said = by_schedule(parts, shares), group_notes(parts)

@@ -14,9 +14,9 @@ import torch
 from torch import LongTensor, Tensor, nn
 
 from engine.models.anatomy import Anatomy
+from engine.models.modes import evaluating, frozen
 from engine.pruning.gradients import blocks_at_once, token_losses
-from engine.pruning.modes import evaluating, frozen
-from engine.pruning.sums import workable
+from engine.pruning.running_sums import workable
 from engine.record.errors import BadInput
 from engine.record.lifecycle import Progressed
 

@@ -12,6 +12,7 @@ From the first projection that loses units on, all are fitted, also those that l
 reconstruction as such: He, Zhang and Sun 2017 (arXiv 1707.06168); for projections of transformers arXiv 2510.14444.
 """
 
+import math
 from collections.abc import Iterator
 
 from torch import LongTensor, Tensor, nn
@@ -21,8 +22,9 @@ from engine.pruning.compensate import RIDGE, Compensation, Spot, Steps, check_ri
 from engine.pruning.gates import Gates
 from engine.pruning.plan import Plan, check
 from engine.pruning.regression import Gathering
+from engine.pruning.running_sums import workable
 from engine.pruning.streams import Seen, calls, enter, step
-from engine.pruning.sums import workable
+from engine.record.errors import BadInput
 from engine.record.lifecycle import Progressed
 
 SWEEPS = 3  # over the text in every layer: to fit the attention, to fit the MLP, to go on
@@ -45,7 +47,8 @@ def refitting(
 
     The cost is that of about three forward passes, and of the moments. Kept in memory are the two streams, 2 · tokens · width
     numbers (a third one where a layer norms after adding), and the moments of one projection, channels² in float64. Raises
-    `BadInput` as `compensating` does. Whoever stops halfway, or is stopped by an error, restores the originals.
+    `BadInput` as `compensating` does, and for activations that are not finite. Whoever stops halfway, or is stopped by an error,
+    restores the originals.
     """
     check_ridge(ridge)
     check(plan, anatomy)
@@ -95,9 +98,14 @@ class _Fitting:
         self.errors.add(inputs, error.flatten(0, 1), error.new_ones(len(inputs)))
 
     def correct(self, model: nn.Module, ridge: float, add_biases: bool) -> Compensation:
-        """Fit the projection."""
-        variance = self.outputs.equations().spread
-        return correct(model, self.spot, self.errors.equations(), variance, self.tokens, "sequential", ridge, add_biases)
+        """Fit the projection. Raises `BadInput` where what was gathered is not finite."""
+        found, variance = self.errors.equations(), self.outputs.equations().spread
+        if not (math.isfinite(found.spread) and bool(found.among.isfinite().all())):
+            raise BadInput(
+                f"What {self.spot.path} takes in or gives is not finite on the calibration text; the weights are damaged or the "
+                "precision is too low for this model: load it in float32 or bfloat16."
+            )
+        return correct(model, self.spot, found, variance, self.tokens, "sequential", ridge, add_biases)
 
 
 class _Walk:

@@ -13,7 +13,7 @@ import torch
 from torch import LongTensor, Tensor, nn
 
 from engine.models.anatomy import Layer, family_of
-from engine.pruning.modes import evaluating, repeating
+from engine.models.modes import evaluating, repeating
 
 
 class Enough(Exception):

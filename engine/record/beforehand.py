@@ -14,10 +14,10 @@ from engine.record.catalogue import (
     check_model,
     context_of,
     file_of,
-    hub_cache,
     layers_of,
     model_names,
     packaged,
+    snapshots,
     to_install,
 )
 from engine.record.errors import BadInput, UnknownName, blaming, naming, shorten
@@ -97,8 +97,7 @@ def layer_count(name: str) -> int | None:
     if carried is not None:
         return carried.layers
     if folder is None:
-        fetched = hub_cache() / f"models--{name.partition('@')[0].replace('/', '--')}" / "snapshots"
-        folder = next((path.parent for path in sorted(fetched.glob("*/config.json"))), None)
+        folder = next((path.parent for path in sorted(snapshots(name.partition("@")[0]).glob("*/config.json"))), None)
     return None if folder is None else _sizes(folder)[1]
 
 

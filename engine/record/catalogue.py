@@ -210,8 +210,12 @@ def is_path(text: str) -> bool:
 
 def on_disk(hub_id: str) -> bool:
     """Whether the hub's cache on this machine holds weights of this model; asks no network."""
-    folder = hub_cache() / f"models--{hub_id.replace('/', '--')}" / "snapshots"
-    return any(folder.glob("*/*.safetensors"))
+    return any(snapshots(hub_id).glob("*/*.safetensors"))
+
+
+def snapshots(hub_id: str) -> Path:
+    """Where the hub's cache on this machine keeps a model, a folder for each commit of it, whether it holds any or not."""
+    return hub_cache() / f"models--{hub_id.replace('/', '--')}" / "snapshots"
 
 
 def hub_cache() -> Path:

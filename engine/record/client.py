@@ -4,20 +4,21 @@ import os
 import secrets
 import subprocess
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from engine.record import folder as files
-from engine.record.apart import start_apart
 from engine.record.commands import HOLDS, Command
+from engine.record.detached import start_apart
 from engine.record.errors import BadInput
 from engine.record.folder import Tail
-from engine.record.lifecycle import CommandFinished, CommandRefused, CommandStopped
 from engine.record.line import Stamped
-from engine.record.lock import is_alive, read_lock, watch
+from engine.record.lock import is_alive, read_lock, stopped_process, watch
 from engine.record.recipe import Recipe
 from engine.record.state import RunState, fold
-
-ANSWERS = (CommandFinished, CommandRefused, CommandStopped)
+from engine.record.whole_runs import ANSWERS, is_whole
 
 
 def open_run(folder: Path | str) -> RunState:
@@ -25,7 +26,9 @@ def open_run(folder: Path | str) -> RunState:
 
     Nothing else is needed for it: a run can be shown where its model, its text or its recipe's words are no longer known.
     """
-    return fold(RunState(recipe=files.plain_recipe(Path(folder))), files.read_events(Path(folder)))
+    state = fold(RunState(recipe=files.plain_recipe(Path(folder))), files.read_events(Path(folder)))
+    damaged = files.damaged_recipe(Path(folder))
+    return state if damaged is None else replace(state, otherwise=state.otherwise.and_also(damaged, False))
 
 
 def is_held(folder: Path) -> bool:
@@ -35,8 +38,11 @@ def is_held(folder: Path) -> bool:
 
 
 def is_waiting(folder: Path) -> bool:
-    """Whether something was asked of a run that has not been answered."""
-    asked = [stamped.seq for stamped in Tail(folder / "commands.jsonl").read() if not isinstance(stamped.fact, HOLDS)]
+    """Whether something was asked of a run that has not been answered; one that is one recipe waits for its end, also where the
+    line that asks for it is lost."""
+    if is_whole(folder) and not files.is_over(folder):
+        return True
+    asked = [stamped.seq for stamped in files.read_commands(folder) if not isinstance(stamped.fact, HOLDS)]
     seen = [stamped.fact.command for stamped in files.read_events(folder) if isinstance(stamped.fact, ANSWERS)]
     return bool(asked) and asked[-1] > max(seen, default=-1)
 
@@ -78,6 +84,10 @@ class Client:
         self._supervisor = None  # reaped, so that no zombie is left behind by a page that lives for days
         return is_held(self.folder)
 
+    def stopped(self) -> int | None:
+        """The process among those that carry this run out that was stopped (SIGSTOP); None where none was."""
+        return stopped_process(self.folder)
+
     def wake(self) -> None:
         """Start a supervisor for this run, as a process of its own that outlives the page, unless one holds it.
 
@@ -88,6 +98,14 @@ class Client:
             return
         log = self.folder / "worker.log"
         self._supervisor = start_apart(["-m", "engine.worker", str(self.folder)], log, "The worker's log")
+
+    def begins(self, nap: Callable[[float], None] = time.sleep, patience: float = 5.0) -> bool:
+        """Wait until the run is held, or over; False where the supervisor that this viewer started has ended before that. True
+        where nobody can tell within so many seconds."""
+        end = time.monotonic() + patience
+        while time.monotonic() < end and not is_held(self.folder) and self.is_awake():
+            nap(0.05)
+        return self.is_awake() or self.is_over()
 
     def let_go(self) -> None:
         """Leave the supervisor that this viewer started to itself, whoever drops the viewer; a thread waits for its end."""

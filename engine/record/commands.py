@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-from engine.record.line import encode
+from engine.record.line import spelt
 from engine.record.recipe import (
     Allocation,
     Calibration,
@@ -206,7 +206,10 @@ class Stop:
 
 @dataclass(frozen=True)
 class Finish:
-    """End the run: nothing more will be asked."""
+    """End the run: nothing more will be asked. `whole`: with what was asked before, the run is one recipe, which ends where
+    anything of it is refused or stopped."""
+
+    whole: bool = False
 
 
 Command = (
@@ -280,4 +283,4 @@ def commands_of(recipe: Recipe) -> tuple[Command, ...]:
 
 def fingerprint(command: Command) -> str:
     """What tells a command from any other: a digest of its name and of every field."""
-    return hashlib.sha256(encode(command, "command", 0, 0.0)).hexdigest()[:16]
+    return hashlib.sha256(spelt(command, "command", 0, 0.0) + b"\n").hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The two ways in which an input is refused, in words for people; knows nothing of what the input was for."""
+"""Errors with words for people: the two ways in which an input is refused, and a process that is lost; knows no input."""
 
 import difflib
 import re
@@ -17,6 +17,13 @@ class BadInput(ValueError):
     """
 
     field = ""
+
+
+class PeerLost(RuntimeError):
+    """Another of the processes that train together is gone. Nothing is wrong with the run: it can be gone on with."""
+
+    def __init__(self) -> None:
+        super().__init__("Another of the processes that trained together was lost.")
 
 
 class UnknownName(BadInput):

@@ -228,8 +228,9 @@ class TextSampled:
 class ModelCut:
     """The closed units are gone, in a copy: what it weighs and what it costs to run, beside the dense model.
 
-    `difference` is the largest between its logits and the gated model's. `file_*` are the bytes of `model.safetensors`, None in
-    runs that did not ask; `machine` says where times and memory were measured.
+    `difference` is the largest between its logits and the gated model's. `file_before` and `file_after` are the bytes of
+    `model.safetensors` as either is saved, in float32, and `file_stored` those that the dense model's files of weights have in
+    whatever they are stored; None in runs that did not ask. `machine` says where times and memory were measured.
     """
 
     parameters_before: int
@@ -242,6 +243,7 @@ class ModelCut:
     file_before: int | None = None
     file_after: int | None = None
     machine: str = ""
+    file_stored: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
-"""A chart and a table as plain frozen data, for whoever draws them; knows no screen, no file and no experiment.
+"""A verdict, a chart and a table as plain frozen data, and which points are a front; knows no screen, no file and no experiment.
 
 A point may say which cell of which sweep it is, so that its recipe can be taken from there.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +25,7 @@ class Series:
     """Points that belong together: `y` over `x`, in order, from `low` to `high` where that is known (both empty where not).
 
     `cells` names a cell for each point, the first where a point is the mean of several; None where there is none. In a heat map
-    a series is one row, its `x` the columns and its `y` the values.
+    a series is one row, its `x` the columns and its `y` the values, with `notes` a few letters below each (empty where not).
     """
 
     name: str
@@ -32,6 +34,7 @@ class Series:
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     cells: tuple[Place | None, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,11 @@ class Figure:
 
     "curves"    the points of a series are joined; `x` are numbers
     "scatter"   they are not; of the series in `fronts` the points are joined, as those that no other beats
-    "bars"      a group of bars for each `x`, one for each series; `x` are words
-    "heat"      a row for each series; `y_label` says what the rows are, `value_label` what the colours say
+    "bars"      a group for each `x`, one for each series, as stems from the `base`; without one points alone; `x` are words
+    "heat"      a row for each series; `y_label` says what the rows are, `value_label` what the colours say, from one of the
+                `ends` to the other where there are any, and else from the lowest value to the highest; not a number: empty
+
+    Numbers on `x` are shares of something, 0 to 1, where `shares` says so.
     """
 
     name: str
@@ -63,6 +69,9 @@ class Figure:
     value_label: str = ""
     fronts: tuple[str, ...] = ()
     lines: tuple[Line, ...] = ()
+    ends: tuple[float, float] | None = None
+    base: float | None = None
+    shares: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,3 +80,28 @@ class Table:
 
     head: tuple[str, ...]
     rows: tuple[tuple[Value | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One thing that the numbers of an experiment say, plain and short, and the `numbers` that say so, with their intervals.
+    Neither has a full stop at its end."""
+
+    says: str
+    numbers: str = ""
+
+
+def as_sentence(verdict: Verdict) -> str:
+    """A verdict as one sentence, its numbers in it."""
+    return f"{verdict.says}; {verdict.numbers}." if verdict.numbers else f"{verdict.says}."
+
+
+def front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
+    """Which of the points (cost, perplexity) no other beats: none is better in one and no worse in the other; cheapest first, and
+    of points alike the first."""
+    best, found = math.inf, []
+    for number in sorted(range(len(points)), key=lambda number: points[number]):
+        if points[number][1] < best:
+            best = points[number][1]
+            found.append(number)
+    return tuple(found)

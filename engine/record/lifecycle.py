@@ -6,10 +6,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A run began; `recipe` is its plain form, `version` that of this project."""
+    """A run began; `recipe` is its plain form, `version` that of this project. `asked`: how many commands a run has that is one
+    recipe, all of them asked before it began; None for one of the page, and in the record of a version before this field.
+    `threads`: how many the process computes with that tells this and carries the run out; None where another one will."""
 
     recipe: dict[str, Any]
     version: str
+    asked: int | None = None
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,12 @@ class WorkerStarted:
 
 @dataclass(frozen=True)
 class CommandStarted:
-    """The command written as line `command` of commands.jsonl is being carried out."""
+    """The command written as line `command` of commands.jsonl is being carried out; `afresh` where what it and those after it had
+    done before counts no more, since a checkpoint of theirs is damaged."""
 
     command: int
     name: str
+    afresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,8 @@ class Progressed:
 class MemorySampled:
     """Bytes in use: by the worker, by the whole machine and its total, by the accelerator and its total (None: there is none).
 
-    `peak` is the most that the worker held since the command in hand began, None where the system does not tell.
+    `peak` is the most that the worker held since the command in hand began, None where the system does not tell. `grouped` says
+    that the total is no machine's but the limit of a control group, a container's or a job's, which leaves less.
     """
 
     process: int
@@ -80,12 +87,13 @@ class MemorySampled:
     accelerator: int | None
     accelerator_total: int | None
     peak: int | None = None
+    grouped: bool = False
 
 
 @dataclass(frozen=True)
 class MemoryEstimated:
     """What the worker is expected to hold at the worst moment of a command, in bytes, told before it; `now` is what it holds
-    then, `available` the most that it could hold on this machine."""
+    then, `available` the most that it could hold, on this machine and within the limits that are set to it."""
 
     command: str
     total: int
@@ -100,19 +108,25 @@ class MemoryEstimated:
 
 @dataclass(frozen=True)
 class Degraded:
-    """Something else was done than was asked, and why."""
+    """Something else was done than was asked, and why; in a training, from that `step` of an `arm` on."""
 
     asked: str
     did: str
     why: str
+    arm: str = ""
+    step: int = 0
 
 
 @dataclass(frozen=True)
 class WorkerRestarted:
-    """The worker ended unasked and another one took over; `checkpoint` is where that one went on from."""
+    """The worker ended unasked and another one took over; `checkpoint` is where that one went on from. `supervised`: whether
+    somebody was left who had watched over it, so that it was the worker that failed and not the machine or its user. `short`:
+    whether the system killed it because memory ran out; None where it was killed and the system does not tell for what."""
 
     why: str
     checkpoint: str | None
+    supervised: bool = True
+    short: bool | None = False
 
 
 @dataclass(frozen=True)

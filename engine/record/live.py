@@ -1,5 +1,5 @@
 """The runs and sweeps that are not over: lists of them for whoever asks, what stops a run or has it go on, and what deletes one;
-imports no torch. `engine.record.roll` has what is told of each run.
+imports no torch. `engine.record.run_list` has what is told of each run.
 """
 
 import shutil
@@ -13,11 +13,12 @@ from engine.record import folder as files
 from engine.record.client import Client, is_held, is_waiting, open_run
 from engine.record.commands import Resume, Stop
 from engine.record.errors import BadInput, counted
-from engine.record.lock import is_watched, read_lock, release_lock, take_lock
+from engine.record.lock import is_watched, read_lock, release_lock, stopped_process, take_lock
 from engine.record.recipe import Recipe
-from engine.record.roll import LiveRun, listed
+from engine.record.run_list import LiveRun, listed
 from engine.record.state import RunState
-from engine.record.swept import list_sweeps, open_sweep
+from engine.record.sweep_folder import list_sweeps, open_sweep
+from engine.record.whole_runs import is_whole, stop_asleep
 
 PATIENCE = 10.0  # seconds that `stop` waits for an answer, which comes between two steps
 
@@ -48,10 +49,12 @@ def _sweep(folder: Path) -> LiveRun:
     except BadInput as error:
         return LiveRun(folder.name, str(error), "unreadable", None, None, awake, worker, str(folder))
     cells = len(state.sweep.cells)
-    told = f"sweep, {state.status}: {cells - len(state.waiting):,} of {counted(cells, 'cell')} done"
+    pid = stopped_process(folder) if state.status == "busy" else None
+    halted = "" if pid is None else f"; process {pid} is stopped"
+    told = f"sweep, {state.status}: {cells - len(state.waiting):,} of {counted(cells, 'cell')} done{halted}"
     since = f"{datetime.fromtimestamp(events[0].at, UTC):%Y-%m-%dT%H:%M:%SZ}" if events else None
     model = state.sweep.recipe.get("model", Recipe.model_fields["model"].default)
-    return LiveRun(folder.name, told, state.status, model, since, awake, worker, str(folder))
+    return LiveRun(folder.name, told, state.status, model, since, awake, worker, str(folder), stopped=pid)
 
 
 def find(name: str) -> Path:
@@ -61,11 +64,16 @@ def find(name: str) -> Path:
 
 def stop(folder: Path, nap: Callable[[float], None] = time.sleep, patience: float = PATIENCE) -> str:
     """Give up what a run is doing and all that waits in it; returns a sentence on what came of it within `patience` seconds.
-    Raises `BadInput` for a run that is over or has nothing to do."""
+    That ends a run that is one recipe, also where nobody carries it out. Raises `BadInput` for a run that is over or has nothing
+    to do."""
     state = _open(folder)
     if not _busy(folder, state):
         raise BadInput(f"run {folder.name!r} is doing nothing; there is nothing to stop.")
     files.post(folder, Stop())
+    if (pid := stopped_process(folder, state.worker)) is not None:
+        return f"{folder.name} was asked to stop, which it cannot: {_is_stopped(pid)}."
+    if is_whole(folder) and stop_asleep(folder, state):
+        return f"{folder.name} is over: stopped."
     if not is_held(folder):
         return f"{folder.name} is asleep and will not go on with what it was doing."
     end = time.monotonic() + patience
@@ -79,12 +87,15 @@ def stop(folder: Path, nap: Callable[[float], None] = time.sleep, patience: floa
     return f"{folder.name} was asked to stop, which it does after the step in hand."
 
 
-def resume(folder: Path) -> str:
+def resume(folder: Path, nap: Callable[[float], None] = time.sleep) -> str:
     """Have a run go on that is paused, or that was left before it was done; returns a sentence on what came of it. Raises
-    `BadInput` for a run that is over or has nothing to go on with."""
+    `BadInput` for a run that is over or has nothing to go on with, for one whose process was stopped (SIGSTOP), and where the
+    process that was to take it up has ended before it did."""
     state = _open(folder)
     if not _busy(folder, state):
         raise BadInput(f"run {folder.name!r} has nothing to go on with; open it on the page to ask for more.")
+    if (pid := stopped_process(folder, state.worker)) is not None:
+        raise BadInput(f"run {folder.name!r} cannot go on: {_is_stopped(pid)}.")
     client = Client(folder)
     if state.status == "paused":
         client.post(Resume())
@@ -92,6 +103,9 @@ def resume(folder: Path) -> str:
         return f"{folder.name} goes on already."
     else:
         client.wake()
+        if not client.begins(nap):
+            why = "its process ended at once; worker.log in its folder says why, but on a full disk"
+            raise BadInput(f"run {folder.name!r} does not go on: {why}.")
     client.let_go()
     return f"{folder.name} goes on."
 
@@ -136,6 +150,10 @@ def _open(folder: Path) -> RunState:
     if state.is_over:
         raise BadInput(f"run {folder.name!r} is over: it has {state.status}; start a new one to go on.")
     return state
+
+
+def _is_stopped(pid: int) -> str:
+    return f"process {pid}, which carries it out, is stopped; continue it (kill -CONT {pid}), or end it (kill -9 {pid})"
 
 
 def _busy(folder: Path, state: RunState) -> bool:

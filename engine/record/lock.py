@@ -4,15 +4,24 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
+from engine.record.errors import BadInput, shorten
 from engine.record.folder import write_atomic
 
 STALE = 30.0  # seconds without a mark after which a viewer counts as gone
+REAL = (int, float)
+SAYS = {
+    "pid": (int,),
+    "born": REAL,
+    "worker": (int, type(None)),
+    "started": REAL,
+    "heartbeat": REAL,
+}  # a lock, and in which types
 
 
 def take_lock(folder: Path) -> bool:
@@ -52,20 +61,40 @@ def release_lock(folder: Path) -> None:
         (Path(folder) / "lock.json").unlink(missing_ok=True)
 
 
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """A claim for as long as something lasts, on a folder that is made where there is none. Raises `BadInput` where it cannot be
+    made, or another process holds it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        is_ours = take_lock(folder)
+    except OSError as error:
+        raise BadInput(f"folder {shorten(str(folder))} cannot be made ({error.strerror}); name another one.") from error
+    if not is_ours:
+        holder = (read_lock(folder) or {}).get("pid")
+        raise BadInput(f"folder {shorten(str(folder))} is in use by process {holder}; wait until it is done, or stop it.")
+    try:
+        yield
+    finally:
+        release_lock(folder)
+
+
 def read_lock(folder: Path) -> dict | None:
-    """Who holds a run, or None. A lock that cannot be read counts as held by nobody alive."""
+    """Who holds a run, or None. A lock that cannot be read, or says what no lock does, counts as held by nobody alive."""
     nobody = {"pid": -1, "born": 0.0, "worker": None, "started": 0.0, "heartbeat": 0.0}
     try:
         holder = json.loads((Path(folder) / "lock.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except ValueError:
+    except (OSError, ValueError, RecursionError):  # a folder of that name; no text, no JSON
         return nobody
-    return holder if isinstance(holder, dict) and set(nobody) <= set(holder) else nobody
+    fits = isinstance(holder, dict) and all(type(holder.get(key)) in types for key, types in SAYS.items())
+    return holder if fits else nobody
 
 
 def is_alive(holder: dict) -> bool:
-    """Whether the process that wrote this lock still runs; a process id that was given to another program does not count."""
+    """Whether the process that wrote this lock still runs; a process id that was given to another program does not count. One
+    that this process may not look at counts: a run that waits is better than one that two carry out."""
     if holder.get("boot") not in (None, _boot()):
         return False
     try:
@@ -73,8 +102,40 @@ def is_alive(holder: dict) -> bool:
         born = _born(process) if "boot" in holder else process.create_time()  # which is what older versions wrote
         same = abs(born - holder["born"]) < 1.0
         return same and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, ValueError):
+    except psutil.AccessDenied:
+        return True
+    except (psutil.NoSuchProcess, ValueError, OverflowError):  # the last two for numbers that no process has
         return False
+
+
+def is_stopped_worker(folder: Path, pid: int | None) -> bool:
+    """Whether that process is a worker of this run that was stopped, as by SIGSTOP: it neither ends nor goes on by itself."""
+    try:
+        process = psutil.Process(pid) if pid is not None else None
+        if process is None or process.status() != psutil.STATUS_STOPPED:
+            return False
+        line = process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError, OverflowError):
+        return False
+    return "--serve" in line and any(Path(said).name == Path(folder).name for said in line)
+
+
+def stopped_process(folder: Path, last: int | None = None) -> int | None:
+    """The process that a run waits for, where that was stopped, as by SIGSTOP or Ctrl-Z: it lives, and nothing goes on until
+    somebody continues or ends it. It is the worker, or where none lives who holds the run. None where it was not stopped.
+
+    `last` is the last worker that the record tells of: stopped itself, it holds up whoever is to take its place."""
+    if is_stopped_worker(folder, last):
+        return last
+    holder = read_lock(folder)
+    if holder is None or not is_alive(holder):
+        return None
+    for pid in (holder["worker"], holder["pid"]):
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied, ValueError, OverflowError):
+            status = None if pid is None else psutil.Process(pid).status()
+            if status not in (None, psutil.STATUS_ZOMBIE):  # whoever was stopped himself does not bury a worker
+                return pid if status == psutil.STATUS_STOPPED else None
+    return None
 
 
 def _born(process: psutil.Process) -> float:

@@ -143,13 +143,15 @@ class Tuning(_Frozen):
     steps: int = knob(200, 0, 1_000_000, reason="Optimizer steps; 0 trains nothing.")
     learning_rate: float = knob(5e-4, 1e-7, 1, reason="The peak of the learning rate, after the warm-up.")
     batch_size: int = knob(8, 1, 4096, reason="Sequences in a step.")
-    accumulation: int = knob(1, 1, 4096, reason="In how many pieces a batch is read: less memory, the same step.")
+    accumulation: int = knob(1, 1, 4096, reason="A batch in so many pieces at most: less memory, but for dropout the same step.")
     sequence_length: int = knob(128, 8, 65536, reason="Tokens in a sequence.")
     warmup: float = knob(0.1, 0, 1, reason="The share of the steps in which the learning rate rises from 0.")
     decay: Decay = knob("cosine", reason="How the rate falls after the warm-up: to 0 by half a cosine or a line, or never.")
     weight_decay: float = knob(0.01, 0, 1, reason="AdamW's pull of every matrix towards zero.")
     clip: float = knob(1.0, 0.001, 1000, reason="The largest gradient norm; a larger one is scaled down to it.")
-    rank: int = knob(8, 1, 4096, reason="lora: the rank of what is added to a weight; the parameters that train grow with it.")
+    rank: int = knob(
+        8, 1, 4096, reason="lora: the rank of what is added to a weight, its smaller side at most; more trains more."
+    )
     targets: Targets = knob("all", reason="lora: which projections are given something to add.")
     temperature: float = knob(1.0, 0.1, 100, reason="distil: above 1, unlikely tokens count for more in what is compared.")
     mix: float = knob(0.5, 0, 1, reason="distil: the dense model's share of the loss; the rest is the text's.")
@@ -164,8 +166,8 @@ class Tuning(_Frozen):
         0.0,
         0,
         1e9,
-        reason="Stop where the validation perplexity rises above this, and go back to the best weights; undo a round that ends "
-        "above it. 0: nowhere.",
+        reason="Stop where the validation perplexity, once below this, rises above it, and go back to the best weights; undo a "
+        "round that ends above it. 0: nowhere.",
     )
     cut_first: bool = knob(False, reason="Train the smaller model, cut already: the same steps in less time and memory.")
     control: bool = knob(True, reason="Train the unpruned model just the same, for comparison.")

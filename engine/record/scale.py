@@ -21,8 +21,9 @@ CHANCE = "random"  # the criterion whose seeds are replicates of the same measur
 @dataclass(frozen=True)
 class Scale:
     """`recipe` is what all recipes of the experiment have in common. `criteria` are those that repeat a measurement beside the
-    `seeds` of random; what is trained is repeated by the first `trained` of them. `tuning` is the recovery, without a control:
-    that is the same for all cells, and a cell of its own."""
+    `seeds` of random; what is trained is repeated by the first `trained` of them, with the same seeds. `draws` are the seeds of
+    random where all others are held against it and nothing is trained: many are cheap there, and three leave a wide interval.
+    `tuning` is the recovery, without a control: that is the same for all cells, and a cell of its own."""
 
     recipe: dict[str, Any]
     shares: tuple[float, ...]
@@ -30,6 +31,7 @@ class Scale:
     tuning: dict[str, Any]
     criteria: tuple[str, ...]
     seeds: tuple[int, ...]
+    draws: tuple[int, ...]
     trained: int
     oracle: bool  # whether it affords a criterion of many passes
 
@@ -39,6 +41,7 @@ def scale_of(model: str, form: Form) -> Scale:
     if form not in FORMS:
         raise UnknownName("form", form, FORMS)
     chosen = {"criteria": ("activation", "magnitude", "taylor"), "seeds": (0, 1, 2), "trained": 1, "oracle": True}
+    chosen["draws"] = tuple(range(8 if _is_small(model) else 5 if form == "full" else 3))
     if form == "full":
         recipe, training = _recipe(model, 16384 if _is_small(model) else 8192, 16384), _training(200, 8, 128)
         chosen |= {"criteria": ("activation", "magnitude", "taylor", "energy"), "seeds": (0, 1, 2, 3, 4), "trained": 4}
@@ -52,10 +55,11 @@ def scale_of(model: str, form: Form) -> Scale:
 def repeated(
     scale: Scale, name: str, recipe: Mapping[str, Any], axes: Mapping[str, Any], mode: Mode = "measure"
 ) -> dict[str, Sweep]:
-    """One grid measured by each of the scale's criteria, and by random with each of its seeds: replicates of one another."""
-    criteria = list(scale.criteria if mode == "measure" else scale.criteria[: scale.trained])
+    """One grid measured by each of the scale's criteria, and by random with each of its seeds: replicates of one another. What is
+    trained draws its batches by the seed, so that there every criterion has them all."""
+    criteria, seeds = (scale.criteria, None) if mode == "measure" else (scale.criteria[: scale.trained], scale.seeds)
     return {
-        name: Sweep(recipe, axes | {"criterion": criteria}, mode),
+        name: Sweep(recipe, axes | {"criterion": list(criteria)}, mode, seeds),
         both(name)[1]: Sweep(recipe | {"criterion": CHANCE}, axes, mode, scale.seeds),
     }
 

@@ -4,7 +4,9 @@ The rule, everywhere: replicates are independent where chance drew them anew (se
 asked; what was measured of one replicate, for instance at several levels, is first averaged into one number. The mean of the
 replicates has an interval of 95 % by Student's t. A difference *counts* where that interval leaves out zero; with one replicate
 there is no interval, and nothing counts. The evaluation text is the same for all, so what another text would say is not in it.
-Source: Student 1908, "The probable error of a mean", Biometrika 6.
+Correlations end at 1, so that theirs are averaged, and have their interval, as Fisher's z.
+Sources: Student 1908, "The probable error of a mean", Biometrika 6; Fisher 1921, "On the 'probable error' of a coefficient of
+correlation deduced from a small sample", Metron 1.
 """
 
 import math
@@ -18,6 +20,7 @@ POINTS = (
     2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 )  # fmt: skip
 NOTHING = 1e-9  # below this a difference is one of rounding
+NEAR = 0.9995  # two digits tell what lies beyond this as 1.00, and this as well
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,36 @@ def estimate(values: Iterable[float]) -> Estimate | None:
     return Estimate(mean, len(values), mean - half, mean + half)
 
 
+def fishers_z(correlation: float, most: float = NEAR) -> float:
+    """A correlation, -1 to 1, on the scale on which chance moves it as far wherever it lies: the area tangent. That has no end,
+    and what lies beyond `most` counts as that."""
+    return math.atanh(max(-most, min(most, correlation)))
+
+
+def nearest(ranked: int, rankings: int = 1) -> float:
+    """What a rank correlation of 1 counts as, the mean over so many `rankings` of so many things each (at least two).
+
+    Nothing lies between 1 and a mean in which one ranking differs by one exchange of neighbours: 12 / (ranked³ - ranked) of that
+    ranking's share. A 1 is half of that below, and no nearer than two digits tell.
+    """
+    return min(NEAR, 1 - 6 / ((ranked**3 - ranked) * rankings))
+
+
+def estimate_correlation(values: Iterable[float], most: float = NEAR) -> Estimate | None:
+    """The mean of some correlations with its interval, both worked out of their z and within -1 and 1; None where there are none.
+    What lies beyond `most` counts as that, but replicates that are all the same keep their number."""
+    values = list(values)
+    if len(set(values)) < 2:
+        return Estimate(values[0], len(values), *([values[0]] * 2 if len(values) > 1 else ())) if values else None
+    found = estimate(fishers_z(value, most) for value in values)
+    return Estimate(math.tanh(found.mean), found.count, math.tanh(found.low), math.tanh(found.high))
+
+
+def as_times(found: Estimate, form: str = ".2f") -> str:
+    """An estimate of a difference of logarithms as a ratio without its interval: "1.08 times"."""
+    return f"{_number(found.mean, form)} times"
+
+
 def as_ratio(found: Estimate, form: str = ".2f") -> str:
     """An estimate of a difference of logarithms, told as a ratio: "1.08 times (1.02 to 1.15, 6 replicates)"."""
     if found.low is None:
@@ -63,6 +96,11 @@ def as_number(found: Estimate, form: str = ".2f") -> str:
     if found.low is None:
         return f"{found.mean:{form}} (1 replicate)"
     return f"{found.mean:{form}} ({found.low:{form}} to {found.high:{form}}, {found.count} replicates)"
+
+
+def as_percent(share: float) -> str:
+    """A share in words: 0.3 is "30 %", with a space that no line breaks at."""
+    return f"{100 * share:.3g}\u00a0%"
 
 
 def ranks(values: Sequence[float]) -> list[float]:
@@ -85,4 +123,4 @@ def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float | No
 
 def _number(nats: float, form: str) -> str:
     ratio = math.exp(min(nats, 700.0))  # what is larger is no number of this machine's
-    return format(ratio, form) if ratio < 1000 else f"{ratio:,.3g}"
+    return format(ratio, form) if 0.1 <= ratio < 1000 else f"{ratio:,.2g}" if ratio < 1 else f"{ratio:,.3g}"

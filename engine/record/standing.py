@@ -36,6 +36,10 @@ class Curve:
         training = tuple(point for point in self.training if point[0] <= step)
         return Curve(self.steps, training, tuple(point for point in self.validation if point[0] <= validated))
 
+    def begins(self, other: "Curve") -> bool:
+        """Whether its losses in training are the first ones of another, or all."""
+        return other.training[: len(self.training)] == self.training
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -92,6 +96,12 @@ def after(standing: Standing, fact: Any) -> Standing:
         case ModelSaved():
             return replace(standing, saved=fact)
     return standing
+
+
+def gone_down(curves: Mapping[str, Curve], before: Mapping[str, Curve]) -> dict[str, Curve]:
+    """The curves that went down with a process, beside those that went down `before`: a training that was only begun again, and
+    had not come to its bookmark yet, goes on from there all the same."""
+    return {arm: before[arm] if arm in before and curve.begins(before[arm]) else curve for arm, curve in curves.items()}
 
 
 def beside(found: Mapping[str, Evaluated], fact: Evaluated) -> dict[str, Evaluated]:

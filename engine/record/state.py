@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from engine.record.degradations import Otherwise
 from engine.record.events import (
     CheckpointSaved,
     CommandFinished,
@@ -42,14 +43,14 @@ from engine.record.events import (
     WorkerRestarted,
     WorkerStarted,
 )
-from engine.record.line import Stamped
-from engine.record.room import Room
-from engine.record.standing import Curve, Standing, after, recalled
+from engine.record.line import Stamped, Unreadable
+from engine.record.memory_fit import Room
+from engine.record.series import Series
+from engine.record.standing import Curve, Standing, after, gone_down, recalled
 
-CHANGES = ("Load", "Prune", "Tune", "Undo", "Reset")  # commands after which an earlier warning is about something else
 OF_THE_MODEL = (
-    *("model", "scores", "scored", "compared", "preview", "suggested", "standing", "checkpoint"),
-    *("parents", "shelved", "weights", "step", "arm", "refused_round"),
+    *("model", "scores", "scored", "compared", "preview", "suggested", "outdated", "standing"),
+    *("checkpoint", "parents", "shelved", "weights", "step", "arm", "refused_round"),
 )
 
 
@@ -76,6 +77,7 @@ class RunState:
     compared: CriteriaCompared | None = None
     preview: Previewed | None = None
     suggested: Suggested | None = None
+    outdated: tuple[str, ...] = ()  # which of these there were, of weights that the model has no more
     standing: Standing = Standing()
     before: Standing | None = None  # what stood before the change in hand, until that is checkpointed or given up
     replaced: "RunState | None" = None  # the state before a model whose text is still to come
@@ -89,17 +91,22 @@ class RunState:
     memory: tuple[tuple[float, MemorySampled], ...] = ()
     room: Room = Room()
     seconds: Mapping[str, float] = field(default_factory=dict)  # command → seconds spent, summed
-    degraded: tuple[Degraded, ...] = ()
-    warned: Degraded | None = None  # the last of them, until another change of the model is asked for
+    otherwise: Otherwise = Otherwise()
     restarts: tuple[WorkerRestarted, ...] = ()
     lost: Mapping[str, Curve] = field(default_factory=dict)  # arm → the losses of a training that went down with its worker
     refused_round: int = 0  # the round that its guard did not let pass, until the gates are changed again
     resumed: TrainingResumed | None = None  # where training was last taken up from a bookmark, while its command is in hand
     interrupted: str | None = None  # what the worker died of ("": nothing was in hand), until the next command is done
     refused: CommandRefused | None = None  # the last refusal, until something is done again
+    refusals: tuple[CommandRefused, ...] = ()  # all of them
     failure: RunFailed | None = None
     worker: int | None = None
     commands_done: int = 0
+
+    @property
+    def degraded(self) -> tuple[Degraded, ...]:
+        """What was done otherwise than asked."""
+        return self.otherwise.told
 
     @property
     def can_undo(self) -> bool:
@@ -117,49 +124,31 @@ class RunState:
         return self.status in ("finished", "stopped", "failed")
 
 
-@dataclass
-class _Draft:
-    """The state while a batch of events is folded: long series grow in lists and are frozen once, at the end of the batch."""
-
-    state: RunState
-    training: dict[str, list] = field(default_factory=dict)
-    validation: dict[str, list] = field(default_factory=dict)
-    memory: list = field(default_factory=list)
-
-    def settle(self) -> RunState:
-        curves = dict(self.state.standing.curves)
-        for arm in {**self.training, **self.validation}:
-            curve = curves.get(arm, Curve())
-            curves[arm] = replace(
-                curve,
-                training=curve.training + tuple(self.training.get(arm, ())),
-                validation=curve.validation + tuple(self.validation.get(arm, ())),
-            )
-        if self.training or self.validation:
-            self.state = replace(self.state, standing=replace(self.state.standing, curves=curves))
-        if self.memory:
-            room = self.state.room.seen(self.state.doing, (sample for _, sample in self.memory))
-            self.state = replace(self.state, memory=self.state.memory + tuple(self.memory), room=room)
-        self.training, self.validation, self.memory = {}, {}, []
-        return self.state
-
-
 def fold(state: RunState, events: Iterable[Stamped]) -> RunState:
     """The state after some more events. Pure: the given state is not changed."""
-    draft = _Draft(state)
+    series = Series()
     for stamped in events:
         match stamped.fact:
             case StepTrained() as step:
-                draft.training.setdefault(step.arm, []).append((step.step, step.loss))
-                draft.state = replace(draft.state, step=step, step_since=draft.state.step_since or stamped.at)
+                series.trained(step)
+                state = replace(state, step=step, step_since=state.step_since or stamped.at)
             case Validated() as loss:
-                draft.validation.setdefault(loss.arm, []).append((loss.step, loss.loss))
+                series.validated(loss)
             case MemorySampled() as memory:
-                draft.memory.append((stamped.at, memory))
+                series.memory.append((stamped.at, memory))
             case fact:
-                draft.state = _after(draft.settle(), fact, stamped.at)
-        draft.state = replace(draft.state, last=stamped.at, events=draft.state.events + 1)
-    return draft.settle()
+                state, series = _after(_settled(state, series), fact, stamped.at), Series()
+        state = replace(state, last=stamped.at, events=state.events + 1)
+    return _settled(state, series)
+
+
+def _settled(state: RunState, series: Series) -> RunState:
+    if series.training or series.validation:
+        state = replace(state, standing=replace(state.standing, curves=series.onto(state.standing.curves)))
+    if series.memory:
+        room = state.room.seen(state.doing, (sample for _, sample in series.memory))
+        state = replace(state, memory=state.memory + tuple(series.memory), room=room)
+    return state
 
 
 def _after(state: RunState, fact: Any, at: float) -> RunState:
@@ -169,15 +158,16 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
         case WorkerStarted():
             return replace(_dropped(state), worker=fact.pid, status="idle")
         case CommandStarted():
-            warned = None if fact.name in CHANGES else state.warned
-            begun = {"doing": fact.name, "doing_line": fact.command, "doing_since": at, "warned": warned}
+            state = _dropped(state) if state.doing else state  # what was in hand is done again, in the same process
+            begun = {"doing": fact.name, "doing_line": fact.command, "doing_since": at}
+            begun["otherwise"] = state.otherwise.begun(fact.command)
             return replace(state, status="busy", progress=None, refused=None, **begun)
         case CommandFinished():
             return _done(state, at)
         case CommandStopped():
-            return _done(_taken_back(state), at)
+            return _given_up(state, at)
         case CommandRefused():
-            return replace(_done(_taken_back(state), at), refused=fact)
+            return replace(_given_up(state, at), refused=fact, refusals=(*state.refusals, fact))
         case RunPaused():
             return replace(state, status="paused")
         case RunResumed():
@@ -194,7 +184,7 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
             bare = dict.fromkeys(("scores", "compared", "preview", "suggested", "step", "checkpoint"))
             replaced = replace(state, replaced=None)
             fresh = {"refused_round": 0, "standing": Standing(), "shelved": {}, "parents": {}, "weights": {}, "scored": None}
-            return replace(state, model=fact, arm="", replaced=replaced, **fresh, **bare)
+            return replace(state, model=fact, arm="", replaced=replaced, outdated=(), **fresh, **bare)
         case CorpusLoaded():
             return replace(state, corpus=fact, replaced=None)
         case UnitsScored(round=1):  # those of later rounds are of what is left of a model that is being pruned
@@ -208,8 +198,11 @@ def _after(state: RunState, fact: Any, at: float) -> RunState:
         case MemoryEstimated():
             return replace(state, room=state.room.foretold(fact))
         case Degraded():
-            again = state.interrupted is not None and fact in state.degraded  # it was told before the worker went down
-            return replace(state, degraded=state.degraded if again else (*state.degraded, fact), warned=fact)
+            once = state.interrupted is not None  # it may have been told before the worker went down
+            return replace(state, otherwise=state.otherwise.and_also(fact, once))
+        case Unreadable(damaged=True):
+            left = "those that are there" if fact.astray else "all but one"
+            return _after(state, Degraded("every event of the run", left, fact.reason[:-1]), at)
         case WorkerRestarted():
             died_of = state.doing or state.interrupted or ""  # it may die once more before it takes that up again
             return replace(_dropped(state), status="new", restarts=(*state.restarts, fact), interrupted=died_of)
@@ -232,10 +225,10 @@ def _measured(state: RunState, fact: Any) -> RunState:
             state = _shelve(state)
         case GatesChanged(reason="by hand"):
             state = replace(_shelve(state), refused_round=0)
-        case TuningStarted(arm="tuned"):
-            state = replace(_shelve(state), arm=fact.arm, step=None, step_since=None)
         case TuningStarted():
-            state = replace(state, arm=fact.arm, step=None, step_since=None)
+            state = _shelve(state) if fact.arm == "tuned" else state
+            otherwise = state.otherwise.training(fact.arm, fact.first)
+            state = replace(state, arm=fact.arm, step=None, step_since=None, otherwise=otherwise)
         case GatesChanged(reason=reason) if reason != "guard":
             state = replace(state, refused_round=0)
         case RoundRefused():
@@ -243,15 +236,20 @@ def _measured(state: RunState, fact: Any) -> RunState:
         case TrainingResumed():
             kept = state.lost.get(fact.arm, Curve()).until(fact.step, fact.validated)
             curves = {**state.standing.curves, fact.arm: kept}
-            return replace(state, resumed=fact, standing=replace(state.standing, curves=curves))
+            last = kept.training[-1][0] if kept.training else 0
+            standing, otherwise = replace(state.standing, curves=curves), state.otherwise.resumed(fact, last)
+            return replace(state, resumed=fact, standing=standing, otherwise=otherwise)
     return replace(state, standing=after(state.standing, fact))
 
 
 def _moved(state: RunState, checkpoint: str | None) -> RunState:
     """The model stands at another checkpoint; what was found out about its units holds while its weights are the same."""
     same = state.weights.get(checkpoint) == state.weights.get(state.checkpoint)
-    found = {} if same else dict.fromkeys(("preview", "suggested", "compared"))
-    return replace(state, checkpoint=checkpoint, **found)
+    if same:
+        return replace(state, checkpoint=checkpoint)
+    kinds = ("preview", "suggested", "compared")
+    lost = tuple(kind for kind in kinds if getattr(state, kind) is not None or kind in state.outdated)
+    return replace(state, checkpoint=checkpoint, outdated=lost, **dict.fromkeys(kinds))
 
 
 def _shelve(state: RunState) -> RunState:
@@ -266,26 +264,30 @@ def _taken_back(state: RunState) -> RunState:
     return state if state.before is None else replace(state, standing=state.before, before=None, step=None, arm="")
 
 
+def _given_up(state: RunState, at: float) -> RunState:
+    """The command in hand was refused or stopped. Losses of a recovery that left no checkpoint stay at hand: asked for again, it
+    may go on from a bookmark."""
+    left = state.doing == "Tune" and state.arm and state.before is not None
+    lost = {"lost": gone_down(state.standing.curves, state.lost)} if left else {}
+    return replace(_done(_taken_back(state), at), **lost)
+
+
 def _dropped(state: RunState) -> RunState:
     """The command in hand went down with the worker."""
-    lost = state.standing.curves if state.doing and state.arm else state.lost
+    lost = gone_down(state.standing.curves, state.lost) if state.doing and state.arm else state.lost
     return replace(_taken_back(state), doing="", doing_line=None, doing_since=None, progress=None, lost=lost)
 
 
 def _done(state: RunState, at: float) -> RunState:
     spent = max(0.0, at - state.doing_since) if state.doing_since is not None else 0.0  # a clock may be set back
     seconds = {**state.seconds, state.doing: state.seconds.get(state.doing, 0.0) + spent} if state.doing else state.seconds
+    bare = dict.fromkeys(("doing_line", "doing_since", "progress", "refused", "interrupted", "resumed"))
     return replace(
         state,
         status="idle",
         doing="",
-        doing_line=None,
-        doing_since=None,
-        progress=None,
         seconds=seconds,
         commands_done=state.commands_done + 1,
-        refused=None,
-        interrupted=None,
-        lost={},
-        resumed=None,
+        lost={} if state.doing == "Tune" else state.lost,
+        **bare,
     )

@@ -19,14 +19,17 @@ from typing import Any, Literal, get_args
 from pydantic import ValidationError
 
 from engine.record.axes import MOST, Axis, axis_of
+from engine.record.beforehand import layer_count
 from engine.record.errors import BadInput, UnknownName, shorten
 from engine.record.fields import explain, model_field, put
-from engine.record.recipe import Recipe
+from engine.record.recipe import Recipe, shares_of_kind
 
 Mode = Literal["measure", "recover", "search"]
 # Fields that change nothing of what a mode measures.
 IDLE = {"measure": ("tuning", "recover", "revive", "precision", "prompt", "cut"), "recover": ("prompt", "cut")}
 IDLE |= {"search": IDLE["measure"]}
+KINDS = ("heads", "neurons")
+OF_LAYERS = tuple(f"{kind}.layers." for kind in KINDS)
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,8 @@ class Sweep:
     schedules, and it has one seed. A sweep leaves no smaller models; with `latency`, which goes with "recover", one is made for
     each cell, to measure what it costs to run beside the dense one.
 
-    Raises `BadInput`, in one sentence, for what can be no sweep: an axis that is empty or that no recipe has, a value that fits
-    into none of its recipes, too many cells. What does not fit in some combinations only is an error of those cells.
+    Raises `BadInput`, in one sentence, for what can be no sweep: an axis that is empty or that no recipe has, too many cells, or
+    none that is possible. A value that does not fit, by itself or beside some others, is an error of its cells.
     """
 
     recipe: Mapping[str, Any] | Recipe = field(default_factory=dict)
@@ -76,7 +79,7 @@ class Sweep:
         _check_budget(self)
         if not isinstance(self.latency, bool) or (self.latency and self.mode != "recover"):
             raise BadInput(f"latency {shorten(self.latency)} does not go with the mode {self.mode!r}; give true with 'recover'.")
-        _refuse(self, self.cells)
+        _refuse(self.cells)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -170,7 +173,7 @@ def _axis(sweep: Sweep, name: str) -> Axis:
         raise BadInput(f"axes {name} and {inside[0]} set the same place; leave one of them out.")
     if name.partition(".")[0] in IDLE[sweep.mode]:
         raise BadInput(f"axis {name} changes nothing in the mode {sweep.mode!r}; leave it out or choose another mode.")
-    if sweep.mode == "search" and name.partition(".")[0] not in ("heads", "neurons"):
+    if sweep.mode == "search" and name.partition(".")[0] not in KINDS:
         raise BadInput(f"axis {name} is no share of units; a search goes over fields of heads and neurons.")
     knob = model_field(name)
     whole = knob is not None and isinstance(knob.default, int) and not isinstance(knob.default, bool)
@@ -196,8 +199,12 @@ def _cell(sweep: Sweep, number: int, values: dict[str, Any], seed: int, stage: i
 def _recipe(sweep: Sweep, values: Mapping[str, Any], seed: int) -> Recipe:
     plain = copy.deepcopy(sweep.recipe)
     _make_room(plain, values)
-    for name, value in values.items():
-        put(plain, name, value)
+    of_layers = [name for name in values if name.startswith(OF_LAYERS)]  # what they are put into may hang on the other values
+    for name in (name for name in values if name not in of_layers):
+        put(plain, name, values[name])
+    for name in of_layers:
+        _spread(plain, name)
+        put(plain, name, values[name])
     made = Recipe.model_validate(plain | {"seed": seed})
     idle = {"tuning": made.tuning.model_copy(update={"steps": 0})} if sweep.mode == "measure" else {}
     return made.model_copy(update={"cut": sweep.latency, **idle})
@@ -205,17 +212,32 @@ def _recipe(sweep: Sweep, values: Mapping[str, Any], seed: int) -> Recipe:
 
 def _make_room(plain: dict[str, Any], values: Mapping[str, Any]) -> None:
     """Where an axis is the share of one block and the recipe says nothing of the blocks, the others lose nothing."""
-    for kind in ("heads", "neurons"):
+    for kind in KINDS:
         schedule = plain.get(kind, {})
         wanted = any(name.startswith(f"{kind}.blocks.") for name in values)
         if wanted and isinstance(schedule, dict) and schedule.get("blocks") is None:
             plain[kind] = {"shape": "custom"} | schedule | {"blocks": [0.0, 0.0, 0.0]}
 
 
-def _refuse(sweep: Sweep, cells: Sequence[Cell]) -> None:
-    """Raise `BadInput` for a value, or a seed, all of whose cells are impossible."""
-    for look in (*(lambda cell, name=name: repr(cell.set[name]) for name in sweep.axes), lambda cell: cell.seed):
-        fine = {look(cell) for cell in cells if cell.recipe is not None}
-        for cell in cells:
-            if look(cell) not in fine:
-                raise BadInput(cell.error)
+def _spread(plain: dict[str, Any], axis: str) -> None:
+    """Where an `axis` is the share of one layer and the recipe has none by layer, the others lose what its schedule takes of
+    them; raises `BadInput` where nobody knows yet how many there are."""
+    kind = axis.partition(".")[0]
+    schedule = plain.get(kind, {})
+    if not isinstance(schedule, dict) or schedule.get("layers") is not None:
+        return
+    recipe = Recipe.model_validate(plain)
+    layers = layer_count(recipe.model)
+    if layers is None:
+        raise BadInput(
+            f"axis {axis} is the share of one layer, and how many {shorten(recipe.model)} has is not known here until it was "
+            f"loaded; give the recipe {kind}.layers, one share for each layer."
+        )
+    shares = shares_of_kind(kind, getattr(recipe, kind), layers, recipe.protect)
+    plain[kind] = schedule | {"shape": "custom", "blocks": None, "layers": list(shares)}
+
+
+def _refuse(cells: Sequence[Cell]) -> None:
+    """Raise `BadInput` where no cell is possible, as none is on an axis that no recipe has."""
+    if all(cell.recipe is None for cell in cells):
+        raise BadInput(cells[0].error)

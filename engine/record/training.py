@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+ARMS = {"tuned": "the recovery", "control": "the control"}  # what trains, in sentences
+
 
 @dataclass(frozen=True)
 class RoundBegan:

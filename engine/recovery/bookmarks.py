@@ -1,7 +1,8 @@
 """Where a training is, on disk now and then, so that another process goes on from there; knows no event, and not what it keeps.
 
     checkpoints/bookmarks/000007-tuned-120/
-        state.json            which training it is of, how it stood between two steps, and checksums
+        state.json            which training it is of, how it stood between two steps, how many lines the record of the run had,
+                              and checksums
         weights.safetensors   what trains, and in files of their own
                               first, second, counts: the optimizer's moments, and its steps for each parameter
                               best: the weights with the lowest validation loss, where training keeps them
@@ -27,13 +28,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from engine.record.bookmark_names import name_of, names
 from engine.record.digests import digest
 from engine.record.disk import Unwritten, telling_full
 from engine.record.errors import BadInput, shorten
+from engine.record.extent import lines_of
 from engine.record.faults import full, only
-from engine.record.marks import name_of, names
+from engine.recovery.checksums import Damaged, check, sealed, unsealed
 from engine.recovery.retention import check_room
-from engine.recovery.seals import Damaged, check, sealed, unsealed
 
 SHARE, FLOOR, PACE = 1 / 60, 10.0, 2e8  # of the time; seconds; bytes a second
 KEPT = 2
@@ -58,7 +60,8 @@ class Bookmark:
 
 
 class Bookmarks:
-    """Those of one training, which is `of` these plain facts, its "arm" among them: a bookmark of another one is none of them.
+    """Those of one training, which is `of` these plain facts, its "arm" among them: a bookmark of another one is none of them, as
+    far as it says so.
 
     `with_base` says that they are to hold what does not train as well, `reserve` are the bytes that the disk must have left for
     what comes after them, and `spent` are the seconds that were spent in writing.
@@ -108,10 +111,10 @@ class Bookmarks:
         said = []
         for name in names(self.folder):
             try:
-                plain = unsealed(self.folder / name)
-                if any(plain.get(key) != value for key, value in self.of.items()):
+                plain = unsealed(self.folder / name, always=True)
+                if any(plain.get(key, value) != value for key, value in self.of.items()):
                     continue
-                for file, wanted in plain.get("files", {}).items():
+                for file, wanted in plain["files"].items():
                     check(self.folder / name, file, wanted)
                 return Bookmark(self.folder / name, plain), said
             except Damaged as error:
@@ -135,7 +138,7 @@ class Bookmarks:
                 files[path.name] = digest(path)
             if self._faults.strikes("bookmark", self._written - 1):
                 raise full()
-            stated = dict(plain) | self.of | {"step": step, "files": files}
+            stated = dict(plain) | self.of | {"step": step, "lines": lines_of(self.folder.parents[1]), "files": files}
             (beside / "state.json").write_text(sealed(stated), encoding="utf-8")
             os.replace(beside, self.folder / name_of(self.folder, self.of["arm"], step))
         except BaseException:

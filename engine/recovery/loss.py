@@ -18,7 +18,7 @@ import torch
 from torch import LongTensor, Tensor, nn
 from torch.nn import functional
 
-from engine.pruning.modes import evaluating
+from engine.models.modes import evaluating
 
 LOGITS = 2**21  # of one model that are alive at once in a distillation: 8 MB in float32
 UNREAD = -100  # the label of a token that nothing is predicted for
@@ -98,7 +98,7 @@ class _Pieces(torch.autograd.Function):
     @staticmethod
     def forward(context, loss: Callable[[Tensor, slice], Tensor], pieces: tuple[slice, ...], hidden: Tensor, *weights: Tensor):
         """The sum; `weights` are those that `loss` reads and that are to have a gradient."""
-        total, slopes = hidden.new_zeros((), dtype=torch.float64), [torch.zeros_like(one) for one in weights]
+        sums, slopes = [], [torch.zeros_like(one) for one in weights]
         back = torch.empty_like(hidden)  # [tokens, width]
         with torch.enable_grad():
             for at in pieces:
@@ -107,9 +107,11 @@ class _Pieces(torch.autograd.Function):
                 back[at], *of_weights = torch.autograd.grad(found, (part, *weights))
                 for slope, one in zip(slopes, of_weights, strict=True):
                     slope += one
-                total += found.detach()
+                sums.append(found.detach())
         context.save_for_backward(back, *slopes)
-        return total.to(torch.float64 if hidden.dtype == torch.float64 else torch.float32)
+        # In float64 on the CPU, since not every device has it, and all at once: to fetch each sum would hold up the next piece.
+        total = torch.stack(sums).cpu().double().sum()
+        return total.to(hidden.device, torch.float64 if hidden.dtype == torch.float64 else torch.float32)
 
     @staticmethod
     def backward(context, upstream: Tensor):

@@ -17,7 +17,7 @@ from accelerate.utils import broadcast, reduce
 from torch import LongTensor, Tensor
 
 from engine.failures import Shortage, is_shortage
-from engine.record.errors import BadInput
+from engine.record.errors import BadInput, PeerLost
 from engine.record.lifecycle import Degraded
 
 GO, DONE, STOPPED = 1, 0, 2  # what the first process says before a step
@@ -45,7 +45,7 @@ class Ranks:
         """Put the sum over all processes in the place of each tensor."""
         if self.count > 1:
             for tensor in tensors:
-                tensor.copy_(reduce(tensor, "sum"))
+                tensor.copy_(_sum(tensor))
 
     @contextmanager
     def alike(self, device: torch.device) -> Iterator[None]:
@@ -58,14 +58,15 @@ class Ranks:
             if self.count == 1 or not (isinstance(error, Shortage) or is_shortage(error)):
                 raise
             short = error
-        if self.count > 1 and reduce(torch.tensor([float(short is not None)], device=device), "sum").item():
+        if self.count > 1 and _sum(torch.tensor([float(short is not None)], device=device)).item():
             raise short or Shortage("memory ran out in another process", "a step")
 
     def hear(self, word: int, device: torch.device) -> int:
         """What the first process says, who says `word`; raises `Left` where that is that it was stopped."""
         if self.count == 1:
             return word
-        heard = int(broadcast(torch.tensor([word], device=device)).item())
+        with _among_all():
+            heard = int(broadcast(torch.tensor([word], device=device)).item())
         if heard == STOPPED and self.number:
             raise Left("The first process was stopped, and this one with it.")
         return heard
@@ -94,6 +95,22 @@ def left_alone() -> Degraded | None:
 def own_device() -> str:
     """The device that this process is to compute on: an accelerator where there is one, and of several its own."""
     return str(_state().device)
+
+
+def _sum(tensor: Tensor) -> Tensor:
+    with _among_all():
+        return reduce(tensor, "sum")
+
+
+@contextmanager
+def _among_all() -> Iterator[None]:
+    """Inside, all processes wait for one another; what goes wrong there, memory aside, is that one is gone: `PeerLost`."""
+    try:
+        yield
+    except RuntimeError as error:
+        if is_shortage(error):
+            raise
+        raise PeerLost() from error
 
 
 def _state() -> PartialState:

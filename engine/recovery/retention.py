@@ -50,7 +50,7 @@ def kept(folder: Path, stand: Checkpoint, parents: Mapping[str, str | None]) -> 
         if not name:
             break
         try:
-            one = stand if name == stand.name else checkpoints.read(folder, name)
+            one = stand if name == stand.name else checkpoints.read(folder, name, stand.of)
         except BadInput:  # damaged, or another version's
             name = parents.get(name)
             continue

@@ -17,7 +17,8 @@ from torch import LongTensor, Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from engine.failures import telling_shortage
+from engine.failures import Shortage, telling_shortage
+from engine.models.modes import training
 from engine.record.errors import BadInput
 from engine.record.faults import Faults
 from engine.record.recipe import Tuning
@@ -32,12 +33,16 @@ class Diverged(BadInput):
     """A loss or a gradient that is no number any more. It has no `field`: the recipe was possible, the training failed."""
 
 
+class HalfMade(Shortage):
+    """Memory that ran out while the optimizer was changing the weights: the step can be neither made again nor taken back."""
+
+
 class Stepper:
     """Trains the parameters of `model` that require a gradient, lowering `loss`; `beside` are the other models that `loss` asks.
 
-    `piece` is how many sequences are read at once. It may be made smaller between any two steps: the batch, and up to rounding
-    the step, stay the same. So they do with `recompute` and `move`. `pace` is a factor of the schedule's learning rate, which may
-    be changed between any two steps too. After `close` the model computes as it did, and where it did.
+    `piece` is how many sequences are read at once. It may be made smaller between any two steps: the batch stays the same, and
+    the step up to rounding and to which units dropout takes. So they do with `recompute` and `move`. `pace` is a factor of the
+    schedule's learning rate, which may be changed between any two steps too. After `close` the model is where it was.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Stepper:
         self.names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
         self.piece = -(-tuning.batch_size // tuning.accumulation)
         self.spared = False  # whether memory ran out once
+        self.owed = 0  # how often it ran out in a way that was not told to this process, which was not there yet
         self.pace, self.faults = 1.0, Faults()
         self._recomputed: list[nn.Module] = []
         self.scaler, self.optimizer = self._scaler(), self._adamw()
@@ -134,32 +140,67 @@ class Stepper:
         """Take the step of that number on `tokens` `[batch, length]`; its loss, before the step, and its learning rate.
 
         Dropout is a function of the seed and the number. Raises `Diverged` when the loss or the gradient's norm is not finite,
-        and `Shortage` where memory runs out; the weights are then those before the step. Under float16 a gradient that is too
-        large for it only lowers the scale.
+        and `Shortage` where memory runs out; the weights are then those before the step, but after `HalfMade`. Under float16 a
+        gradient that is too large for it halves the scale, and the step is made again, until there is no scale left: what returns
+        is a step that was made.
         """
+        while True:
+            measured, norm = self._tried(tokens, step)
+            if math.isfinite(measured) and math.isfinite(norm):
+                break
+            scaled_too_much = math.isfinite(measured) and self.scaler.get_scale() > 1
+            self.optimizer.zero_grad()
+            self.scaler.update()  # which otherwise takes the next try for this one
+            if not scaled_too_much:
+                raise Diverged(f"The loss of step {step + 1} is {_said(measured)}, the norm of its gradient {_said(norm)}.")
+        tuning = self.tuning
+        rate = self.pace * learning_rate(step, tuning.steps, tuning.learning_rate, tuning.warmup, tuning.decay)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self._apply(step)
+        return measured, rate
+
+    def _tried(self, tokens: LongTensor, step: int) -> tuple[float, float]:
+        """Leave the gradient of a step, clipped, in the parameters; the loss and the norm that the gradient had."""
         try:
             with telling_shortage(f"step {step + 1}"), _training(self.model, self.seed, step, self.device, self.ranks):
                 with self.ranks.alike(self.device):
                     self._make_moments()
                     measured = self._gradients(tokens, step)
                 measured = self._together(measured)
+                with self.ranks.alike(self.device):
+                    self.scaler.unscale_(self.optimizer)
+                    norm = nn.utils.clip_grad_norm_(self.trained, self.tuning.clip).item()
         except BaseException:
-            self.optimizer.zero_grad()
+            self._let_go()
             raise
-        self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.trained, self.tuning.clip).item()
-        if not math.isfinite(measured) or not (math.isfinite(norm) or self.scaler.get_scale() > 1):
-            self.optimizer.zero_grad()
-            self.scaler.update()  # which otherwise takes the next step for this one
-            raise Diverged(f"The loss of step {step + 1} is {measured} with a gradient of norm {norm}.")
-        tuning = self.tuning
-        rate = self.pace * learning_rate(step, tuning.steps, tuning.learning_rate, tuning.warmup, tuning.decay)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.scaler.step(self.optimizer)
+        return measured, norm
+
+    def _apply(self, step: int) -> None:
+        """Have the optimizer change the weights. Where memory runs out before the first of them has changed, the step can be made
+        again; after that it cannot, since none can be put back: `HalfMade`."""
+        before = self._made()
+        try:
+            with telling_shortage(f"step {step + 1}"), self.ranks.alike(self.device):
+                self.scaler.step(self.optimizer)
+        except BaseException as error:
+            self._let_go()
+            if isinstance(error, Shortage) and (self.ranks.count > 1 or self._made() != before):
+                raise HalfMade(error.why, f"the middle of step {step + 1}, when a part of the weights had changed") from error
+            raise
         self.scaler.update()
         self.optimizer.zero_grad()
-        return measured, rate
+
+    def _made(self) -> float:
+        """The steps that the optimizer has made, summed over all parameters: it counts one before it changes any of a group."""
+        return torch.stack([one["step"] for one in self.optimizer.state.values()]).sum().item()
+
+    def _let_go(self) -> None:
+        """Forget what a step that was not made has left: gradients, and that their scale was taken off."""
+        self.optimizer.zero_grad()
+        scale, self.scaler = self.scaler.state_dict(), self._scaler()
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(scale)
 
     def _adamw(self) -> torch.optim.AdamW:
         tuning = self.tuning
@@ -214,12 +255,11 @@ class Stepper:
 @contextmanager
 def _training(model: nn.Module, seed: int, step: int, device: torch.device, ranks: Ranks) -> Iterator[None]:
     """Training mode and a random state that depends on seed, step and process alone, for the time of one step; then as before."""
-    before = model.training
     accelerators = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(accelerators):
+    with torch.random.fork_rng(accelerators), training(model):
         torch.manual_seed(seed * 1_000_003 + step + (ranks.number << 50))
-        model.train()
-        try:
-            yield
-        finally:
-            model.train(before)
+        yield
+
+
+def _said(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "not a number" if math.isnan(value) else "infinite"

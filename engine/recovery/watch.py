@@ -34,6 +34,11 @@ class Watch:
         return bool(self._patience) or self._rail is not None
 
     @property
+    def never_guarded(self) -> bool:
+        """Whether a guard is asked for that no loss so far was at or below."""
+        return self._rail is not None and not self._behind_rail
+
+    @property
     def keeps(self) -> bool:
         """Whether there is a copy to go back to."""
         return bool(self._kept)

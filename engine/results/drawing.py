@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from engine.record.figure import Figure, Series
+from engine.record.figure import Figure, Series, Value
+from engine.record.spread import as_percent
 
 STYLE = {
     "svg.fonttype": "none",  # letters stay letters, which can be searched and read aloud
@@ -26,7 +27,7 @@ STYLE = {
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#555555", "#a0522d", "#bcbd22")
 MARKS = "osD^vPX*<>"
 PANEL, HEIGHT, LEGEND = 3.4, 3.0, 1.2  # inches
-FEW = 5  # series, up to which their spread is shown
+FEW = 5  # series, up to which their spread is a band, and whiskers beyond
 DIGITS = 60  # cells of a heat map, up to which each has its number
 STRETCHED = 3.0  # the highest over the lowest, from which a logarithmic axis says more
 
@@ -44,6 +45,8 @@ def draw(figures: Mapping[str, Figure], path: Path) -> None:
             {"curves": _curves, "scatter": _scatter, "bars": _bars, "heat": _heat}[figure.kind](axis, figure, names)
             axis.set_title(name, fontsize=9, loc="left")
             axis.set_ylabel(figure.y_label if not place else "")
+            if figure.shares and figure.kind != "heat":
+                axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: as_percent(value)))
         first = next(iter(figures.values()))
         picture.suptitle(first.title, fontsize=11)
         picture.supxlabel(first.x_label, fontsize=9)
@@ -62,6 +65,8 @@ def _curves(axis: Axes, figure: Figure, names: Sequence[str]) -> None:
         axis.plot(series.x, series.y, color=colour, marker=mark, markersize=3.5, linewidth=1.4, label=series.name)
         if series.low and len(figure.series) <= FEW:
             axis.fill_between(series.x, series.low, series.high, color=colour, alpha=0.13, linewidth=0)
+        elif series.low:  # many bands hide one another
+            axis.vlines(series.x, series.low, series.high, color=colour, alpha=0.5, linewidth=1.0)
     _lines(axis, figure)
     values = [end for series in figure.series for end in (*series.y, *series.low, *series.high)]
     values += [line.y for line in figure.lines]
@@ -77,7 +82,9 @@ def _scatter(axis: Axes, figure: Figure, names: Sequence[str]) -> None:
     for series in figure.series:
         if series.name in figure.fronts:
             colour, _ = _look(series, [f"front, {name}" for name in names if not name.startswith("front")])
-            axis.plot(series.x, series.y, color=colour, linewidth=1.2, label=series.name)
+            axis.step(
+                series.x, series.y, where="post", color=colour, linewidth=1.2, label=series.name
+            )  # between two there is none
         else:
             colour, mark = _look(series, [name for name in names if not name.startswith("front")])
             axis.scatter(series.x, series.y, color=colour, marker=mark, s=16, label=series.name)
@@ -93,7 +100,9 @@ def _bars(axis: Axes, figure: Figure, names: Sequence[str]) -> None:
         ends = zip(series.low, series.y, series.high, strict=True) if series.low else ()
         spread = [(y - low, high - y) for low, y, high in ends]
         error = list(zip(*spread, strict=True)) if spread else None
-        axis.bar(at, series.y, width, color=_look(series, names)[0], label=series.name, yerr=error, error_kw={"linewidth": 0.8})
+        base, look = figure.base or 0.0, {"color": _look(series, names)[0], "label": series.name}
+        heights = [y - base for y in series.y]
+        axis.bar(at, heights, width, bottom=base, yerr=error, error_kw={"linewidth": 0.8}, **look)
     axis.set_xticks(range(len(words)), words, rotation=40, ha="right", rotation_mode="anchor")
     axis.grid(visible=False, axis="x")
     _lines(axis, figure)
@@ -110,18 +119,26 @@ def _heat(axis: Axes, figure: Figure, names: Sequence[str]) -> None:
     if not rows:
         return
     columns = figure.series[0].x
-    shown = axis.imshow(rows, aspect="auto", cmap="YlOrBr", vmin=min(0.0, *(min(row) for row in rows)))
-    axis.set_xticks(range(len(columns)), [f"{x:g}" for x in columns])
+    low, high = figure.ends or (min(0.0, *(min(row) for row in rows)), None)
+    colours = "PuOr" if figure.ends and low < 0 else "YlOrBr"  # with a middle of its own where the ends have one
+    shown = axis.imshow(rows, aspect="auto", cmap=colours, vmin=low, vmax=high)
+    words = any(isinstance(x, str) for x in columns)
+    axis.set_xticks(range(len(columns)), columns if words else [_column(figure, x) for x in columns], rotation=90 if words else 0)
     every = math.ceil(len(rows) / 12)
     labels = [series.name.removeprefix("layer ") for series in figure.series]
     axis.set_yticks(range(0, len(rows), every), labels[::every])
     axis.figure.colorbar(shown, ax=axis, label=figure.value_label, shrink=0.9)
-    if len(rows) * len(columns) <= DIGITS:
-        most = max(map(max, rows))
-        for at, row in enumerate(rows):
-            for place, value in enumerate(row):
-                colour = "white" if value > 0.6 * most else "black"
-                axis.text(place, at, f"{value:.2f}".replace("-0.00", "0.00"), ha="center", va="center", fontsize=7, color=colour)
+    known = {(at, place): value for at, row in enumerate(rows) for place, value in enumerate(row) if not math.isnan(value)}
+    if len(rows) * len(columns) <= DIGITS and known:
+        most = max(known.values())
+        for (at, place), value in known.items():
+            dark = (abs(value) if figure.ends else value) > 0.6 * most
+            text, colour = f"{value:.2f}".replace("-0.00", "0.00"), "white" if dark else "black"
+            axis.text(place, at, text, ha="center", va="center", fontsize=7, color=colour)
+
+
+def _column(figure: Figure, x: Value) -> str:
+    return as_percent(x) if figure.shares else f"{x:g}"
 
 
 def _look(series: Series, names: Sequence[str]) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine.record.catalogue import EXPERIMENTS
-from engine.record.figure import Figure
+from engine.record.figure import Figure, as_sentence
 from engine.record.folder import write_atomic
 from engine.record.result import Result, as_json
 from engine.results.tables import as_csv, as_text
@@ -20,10 +20,11 @@ def title_of(name: str) -> str:
 def in_words(result: Result) -> str:
     """The answer and the table, and how much of it is done."""
     experiment = EXPERIMENTS.load(result.experiment)
-    failed = sum(cell.status == "failed" for cells in result.found.values() for cell in cells.values())
+    failed = sum(result.failures.values())
     said = f"{title_of(result.experiment)}, {result.model}, {result.form} form: {result.done:,} of {result.asked:,} cells"
     head = f"{said}, {failed:,} failed" if failed else said
-    return "\n\n".join((head, experiment.answer(result.found), as_text(experiment.table(result.found))))
+    answer = "\n".join(as_sentence(each) for each in experiment.answer(result.found))
+    return "\n\n".join((head, answer, as_text(experiment.table(result.found))))
 
 
 def keep(result: Result, folder: Path) -> tuple[list[Path], str]:

@@ -1,11 +1,12 @@
-"""Packs documents into blocks of tokens of one length, without padding; knows nothing of models or corpora."""
+"""Packs documents into blocks of tokens of one length, without padding, and refuses those that no model could read; knows nothing
+of models or corpora."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 
-from engine.record.errors import BadInput
+from engine.record.errors import BadInput, counted
 
 AHEAD = 16  # how many times the limit is read, at most, to space the blocks over; tokenising a whole library takes minutes
 
@@ -38,3 +39,18 @@ def pack(documents: Iterable[str], tokenizer: Any, length: int, limit: int | Non
     blocks = torch.tensor(tokens[: count * length], dtype=torch.long).view(count, length)  # [count, length]
     chosen = count if limit is None else min(count, limit // length)
     return blocks[torch.arange(chosen) * count // chosen]  # [n, length]
+
+
+def check_blocks(blocks: torch.Tensor, context: int, vocabulary: int) -> None:
+    """Raise `BadInput` for `blocks` that are not [n, length] with something to predict, that are longer than the `context` of a
+    model, or that hold a token which it does not know: its own are 0 to `vocabulary` − 1."""
+    if blocks.dim() != 2 or blocks.numel() == 0:
+        raise BadInput(f"The blocks have the shape {tuple(blocks.shape)}; give [n, length] with at least one token.")
+    length, lowest, highest = blocks.shape[1], int(blocks.min()), int(blocks.max())
+    if not 2 <= length <= context:
+        raise BadInput(f"The blocks are {counted(length, 'token')} long; this model takes 2 to {context}.")
+    if lowest < 0 or highest >= vocabulary:  # on a GPU an index that is out of range ends the process
+        raise BadInput(
+            f"The blocks hold tokens {lowest} to {highest}, and the model knows 0 to {vocabulary - 1}; pack the text with the "
+            "model's own tokenizer."
+        )

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from engine.record.alone import alone
+from engine.record.exclusive import alone
 from engine.record.folder import cache_home, write_atomic
 
 Documents = dict[str, str]  # text by key, in their order

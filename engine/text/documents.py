@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engine.record.errors import BadInput, counted, shorten
 from engine.record.paths import kind_of, typed
+from engine.text.partition import words
 
 SUFFIXES = (".txt", ".md")
 LARGEST = 200_000_000  # bytes; more is no text for one machine to prune on, and would be read into memory whole
@@ -25,7 +26,7 @@ def read_documents(where: str, at_least: int = 1) -> tuple[str, ...]:
         raise BadInput(f"corpus file {shorten(where)} is not there; give the path of a text file or of a folder of them.")
     if kind == "something else":  # a device or a pipe may have no end
         raise BadInput(f"corpus file {shorten(where)} is neither a file nor a folder; give a text file or a folder of them.")
-    files = _files(path)
+    files = files_of(path)
     if sum(file.stat().st_size for file in files) > LARGEST:
         raise BadInput(f"corpus {shorten(where)} is larger than {LARGEST // 1_000_000} MB; give an excerpt of it.")
     texts = [text for text in map(_text, files) if text.strip()]
@@ -42,7 +43,8 @@ def read_documents(where: str, at_least: int = 1) -> tuple[str, ...]:
     return documents
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """The files that make up the text at a path; raises `BadInput` for a folder without any, and for what is no file in it."""
     if not path.is_dir():
         return [path]
     found = []
@@ -78,13 +80,13 @@ def _text(file: Path) -> str:
 
 def _groups(text: str) -> list[str]:
     separator = "\n\n" if re.search(r"\n\s*\n", text.strip()) else "\n"
-    groups, group, words = [], [], 0
+    groups, group, count = [], [], 0
     for paragraph in re.split(r"\n\s*\n" if separator == "\n\n" else r"\n", text.strip()):
         group.append(paragraph.strip())
-        words += len(paragraph.split())
-        if words >= SHORTEST_GROUP:
+        count += words(paragraph)
+        if count >= SHORTEST_GROUP:
             groups.append(separator.join(group))
-            group, words = [], 0
+            group, count = [], 0
     if group:  # what is left is too short for a document of its own
         groups[-1:] = [separator.join([*groups[-1:], *group])]
     return groups

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import ParseError
 from gensim.corpora.wikicorpus import extract_pages, filter_wiki
 
 from engine.record.errors import BadInput, shorten
+from engine.text.partition import words
 
 SHORTEST_ARTICLE = 100  # words; below are redirects, disambiguation pages and stubs
 SHORTEST_LINE = 8  # words; below are captions, table cells and list entries rather than sentences
@@ -24,8 +25,6 @@ APPARATUS = re.compile(
 # built-in models were trained on is read by the first line: one more mark there would make it another.
 LATIN = (".", "!", "?", '."', '!"', '?"', ".)")
 OTHERS = tuple(end + mark for end in "。！？।॥؟۔։" for mark in ("", "”", "」", "』", ")", "）"))
-UNSPACED = 20  # letters between two spaces, on average, that no script has which parts its words by them
-LETTERS = 2  # in a word of such a script, about
 HEADING = re.compile(r"^(=+)\s*(.*?)\s*=+$")
 
 
@@ -40,7 +39,7 @@ def articles(dump: Path) -> Iterator[tuple[str, str]]:
         while (page := _next(steps, dump)) is not None:
             title, markup, _ = page
             text = prose(filter_wiki(markup or ""))
-            if _words(text) >= SHORTEST_ARTICLE:
+            if words(text) >= SHORTEST_ARTICLE:
                 yield title, text
 
 
@@ -100,10 +99,4 @@ def _sentence(line: str) -> str:
     line = re.sub(r" ([,.;:)])", r"\1", line)
     # A line that starts in the small lost its subject with a template; one that ends in a colon lost its list.
     whole = not line[:1].islower() and line.endswith(LATIN + OTHERS)
-    return line if whole and "|" not in line and _words(line) >= SHORTEST_LINE else ""
-
-
-def _words(text: str) -> int:
-    """How many words a text has; of a script that does not part them, about."""
-    words = len(text.split())
-    return words if len(text) <= UNSPACED * words else len(text) // LETTERS
+    return line if whole and "|" not in line and words(line) >= SHORTEST_LINE else ""

@@ -1,7 +1,10 @@
 """Divides documents into train, calibration and evaluation, whole and disjoint; knows nothing of where they come from."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+
+UNSPACED = 20  # letters between two spaces, on average, that no script has which parts its words by them
+LETTERS = 2  # in a word of such a script, about
 
 
 def partition(documents: Mapping[str, str], held_out: float) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -14,7 +17,7 @@ def partition(documents: Mapping[str, str], held_out: float) -> tuple[tuple[str,
     # Not random.shuffle: its order is Python's to change, and one more document would shuffle all the others.
     keys = sorted(documents, key=lambda key: hashlib.sha256(f"0:{key}".encode()).digest())
     texts = [documents[key] for key in keys]
-    goal = held_out * words(texts)
+    goal = held_out * sum(map(words, texts))
     evaluation, rest = take(texts, goal)
     calibration, train = take(rest, goal)
     return tuple(train), tuple(calibration), tuple(evaluation)
@@ -25,19 +28,20 @@ def take(texts: Sequence[str], most: float) -> tuple[list[str], list[str]]:
     over. Where even the shortest is too long, it is taken alone."""
     taken, left = [], []
     for text in texts:
-        size = len(text.split())
+        size = words(text)
         if size <= most:
             taken.append(text)
             most -= size
         else:
             left.append(text)
     if not taken and left:
-        shortest = min(left, key=lambda text: len(text.split()))
+        shortest = min(left, key=words)
         left.remove(shortest)
         taken = [shortest]
     return taken, left
 
 
-def words(texts: Iterable[str]) -> int:
-    """How many words the texts have together, as white space divides them."""
-    return sum(len(text.split()) for text in texts)
+def words(text: str) -> int:
+    """How many words a text has, as white space divides them; of a script that does not part them, about."""
+    count = len(text.split())
+    return count if len(text) <= UNSPACED * count else len(text) // LETTERS

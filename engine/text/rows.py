@@ -13,7 +13,8 @@ from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import HTTPError
 from huggingface_hub.utils import logging as hub_logging
 
-from engine.record.errors import BadInput, shorten
+from engine.record.errors import BadInput, counted, shorten
+from engine.text.partition import words
 
 COLUMNS = ("text", "content")  # by these names texts go
 LOOK = 100  # rows, to see which columns hold text
@@ -40,8 +41,8 @@ def open_dataset(path: str, config: str | None) -> Opened:
     return Opened(path, dict(splits), builder.info.license or None)
 
 
-def texts(opened: Opened, split: str, words: int) -> tuple[str, ...]:
-    """The first texts of a split, empty ones and repetitions left out, up to the one that makes them `words` words or more.
+def texts(opened: Opened, split: str, most: int) -> tuple[str, ...]:
+    """The first texts of a split, empty ones and repetitions left out, up to the one that makes them `most` words or more.
 
     They are in the column "text"; where there is none, in "content", or in the only column of strings. Any cell may be empty.
     Raises `BadInput`, with the columns, where there is no such.
@@ -55,24 +56,25 @@ def texts(opened: Opened, split: str, words: int) -> tuple[str, ...]:
             text = (row[column] or "").strip()
             if text and text not in found:
                 found[text] = None
-                words -= len(text.split())
-            if words <= 0:
+                most -= words(text)
+            if most <= 0:
                 break
     return tuple(found)
 
 
 def _column(name: str, head: Sequence[Mapping[str, object]]) -> str:
-    """The column of text, as the first rows have it: any cell of it may be empty, but not all."""
+    """The column of text, as the first rows have it: any cell may be empty, and all where it is called by its name."""
     columns = list(dict.fromkeys(column for row in head for column in row))
     strings = [column for column in columns if any(isinstance(row.get(column), str) for row in head)]
-    for column in COLUMNS:
-        if column in strings:
-            return column
-    if len(strings) == 1:
-        return strings[0]
+    empty = [column for column in columns if all(row.get(column) is None for row in head)]
+    named = [one for one in COLUMNS if one in strings] or [one for one in COLUMNS if one in empty]
+    if named or len(strings) == 1:
+        return (named or strings)[0]
+    found = f"no column with text in its first {counted(len(head), 'row')}"
+    if strings:
+        found = f"several columns of text and none is called {' or '.join(map(repr, COLUMNS))}"
     raise BadInput(
-        f"corpus hub {shorten(name)} has {'several columns' if strings else 'no column'} of text and none is called "
-        f"{' or '.join(map(repr, COLUMNS))}; its columns are {', '.join(columns)}, so choose another dataset or rename one."
+        f"corpus hub {shorten(name)} has {found}; its columns are {', '.join(columns)}, so choose another dataset or rename one."
     )
 
 
@@ -86,6 +88,8 @@ def _in_a_sentence(name: str) -> Iterator[None]:
         yield
     except BadInput:
         raise
+    except StopIteration as error:  # which has no words of its own
+        raise BadInput(f"corpus hub {shorten(name)} cannot be read: one of its JSON files is empty; take it out.") from error
     except (OSError, HTTPError, DatasetsError, ValueError, RuntimeError) as error:
         reason = shorten(" ".join(str(error).split()), 200)
         raise BadInput(

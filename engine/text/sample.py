@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from engine.models.modes import evaluating
 from engine.record.errors import BadInput, shorten
 
 
@@ -31,7 +32,7 @@ def sample(
     The joined texts are what the tokenizer decodes from all tokens together. The text ends with the end-of-text token, which
     is no part of it, and where the model's context is full. `temperature` 0 takes the likeliest token each time; the surprise
     is that of temperature 1 whatever was sampled at. The same seed gives the same text; torch's global generators are neither
-    read nor moved, and the model is left in the mode (train or eval) in which it came. Raises `BadInput` for a prompt that is
+    read nor moved, and every module is left in the mode (train or eval) in which it came. Raises `BadInput` for a prompt that is
     empty, fills the model's context or holds tokens that the model does not know, for numbers out of range, and for a model
     whose logits are not finite.
     """
@@ -78,29 +79,25 @@ def _continue(
     ids, surprises = list(ids), [None]
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(seed)  # on the CPU whatever the device, so that a seed means one text
-    training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            seen = model(input_ids=torch.tensor([ids], device=device), use_cache=True)
-            scores = _log_probabilities(seen.logits[0])  # [prompt, vocabulary]
-            surprises += [-scores[place, token].item() for place, token in enumerate(ids[1:])]
-            for _ in range(tokens):
-                token = _choose(scores[-1], temperature, generator)
-                if token == end:
-                    break
-                ids.append(token)
-                surprises.append(-scores[-1, token].item())
-                step = torch.tensor([[token]], device=device)  # [1, 1]
+    with evaluating(model), torch.inference_mode():
+        seen = model(input_ids=torch.tensor([ids], device=device), use_cache=True)
+        scores = _log_probabilities(seen.logits[0])  # [prompt, vocabulary]
+        surprises += [-scores[place, token].item() for place, token in enumerate(ids[1:])]
+        for new in range(tokens):
+            if new:  # the last token is read only where another is to follow
+                step = torch.tensor([ids[-1:]], device=device)  # [1, 1]
                 seen = model(input_ids=step, past_key_values=seen.past_key_values, use_cache=True)
                 scores = _log_probabilities(seen.logits[0])  # [1, vocabulary]
-    finally:
-        model.train(training)
+            token = _choose(scores[-1], temperature, generator)
+            if token == end:
+                break
+            ids.append(token)
+            surprises.append(-scores[-1, token].item())
     return ids, surprises
 
 
 def _log_probabilities(logits: torch.Tensor) -> torch.Tensor:
-    scores = logits.double().cpu().log_softmax(-1)  # [places, vocabulary]
+    scores = logits.cpu().double().log_softmax(-1)  # [places, vocabulary]; here: not every device has float64
     if scores.isnan().any():
         raise BadInput("the model's logits are not finite, so that no text can be sampled from it; undo the last change to it.")
     return scores

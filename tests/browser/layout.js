@@ -18,6 +18,17 @@
     return [...document.querySelectorAll('.esp button, .esp .widget-label, .esp h2')]
       .filter(element => element.checkVisibility() && element.scrollWidth > element.clientWidth + 1)
       .filter(element => getComputedStyle(element).display !== 'inline')
+      .map(element => element.innerText)
+      .concat(this.beyond());
+  },
+
+  // The words in a card that go on beyond its edge, where nobody sees them; not those of a part that scrolls, or of a drawing.
+  beyond() {
+    return [...document.querySelectorAll('.esp .esp-card *')]
+      .filter(element => [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim()))
+      .filter(element => element.checkVisibility() && !element.closest('style, script, option, svg, .esp-scroll, .bqplot_tooltip_div'))
+      .filter(element => getComputedStyle(element).display !== 'inline')
+      .filter(element => element.getBoundingClientRect().right > element.closest('.esp-card').getBoundingClientRect().right + 1)
       .map(element => element.innerText);
   },
 

@@ -10,7 +10,7 @@ from tests.browser.harness import Server, visit
 from tests.browser.looks import VIEWS, ask, overlapping
 from tests.browser.still import READY, still
 from widgets.choices import MORE
-from widgets.form import label_of
+from widgets.meanings import GROUPS
 
 pytestmark = pytest.mark.browser
 CARDS = ("Importance of heads", "Share removed, by layer", "Perplexity by stage", "Loss in recovery", "Text before and after")
@@ -41,8 +41,9 @@ def test_the_keyboard_opens_the_fold_and_every_field_in_it_has_its_name(board: D
     if board.button("More choices").get_attribute("aria-expanded") == "false":
         board.button("More choices").press("Enter")
     expect(board.button("More choices")).to_have_attribute("aria-expanded", "true")
+    words = {name: each for of_group in GROUPS.values() for name, each in of_group.items()}
     for name in MORE:
-        expect(board.page.get_by_label(label_of(name), exact=True)).to_be_visible()
+        expect(board.page.get_by_label(words[name], exact=True)).to_be_visible()
 
 
 def test_the_open_fold_is_in_order(board: Dashboard) -> None:
@@ -68,7 +69,7 @@ def test_what_cannot_be_is_refused_right_under_its_field(board: Dashboard) -> No
     assert 0 <= said["y"] - (field["y"] + field["height"]) < 12
     board.write("Rounds", "1")
     expect(alert).to_have_count(0)
-    board.page.get_by_label("Allocation", exact=True).select_option("global")
+    board.page.get_by_label("How shares are found", exact=True).select_option("global")
     expect(board.draft).to_contain_text("worked out by a preview")
-    board.page.get_by_label("Allocation", exact=True).select_option("schedule")
+    board.page.get_by_label("How shares are found", exact=True).select_option("schedule")
     expect(board.draft).to_contain_text("Prune would take 12 of 36 heads")

@@ -106,7 +106,7 @@ def test_a_run_is_stopped_and_deleted_from_another_page(browser: Browser, server
             assert board.button("Discard run").is_disabled() and board.button("Resume run").is_disabled()
             board.press("Stop run")
             Dashboard(first.page).says(RECOVERED)
-            board.shows("All runs", "nothing to do")
+            board.shows("All runs", "nothing more was asked")
             first.page.close()
             kernel.kill()  # the server does so after a while
             for mark in (folder / "viewers").iterdir():  # what half a minute without it comes to

@@ -140,7 +140,7 @@ def test_a_click_on_the_map_and_its_keyboard_twin_do_the_same(board: Dashboard, 
     board.until(lambda: f"Layer {layer}, head {head} is {now}" in card.inner_text(), "the click to be done")
     assert board.closed() == before + (1 if now == "closed" else -1)
     board.says(PRUNED)
-    board.press("Open or close")
+    board.press("Close this head" if now == "open" else "Open this head")
     board.until(lambda: f"Layer {layer}, head {head} is {was}" in card.inner_text(), "the twin to be done")
     assert board.closed() == before
     board.says(PRUNED)

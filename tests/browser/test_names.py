@@ -1,5 +1,6 @@
 """The page without eyes and without a mouse: what a screen reader calls each control, and how the keyboard gets to it."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -64,14 +65,15 @@ def test_a_toggle_says_which_of_its_buttons_is_on(board: Dashboard) -> None:
 def test_a_control_without_effect_is_grey_and_says_why(board: Dashboard) -> None:
     """Steepness, while the shape is uniform and once it is custom; linear gives it back, and it can be moved."""
     steepness = board.page.get_by_role("slider", name="Steepness", exact=True)
+    label = board.slider("Steepness").locator(".widget-label")
     expect(steepness).to_have_attribute("aria-disabled", "true")
-    assert "Shape is uniform" in board.slider("Steepness").locator(".widget-label").get_attribute("title")
+    expect(label).to_have_attribute("title", re.compile("Shape is uniform"))
     board.choose("Shape", "linear")
     expect(steepness).to_have_attribute("aria-disabled", "false")
-    assert "Shape is" not in board.slider("Steepness").locator(".widget-label").get_attribute("title")
+    expect(label).not_to_have_attribute("title", re.compile("Shape is"))
     board.page.get_by_role("slider", name="Back", exact=True).press("ArrowRight")
     expect(steepness).to_have_attribute("aria-disabled", "true")
-    assert "Shape is custom" in board.slider("Steepness").locator(".widget-label").get_attribute("title")
+    expect(label).to_have_attribute("title", re.compile("Shape is custom"))
     board.choose("Shape", "uniform")
 
 
@@ -100,12 +102,29 @@ def test_the_keyboard_reaches_every_control_that_can_be_used(board: Dashboard) -
         "both",
         "Prune",
         "New run",
-        "Open or close",
+        "Close this head",
         "Recipe (JSON)",
         "More choices",
         "What the controls mean",
     ]
     assert [name for name in (*sliders, *fields, *buttons) if name not in reached] == []
+
+
+def test_a_help_is_closed_by_another_by_escape_and_by_a_press_elsewhere(board: Dashboard) -> None:
+    """It lies over what it explains; each is called after its card."""
+    summary = {name: board.page.locator(f'summary[aria-label="Help: {name}"]') for name in ("Memory", "Importance of heads")}
+    opened = board.page.locator(".esp-help[open]")
+    summary["Memory"].click()
+    expect(opened).to_have_count(1)
+    summary["Importance of heads"].press("Enter")
+    expect(opened).to_have_count(1)
+    expect(opened.locator("summary")).to_have_attribute("aria-label", "Help: Importance of heads")
+    board.page.keyboard.press("Escape")
+    expect(opened).to_have_count(0)
+    expect(summary["Importance of heads"]).to_be_focused()
+    summary["Memory"].click()
+    board.page.mouse.click(5, 5)
+    expect(opened).to_have_count(0)
 
 
 def test_the_naming_has_no_complaint(seen: Visit) -> None:

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.browser
 
 PAGE = """
 import asyncio
+import os
+import time
 import bqplot
 import ipywidgets
 x, y = bqplot.LinearScale(), bqplot.LinearScale()
@@ -26,7 +28,10 @@ async def draw_for_ever():
         await asyncio.sleep(0.1)
         count.value = str(int(count.value) + 1)
 
-drawing = asyncio.get_running_loop().create_task(draw_for_ever())
+loop = asyncio.get_running_loop()
+drawing = loop.create_task(draw_for_ever())
+if "busy" in os.environ["QUERY_STRING"]:
+    loop.call_later(0.1, time.sleep, 8)
 ipywidgets.VBox([ipywidgets.IntSlider(description="Heads"), count, bqplot.Figure(marks=[line])])
 """
 
@@ -96,6 +101,15 @@ def test_a_crashed_page_leaves_no_kernel_though_it_draws(server: Server, browser
         assert len(server.kernels()) == 1, "the kernel of an open page was ended"
         seen.page.close(run_before_unload=False)
         wait_until(lambda: not server.kernels(), 60, "the kernel to end")
+
+
+def test_a_page_closed_while_it_still_shakes_hands_leaves_no_kernel(server: Server, browser: Browser) -> None:
+    """A tab opened and closed at once, on a kernel too busy to answer its handshake: that kernel ends as any other."""
+    with visit(browser, f"{server.address}?busy=yes") as seen:
+        seen.page.wait_for_timeout(500)
+        assert len(server.kernels()) == 1
+        seen.page.close(run_before_unload=False)
+    wait_until(lambda: not server.kernels(), 60, "the kernel to end")
 
 
 def test_no_kernel_outlives_its_page_by_a_minute() -> None:

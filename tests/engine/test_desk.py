@@ -232,6 +232,19 @@ def test_going_back_to_what_is_damaged_goes_to_the_one_before_and_says_so(desk, 
     assert torch.equal(seen(desk.model), before) and list(desk.fallen_back()) == []
 
 
+def test_checkpoints_that_were_exchanged_are_not_taken_for_one_another(desk, recipe):
+    """Each is whole, and none stands where it says: what is left is the model as it was loaded, and that is told."""
+    dense = seen(desk.model)
+    lay(desk, recipe, Plan(heads={(1, 1)}), "bias")
+    lay(desk, recipe, PLAN, "bias")
+    for old, new in (("step-000001", "aside"), ("step-000002", "step-000001"), ("aside", "step-000002")):
+        (desk.checkpoints / old).rename(desk.checkpoints / new)
+    told, undone, _ = desk.back("step-000002", "undo")
+    assert (told.asked, told.did) == ("checkpoint step-000002", "the model as it was loaded")
+    assert told.why == "it is 'step-000001' by what it says itself" and undone == Undone(None)
+    assert torch.equal(seen(desk.model), dense)
+
+
 def test_trained_weights_that_are_damaged_take_all_that_stands_on_them_with_them(desk, recipe):
     """The pruned model before the training is whole; where it is not either, the model as it was loaded stands."""
     dense = seen(desk.model)

@@ -11,9 +11,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from engine.exports import export
 from engine.models.load import load
 from engine.models.stored import load_pruned, read_stored
+from engine.record import commands as ask
 from engine.record.client import open_run
 from engine.record.errors import BadInput
 from engine.session import run
+from engine.workbench import Workbench
 from tests.families import make
 
 IDS = torch.arange(2, 34)[None]
@@ -156,9 +158,46 @@ def test_what_cannot_be_exported_is_told_in_one_sentence(recipe, done, tmp_path)
         export(broken, tmp_path / "out")
     weights = done / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-9])
-    with pytest.raises(BadInput, match=r"model\.safetensors"):
+    (done / "checkpoints" / "step-000002" / "state.json").write_text("{")
+    with pytest.raises(
+        BadInput, match="The checkpoint 'step-000002' is damaged: .* is over .* python -m engine run .*recipe.json"
+    ):
         export(done, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_saved_model_that_is_damaged_is_cut_again_from_the_checkpoint(done, tmp_path):
+    """The same model, and a sentence that says so."""
+    before, _ = load_pruned(done / "model")
+    weights = done / "model" / "model.safetensors"
+    flipped = bytearray(weights.read_bytes())
+    flipped[-9] ^= 1
+    weights.write_bytes(flipped)
+    says = export(done, tmp_path / "out").says
+    assert says[0].startswith("Cut from the checkpoint step-000002, since the model that the run has saved cannot be used. ")
+    torch.testing.assert_close(seen(load_pruned(tmp_path / "out")[0]), seen(before), rtol=1e-5, atol=1e-6)
+
+
+def test_a_checkpoint_of_another_run_is_not_what_is_exported(recipe, done, tmp_path):
+    """Put in the place of the run's own one, with the same name and of the same model."""
+    list(run(recipe.model_copy(update={"seed": 5}), tmp_path / "other"))
+    shutil.rmtree(done / "model")
+    shutil.rmtree(done / "checkpoints" / "step-000002")
+    shutil.copytree(tmp_path / "other" / "checkpoints" / "step-000002", done / "checkpoints" / "step-000002")
+    with pytest.raises(BadInput, match="'step-000002' is damaged: it is of another run"):
+        export(done, tmp_path / "out")
+
+
+def test_the_record_of_a_model_has_the_recipe_that_was_carried_out(recipe, tmp_path):
+    """A worker that takes over after recipe.json was changed carries out what was asked, and the card says that."""
+    folder = until(recipe, tmp_path / "run", "UnitsScored")
+    bench = Workbench(folder, recipe.model_copy(update={"seed": 77, "criterion": "random"}))
+    for command in ask.commands_of(recipe):
+        if isinstance(command, ask.Load | ask.Prune | ask.Cut | ask.Save):
+            list(bench.handle(command))
+    bench.close()
+    assert read_stored(folder / "model").recipe == recipe.model_dump(mode="json")
+    assert "--set seed=77" not in (folder / "model" / "README.md").read_text()
 
 
 def test_an_export_changes_nothing_in_the_run(done, tmp_path):

@@ -11,11 +11,12 @@ import torch
 from engine import run
 from engine.models.load import load
 from engine.pruning.plan import Plan
-from engine.pruning.silence import silence
+from engine.pruning.zeroing import silence
 from engine.record import commands as ask
 from engine.record import events as tell
 from engine.record.client import open_run
 from engine.record.folder import create, post
+from engine.record.lifecycle import Progressed
 from engine.record.line import Stamped
 from engine.record.recipe import Recipe, Tuning
 from engine.record.standing import Curve
@@ -61,6 +62,26 @@ def test_a_recipe_asks_for_a_recovery_after_each_round(recipe):
     (last,) = (one for one in asked if isinstance(one, ask.Tune) and one.part == (3, 3))
     assert [last.steps(part) for part in (1, 2, 3)] == [(0, 2), (2, 4), (4, 6)]
     assert sum(isinstance(one, ask.Tune) for one in ask.commands_of(recipe)) == 1
+
+
+def test_however_many_rounds_there_are_two_sets_of_statistics_stay(recipe, tmp_path):
+    """Those of the model as it was loaded, and those of the last weights that were read; an undo to the first finds its own."""
+    wish = gradual(recipe, criterion="activation", compensation="least-squares")
+    bench, kept = Workbench(tmp_path, wish), tmp_path / "artifacts" / "statistics"
+    do(bench, ask.commands_of(wish)[0])
+    counts = []
+    for command in ask.pruning_of(wish):
+        if isinstance(command, ask.Prune | ask.Tune):
+            do(bench, command)
+            counts.append(len(list(kept.iterdir())))
+    assert counts == [3, 3, 6, 6, 6, 6], "of each set the three needs"
+    do(bench, ask.Undo())
+    assert bench.desk.stand.weights is not None and len(list(kept.iterdir())) == 6
+    do(bench, ask.Reset())
+    told = do(bench, next(each for each in ask.pruning_of(wish) if isinstance(each, ask.Prune)))
+    assert not [event for event in told if isinstance(event, Progressed) and "calibration" in event.what]
+    assert len(list(kept.iterdir())) == 6
+    bench.close()
 
 
 @pytest.mark.parametrize("revive", [False, True])

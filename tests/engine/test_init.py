@@ -12,7 +12,7 @@ import engine
 ROOT = Path(__file__).parents[2]
 # As they are documented: whoever wrote a script against them finds them here.
 NAMES = {"Recipe", "run", "open_run", "load", "dissect", "Gates", "Plan", "prune", "cut", "save", "load_pruned", "evaluate"}
-NAMES |= {"export", "Sweep", "sweep", "open_sweep"}
+NAMES |= {"export", "pack", "Sweep", "sweep", "open_sweep"}
 
 
 def test_the_public_names_are_those_that_are_documented():

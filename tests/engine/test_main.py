@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,11 +14,13 @@ import pytest
 from engine.__main__ import main
 from engine.record.catalogue import models
 from engine.record.client import Client, open_run
-from engine.record.commands import Stop
-from engine.record.folder import create, post
+from engine.record.commands import Evaluate, Stop, Tune
+from engine.record.folder import Writer, create, post
+from engine.record.lifecycle import CommandStarted, RunStarted
 from engine.record.live import live_runs
+from engine.record.lock import take_lock
 from engine.record.recipe import Recipe
-from engine.record.roll import LiveRun
+from engine.record.run_list import LiveRun
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"status", "recipe", "family", "device", "parameters", "perplexity", "protocol", "degradations", "seconds"}
@@ -178,11 +181,11 @@ def test_a_run_that_breaks_has_status_1_and_one_line(written, tmp_path, capsys, 
     assert main(["run", str(written), "--folder", str(tmp_path / "run")]) == 1
     *_, said = sys.stderr.getvalue().splitlines()
     state = open_run(tmp_path / "run")
-    assert state.status == "failed" and said == f"espalier: {state.failure.reason}" and "NotADirectoryError" in said
+    assert state.status == "failed" and said == f"espalier: {state.failure.reason}" and "FileExistsError" in said
 
 
-def test_an_interrupted_run_ends_as_stopped(written, tmp_path, capsys, monkeypatch):
-    """Ctrl-C: one line, status 1, and a record that knows of its end."""
+def test_an_interrupted_run_can_be_resumed_or_ended(written, tmp_path, capsys, monkeypatch):
+    """Ctrl-C: one line, status 1, and a run that is not over until that is said; no process is woken to end it."""
 
     class Interrupting(io.StringIO):
         """Ctrl-C as soon as anything is printed."""
@@ -194,8 +197,11 @@ def test_an_interrupted_run_ends_as_stopped(written, tmp_path, capsys, monkeypat
 
     monkeypatch.setattr(sys, "stderr", Interrupting())
     assert main(["run", str(written), "--folder", str(tmp_path / "run")]) == 1
-    assert "Stopped; what was done so far" in last_line(capsys)
-    assert open_run(tmp_path / "run").status == "stopped"
+    how = f"with runs --resume {tmp_path / 'run'}; runs --stop {tmp_path / 'run'} ends it."
+    assert last_line(capsys) == f"espalier: Interrupted. The run goes on from its last checkpoint or bookmark {how}"
+    assert [run.awake for run in live_runs(tmp_path)] == [False]
+    assert main(["runs", "--stop", str(tmp_path / "run")]) == 0
+    assert open_run(tmp_path / "run").status == "stopped" and live_runs(tmp_path) == []
 
 
 def test_live_runs_are_listed_for_programs_and_for_people(home, capsys):
@@ -267,6 +273,19 @@ def test_show_tells_a_run_that_has_not_begun(home, capsys):
     assert told["status"] == "new" and told["recipe"]["seed"] == 5 and set(told["perplexity"].values()) == {None}
 
 
+def test_show_calls_no_run_busy_that_nobody_carries_out(home, capsys):
+    """It looks who holds it, and whether something waits."""
+    folder = create(Recipe())
+    for command, started in ((Evaluate("baseline"), False), (Tune(), True)):
+        post(folder, command)
+        with closing(Writer(folder / "events.jsonl")) as record:
+            record.append(CommandStarted(1, "Tune") if started else RunStarted({"model": "m", "corpus": "text"}, "1"))
+        assert main(["show", str(folder)]) == 0
+        assert capsys.readouterr().out.startswith(f"interrupted{' in Tune' * started}, asleep: m on text\n")
+    assert take_lock(folder) and main(["show", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "busy"
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", "null", "[" * 100_000, '{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}'], ids=range(7)
 )
@@ -334,8 +353,10 @@ def test_an_export_that_is_impossible_has_one_line(written, recipe, tmp_path, ca
     assert main(["export", str(tmp_path / "run"), str(written / "out")]) == 1
     assert "cannot be written: " in last_line(capsys)
     (tmp_path / "run" / "model" / "pruning.json").write_text("{")
+    for state in (tmp_path / "run" / "checkpoints").glob("*/state.json"):
+        state.write_text("{")
     assert main(["export", str(tmp_path / "run"), str(tmp_path / "out")]) == 1
-    assert "pruning.json" in last_line(capsys) and not (tmp_path / "out").exists()
+    assert "its state.json is not JSON" in last_line(capsys) and not (tmp_path / "out").exists()
 
 
 def test_a_full_disk_ends_a_run_and_an_export_in_one_line_each(written, recipe, tmp_path, capsys, monkeypatch):
@@ -344,17 +365,18 @@ def test_a_full_disk_ends_a_run_and_an_export_in_one_line_each(written, recipe, 
     monkeypatch.setenv("ESPALIER_FAULTS", "log@20x9, export@1")
     assert main(["run", str(written), "--folder", str(folder)]) == 1
     why = "What happens in the run could not be written to disk (No space left on device); make room there and ask again."
-    assert last_line(capsys) == f"espalier: {why} The run goes on from its last checkpoint with runs --resume {folder}."
+    how = "The run goes on from its last checkpoint or bookmark with runs --resume"
+    assert last_line(capsys) == f"espalier: {why} {how} {folder}."
     state = open_run(folder)
     assert not state.is_over and state.events == 19 and not (folder / "lock.json").exists()
     monkeypatch.setenv("ESPALIER_FAULTS", "export@1")
     folder = tmp_path / "whole"
     assert main(["run", str(written), "--folder", str(folder)]) == 1
-    assert (
-        last_line(capsys)
-        == "espalier: What Save makes could not be written to disk (No space left on device); make room there and ask again."
-    )
-    assert open_run(folder).failure is not None and [path.name for path in folder.iterdir() if "model" in path.name] == []
+    why = "What Save makes could not be written to disk (No space left on device); make room there and ask again."
+    assert last_line(capsys) == f"espalier: {why} {how} {folder}."
+    state = open_run(folder)
+    assert not state.is_over and state.degraded[-1].asked == "going on with Save"
+    assert [path.name for path in folder.iterdir() if "model" in path.name] == []
     assert main(["export", str(folder), str(tmp_path / "out")]) == 1
     assert "out' could not be written to disk (No space left on device); make room" in last_line(capsys) and not list(
         tmp_path.glob("*out*")

@@ -88,18 +88,10 @@ def test_compensations_become_one_event():
     assert (told.method, told.tokens) == ("least-squares", 512)
     assert told.residuals == report.residuals(records)
     assert told.residuals[2] == Residual(1, "mlp", 1.0, 0.25, 2.0) and told.residuals[2].relative == 0.125
-    assert told.notes == ("2 output projections had no bias and were given one.",)
+    assert told.notes == ("2 output projections without a bias got one.",)
     (note,) = report.compensated("bias", (record("mlp", method="bias", bias="none"),)).notes
-    assert note == "1 output projections have no bias, so nothing was corrected there."
+    assert note == "1 output projection without a bias got none, so nothing was corrected there."
     assert report.compensated("bias", ()) == Compensated("bias", 0, (), ())
-
-
-def test_doubts_are_told_as_something_else_than_was_asked():
-    """Too little text, by the projection that wants most; a system without one solution; nothing where all is well."""
-    assert list(report.doubts((record("mlp"),))) == list(report.doubts(())) == []
-    few, loose = report.doubts((record("mlp", wanted=600), record("attention", wanted=700, exact=False)))
-    assert (few.asked, few.did) == ("one on 700 or more", "a fit on 512 tokens")
-    assert loose.did == "a pseudo-inverse" and "1 projections" in loose.why
 
 
 def test_a_saved_model_tells_base_recipe_history_and_protocol(model_folder):
@@ -135,9 +127,23 @@ def test_a_cut_is_told_beside_the_dense_model(tmp_path):
     assert (told.parameters_before, told.bytes_before) == report.size_of(dense)
     assert (told.parameters_after, told.bytes_after) == report.size_of(smaller)
     assert (told.latency, told.memory) == (tuple(one for one, _ in costs), tuple(one for _, one in costs))
+    assert told.file_stored is None
     save(smaller, tmp_path / "model")
     assert told.file_after == (tmp_path / "model" / "model.safetensors").stat().st_size < told.file_before
     assert "float32" in told.machine and torch.__version__ in told.machine
+
+
+def test_what_the_dense_model_takes_as_it_is_stored_is_told_beside(tmp_path):
+    """In half precision it is a smaller file than the cut model's, which is float32; in shards it is their sum."""
+    dense = make("gpt2", dtype=torch.float32)
+    smaller = cut(dense, PLAN)
+    dense.half().save_pretrained(tmp_path, max_shard_size="4KB")
+    sizes = [path.stat().st_size for path in tmp_path.glob("*.safetensors")]
+    told = report.cut_as(dense.float(), smaller, [], 0.0, tmp_path)
+    assert len(sizes) > 1 and told.file_stored == sum(sizes) < told.file_after < told.file_before
+    assert report.stored_size(tmp_path / "nowhere") is None
+    (tmp_path / "adapter.safetensors").write_bytes(b"another file")
+    assert report.stored_size(tmp_path) == sum(sizes), "no more than what the model is read from"
 
 
 def test_scores_are_written_whole(tmp_path):

@@ -1,6 +1,7 @@
 """Tests of engine/session.py: what a recipe does from start to end, and how it is held, stepped and stopped on the way."""
 
 import math
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -8,15 +9,19 @@ import torch
 
 from engine import open_run, run
 from engine.evaluation.perplexity import evaluate
+from engine.exports import export
+from engine.inbox import Inbox
 from engine.models.load import load
 from engine.pruning.checkpoint import load_pruned
 from engine.record import commands as ask
+from engine.record.client import is_held
 from engine.record.errors import BadInput
-from engine.record.events import Evaluated, ModelLoaded, StepTrained, TextSampled
+from engine.record.events import CheckpointSaved, Evaluated, ModelLoaded, StepTrained, TextSampled, TrainingResumed
 from engine.record.folder import create, post, read_events
 from engine.record.lifecycle import (
     CommandFinished,
     CommandRefused,
+    CommandStarted,
     CommandStopped,
     Degraded,
     RunFailed,
@@ -28,7 +33,8 @@ from engine.record.lifecycle import (
 )
 from engine.record.line import Stamped
 from engine.record.state import RunState, fold
-from engine.session import Inbox, serve
+from engine.recovery.bookmarks import VARIABLE as EVERY
+from engine.session import serve
 from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
 from engine.workbench import Workbench
@@ -75,7 +81,7 @@ def test_a_command_that_memory_runs_out_for_is_refused_and_the_run_lives(recipe,
     greedy = bench.desk.model.transformer.h[1].register_forward_hook(lambda *_: torch.empty(2**60, dtype=torch.uint8))
     refused = list(serve(bench, Inbox((asked,)), lambda: False))[-1]
     greedy.remove()
-    why = f"Memory ran out ({2**60} bytes more were asked for) in {kind.__name__}"
+    why = f"Memory ran out (1 EiB more were asked for) in {kind.__name__}"
     assert refused == CommandRefused(0, kind.__name__, "", f"{why}; close other programs, or ask for fewer or shorter sequences.")
     assert bench.desk.overlay.plan == plan and all(map(torch.equal, weights, bench.desk.model.parameters()))
     assert isinstance(list(serve(bench, Inbox((asked,)), lambda: False))[-1], CommandFinished)
@@ -209,6 +215,26 @@ def test_a_held_run_makes_exactly_the_steps_that_it_is_asked_for(recipe, tmp_pat
     assert isinstance(events[-1], RunFinished)
 
 
+def test_a_run_that_is_stepped_past_the_end_of_a_command_is_held_before_the_next(recipe, tmp_path):
+    """It is the run that was paused, and each step is one more of it; what is asked for after the pause is not held."""
+    bench, inbox, events = Workbench(tmp_path, recipe), Inbox(folder=tmp_path), []
+    load, evaluate = ask.commands_of(recipe)[:2]
+    for command in (load, evaluate, ask.Pause()):
+        post(tmp_path, command)
+    held_at = []
+
+    def nap(_: float) -> None:
+        held_at.append(sum(isinstance(event, CommandFinished) for event in events))
+        post(tmp_path, ask.Step() if len(held_at) < 20 and not held_at[-1] else ask.Resume())
+
+    for event in serve(bench, inbox, lambda: False, nap=nap):
+        events.append(event)
+    bench.close()
+    told = [type(event) for event in events if isinstance(event, CommandStarted | RunPaused | RunResumed | CommandFinished)]
+    assert told == [CommandStarted, RunPaused, CommandFinished, CommandStarted, RunPaused, RunResumed, CommandFinished]
+    assert held_at[-1] == 1
+
+
 def test_of_previews_in_a_row_only_the_last_is_worked_out(recipe, tmp_path):
     """A slider that was dragged leaves many; nobody waits for those that another one replaced."""
     bench = Workbench(tmp_path, recipe)
@@ -246,11 +272,34 @@ def test_a_load_that_is_stopped_has_loaded_all_or_nothing(recipe, tmp_path, last
 def test_a_recovery_that_diverges_is_a_failure_and_no_bad_recipe(recipe):
     """The run's last event blames no field, which the command line would take for a recipe that cannot be."""
     bench, last = Workbench(None, recipe), None
-    for last in serve(bench, Inbox(ask.commands_of(recipe)), lambda: False, strict=True):
+    for last in serve(bench, Inbox((*ask.commands_of(recipe), ask.Finish(whole=True))), lambda: False):
         if isinstance(last, StepTrained) and last.step == 2:
             bench.desk.model.transformer.wte.weight.data[5] = math.nan
     bench.close()
     assert isinstance(last, RunFailed) and last.field == "" and "lower the learning rate" in last.reason
+
+
+def test_an_error_that_nobody_knows_ends_a_run_with_what_its_recovery_had_learnt(recipe, tmp_path, monkeypatch):
+    """It is checkpointed and measured, the reason is one line, the error goes on to the caller, and the model can be exported."""
+    step = torch._fused_adamw_
+    made = []
+
+    def breaks(*given, **named):
+        if len(made) == 4:  # two of each step: matrices, and the rest
+            raise RuntimeError("something new happened\nin many lines")
+        made.append(step(*given, **named))
+
+    monkeypatch.setattr(torch, "_fused_adamw_", breaks)
+    events = run(recipe, tmp_path / "run")
+    with pytest.raises(RuntimeError, match="something new happened"):
+        list(events)
+    state = open_run(tmp_path / "run")
+    assert state.failure == RunFailed("RuntimeError: something new happened") and state.step.step == 2
+    saved = [each.fact for each in read_events(tmp_path / "run") if isinstance(each.fact, CheckpointSaved)]
+    assert [fact.reason for fact in saved] == ["prune", "tune, failed"] and state.checkpoint == saved[-1].checkpoint
+    assert "tuned" in state.standing.perplexity and not (tmp_path / "run" / "checkpoints" / "bookmarks").exists()
+    model, _ = load_pruned(export(tmp_path / "run", tmp_path / "out").folder)
+    assert sum(one.numel() for one in model.parameters()) == state.standing.gates.parameters_after
 
 
 def test_a_first_load_that_is_stopped_leaves_nothing(recipe, tmp_path):
@@ -282,6 +331,14 @@ def test_the_first_event_carries_the_recipe(recipe):
     assert first.recipe == recipe.model_dump(mode="json")
 
 
+def test_the_record_of_a_run_says_how_much_was_asked(recipe, tmp_path):
+    """All that is in its folder."""
+    events = run(recipe, tmp_path / "run")
+    asked = (tmp_path / "run" / "commands.jsonl").read_bytes().count(b"\n")
+    assert next(events).asked == asked
+    events.close()
+
+
 def test_a_command_whose_fields_do_not_fit_is_refused_in_its_turn(recipe, tmp_path):
     """As a recipe would be, with the field and the sentence; what follows is carried out."""
     bench = Workbench(tmp_path, recipe)
@@ -296,12 +353,44 @@ def test_a_command_whose_fields_do_not_fit_is_refused_in_its_turn(recipe, tmp_pa
     assert isinstance(last, RunFinished)
 
 
-def test_a_run_that_is_left_halfway_is_recorded_as_stopped(recipe, tmp_path):
-    """Whoever leaves the loop, by a break or by Ctrl-C, leaves a record that has an end."""
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_recovery_whose_checkpoint_finds_no_room_goes_on_from_its_bookmark_when_it_is_asked_again(
+    stopped, recipe, tmp_path, monkeypatch
+):
+    """The model is as it was before; then the same weights as with room from the start, of which only the last steps are made
+    again. So it is where what was learnt until a stop finds no room."""
+    monkeypatch.setenv(EVERY, "2")
+    tune = ask.Tune(recipe.tuning.model_copy(update={"steps": 7, "control": False}), recipe.evaluation, recipe.prompt)
+    asked, weights = (ask.commands_of(recipe)[0], ask.prune_of(recipe), tune), []
+    for faults in ("", "checkpoint@2"):
+        monkeypatch.setenv("ESPALIER_FAULTS", faults)
+        folder, events = create(recipe, tmp_path / f"run{faults}"), []
+        with closing(Workbench(folder, recipe)) as bench:
+            for command in asked:
+                post(folder, command)
+            for event in serve(bench, inbox := Inbox(folder=folder), lambda: False):
+                events.append(event)
+                if faults and stopped and isinstance(event, StepTrained) and event.step == 5:
+                    post(folder, ask.Stop())
+            if faults:
+                answer, why = events[-1], "could not be written to disk (No space left on device); make room there and ask again."
+                assert isinstance(answer, CommandStopped) if stopped else answer.reason == f"The checkpoint {why}"
+                assert bench.desk.stand.name == "step-000001"
+                post(folder, tune)
+                again = list(serve(bench, inbox, lambda: False))
+                (resumed,) = (event.step for event in again if isinstance(event, TrainingResumed))
+                assert resumed == (4 if stopped else 6) and isinstance(again[-1], CommandFinished)
+            weights.append([one.detach().clone() for one in bench.desk.model.parameters()])
+        assert not (folder / "checkpoints" / "bookmarks").exists()
+    assert all(map(torch.equal, *weights))
+
+
+def test_a_run_that_is_left_halfway_can_be_gone_on_with(recipe, tmp_path):
+    """Whoever leaves the loop, by a break or by Ctrl-C, leaves it as a process that was killed: not over, and held by nobody."""
     events = run(recipe, tmp_path / "run")
     for event in events:
         if isinstance(event, Evaluated):
             break
     events.close()
-    assert open_run(tmp_path / "run").status == "stopped"
-    assert isinstance(read_events(tmp_path / "run")[-1].fact, RunStopped)
+    assert not open_run(tmp_path / "run").is_over and not is_held(tmp_path / "run")
+    assert read_events(tmp_path / "run")[-1].fact == event

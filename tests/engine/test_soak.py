@@ -22,8 +22,8 @@ from engine.record.line import Stamped
 from engine.record.lock import is_alive, read_lock
 from engine.record.recipe import Recipe
 from engine.record.state import RunState
+from engine.record.whole_runs import ANSWERS
 from engine.recovery.bookmarks import VARIABLE
-from engine.resuming import DONE
 from engine.session import run
 
 pytestmark = pytest.mark.slow
@@ -31,6 +31,14 @@ KILLS = int(os.environ.get("ESPALIER_SOAK", "4"))
 EACH = 4  # kills in one run
 PATIENCE = 240  # seconds for one run, with all its new processes on a busy machine
 STEPS, EVERY = 60, 7  # of a training, and from one bookmark to the next
+WAYS = {  # of training, one for each series of kills, over and over
+    "full": {},
+    "lora in rounds": {"tuning": {"method": "lora"}, "rounds": 2, "recover": "rounds"},
+    "distil": {"tuning": {"method": "distil"}},
+    "lora": {"tuning": {"method": "lora"}},
+    "full in rounds": {"rounds": 2, "recover": "rounds"},
+    "distil by lora": {"tuning": {"method": "distil", "student": "lora"}},
+}
 
 
 @dataclass(frozen=True)
@@ -73,27 +81,27 @@ def moments(draw: random.Random, count: int) -> list[tuple[str, Moment]]:
     return [(draw.choice(("worker", "supervisor", "both")), Moment(*come[place])) for place in chosen]
 
 
-@pytest.fixture(scope="module")
-def long_recipe(model_folder: Path, text_file: Path) -> Recipe:
-    """A run that is through all stages in some seconds."""
-    return Recipe.model_validate(
-        {
-            "model": str(model_folder),
-            "corpus": f"file:{text_file}",
-            "heads": {"level": 0.34},
-            "tuning": {"steps": STEPS, "batch_size": 4, "sequence_length": 32, "learning_rate": 1e-3},
-            "calibration": {"tokens": 512, "sequence_length": 32},
-            "evaluation": {"tokens": 512, "sequence_length": 32},
-            "prompt": "The old tree",
-            "device": "cpu",
-        }
-    )
+@pytest.fixture
+def long_recipe(seed: int, model_folder: Path, text_file: Path) -> Recipe:
+    """A run that is through all stages in some seconds, and trains in the way that the series of kills has."""
+    way = WAYS[list(WAYS)[seed % len(WAYS)]]
+    plain = {
+        "model": str(model_folder),
+        "corpus": f"file:{text_file}",
+        "heads": {"level": 0.34},
+        "tuning": {"steps": STEPS, "batch_size": 4, "sequence_length": 32, "learning_rate": 1e-3},
+        "calibration": {"tokens": 512, "sequence_length": 32},
+        "evaluation": {"tokens": 512, "sequence_length": 32},
+        "prompt": "The old tree",
+        "device": "cpu",
+    }
+    return Recipe.model_validate(plain | way | {"tuning": plain["tuning"] | way.get("tuning", {})})
 
 
-@pytest.fixture(scope="module")
-def undisturbed(long_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def undisturbed(long_recipe: Recipe, tmp_path: Path) -> Path:
     """The folder of the same run, left alone."""
-    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    folder = tmp_path / "undisturbed"
     for _ in run(long_recipe, folder):
         pass
     return folder
@@ -179,7 +187,7 @@ def check_record(folder: Path) -> None:
     """Every line is numbered by its place, every command answered once, as done, and nothing half written is left."""
     lines = folder.joinpath("events.jsonl").read_bytes().splitlines()
     assert [json.loads(line)["seq"] for line in lines] == list(range(len(lines)))
-    answers = [each.fact for each in read_events(folder) if isinstance(each.fact, DONE)]
+    answers = [each.fact for each in read_events(folder) if isinstance(each.fact, ANSWERS)]
     asked = Tail(folder / "commands.jsonl").read()
     assert [answer.command for answer in answers] == list(range(len(asked) - 1))  # the last is Finish, which ends the run
     assert all(isinstance(answer, CommandFinished) for answer in answers)
@@ -198,7 +206,7 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same_end(seed, client
     for command in (*ask.commands_of(client.recipe), ask.Finish()):
         client.post(command)
     done = disturb(client, plan)
-    print(*done, sep="; ")
+    print(list(WAYS)[seed % len(WAYS)], *done, sep="; ")
     # On a quiet machine a short command is over before the moment that was drawn for its killing, and so is what comes after it.
     assert len(done) >= len(plan) // 2, f"of {plan} only {done} came about"
     check_record(client.folder)

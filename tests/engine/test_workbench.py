@@ -3,11 +3,15 @@
 import itertools
 import json
 import math
+import resource
+import shutil
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from engine.evaluation.perplexity import evaluate
@@ -22,7 +26,7 @@ from engine.record import events as tell
 from engine.record.disk import Unwritten
 from engine.record.errors import BadInput, UnknownName
 from engine.record.lifecycle import Degraded, Progressed
-from engine.record.recipe import Recipe, Schedule
+from engine.record.recipe import Calibration, Recipe, Schedule
 from engine.record.state import RunState
 from engine.recovering import Recovery
 from engine.recovery.loop import train
@@ -91,6 +95,16 @@ def one_return(steps) -> object:
             return end.value
 
 
+def test_a_head_for_another_task_is_left_out_and_told(bench, recipe, model_folder, tmp_path):
+    """Before the model is: whoever saves it later does not save that head."""
+    shutil.copytree(model_folder, tmp_path / "two-heads")
+    weights = load_file(model_folder / "model.safetensors") | {"v_head.summary.weight": torch.ones(1, 24)}
+    save_file(weights, tmp_path / "two-heads" / "model.safetensors", metadata={"format": "pt"})
+    events = do(bench, replace(ask.commands_of(recipe)[0], model=str(tmp_path / "two-heads")))
+    assert one(events, Degraded).asked == "the model with 'v_head.summary.weight'"
+    assert not any(isinstance(event, Degraded) for event in do(bench, ask.commands_of(recipe)[0]))
+
+
 @pytest.mark.parametrize("name", [name for name in ask.COMMANDS if name != "Load"])
 def test_nothing_is_done_before_a_model_is_loaded(name):
     """One sentence, whatever was asked."""
@@ -136,6 +150,37 @@ def test_a_load_that_is_impossible_leaves_the_model_that_was_there(recipe, bench
     assert torch.equal(seen(bench), before)
 
 
+def _ends_nothing(folder: Path) -> str:
+    """Have a model's tokenizer lack its end-of-text token; what is said of it."""
+    known = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(known | {"eos_token": None}))
+    return "no end-of-text token"
+
+
+def _knows_little(folder: Path) -> str:
+    """Have a model know fewer tokens than its tokenizer makes; what is said of it."""
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"vocab_size": 20}))
+    weights = load_file(folder / "model.safetensors")
+    embedding = weights["transformer.wte.weight"][:20].clone()  # [20, width]
+    save_file(weights | {"transformer.wte.weight": embedding}, folder / "model.safetensors", metadata={"format": "pt"})
+    return "the model knows 0 to 19"
+
+
+@pytest.mark.parametrize("spoil", [_ends_nothing, _knows_little])
+def test_a_model_whose_tokenizer_is_refused_leaves_the_one_that_was_there(recipe, bench, model_folder, tmp_path, spoil):
+    """With what was done to it, which an undo takes back as if nothing had been asked; the record tells of no other model."""
+    do(bench, prune(recipe))
+    shutil.copytree(model_folder, tmp_path / "other")
+    said, before, desk, told = spoil(tmp_path / "other"), seen(bench), bench.desk, []
+    with pytest.raises(BadInput, match=said):
+        told.extend(bench.handle(replace(ask.commands_of(recipe)[0], model=str(tmp_path / "other"))))
+    assert not any(isinstance(event, tell.ModelLoaded) for event in told)
+    assert bench.desk is desk and torch.equal(seen(bench), before)
+    do(bench, ask.Undo())
+    assert not bench.desk.stand.name
+
+
 def test_criteria_are_compared_on_one_pass(recipe, bench):
     """Every pair on every kind, as the scores themselves have it; the text is read once, and the scores that were told stay."""
     do(bench, ask.Score("entropy", recipe.calibration))
@@ -145,7 +190,8 @@ def test_criteria_are_compared_on_one_pass(recipe, bench):
     assert (told.criteria, told.tokens, len(told.correlations)) == (names, 512, 12)
     assert not any(isinstance(event, tell.UnitsScored) for event in events)
     assert sum(isinstance(event, Progressed) and event.done == 0 for event in events) == 1
-    scores = [one_return(bench.desk.evidence.scores(name, bench.desk._calibration(recipe.calibration), 0)) for name in names]
+    blocks = bench.desk.calibration_blocks(recipe.calibration)
+    scores = [one_return(bench.desk.evidence.scores(name, blocks, 0)) for name in names]
     assert told == compared(names, scores, 512)
     assert all(-1 <= pair.correlation <= 1 and pair.layers == 3 for pair in told.correlations)
 
@@ -277,7 +323,7 @@ def test_biases_that_a_model_is_given_go_through_a_whole_run(recipe, model_folde
         stood.append(seen(bench))
         if len(stood) == 2:
             told = one(events, tell.PlanMade)
-            assert "given one" in one(events, tell.Compensated).notes[0] and told.residuals == looked.residuals
+            assert "got one" in one(events, tell.Compensated).notes[0] and told.residuals == looked.residuals
             assert told.parameters_after == looked.parameters_after == one(events, tell.GatesChanged).parameters_after
     given = set(bench.desk.model.state_dict()) - names
     assert given and all(name.endswith("_proj.bias") for name in given)
@@ -368,6 +414,19 @@ def test_scores_are_told_once_and_written_whole(recipe, bench, tmp_path):
     one(do(bench, ask.Score("random", recipe.calibration, seed=1)), tell.UnitsScored)
     do(bench, tune(recipe, **NO_CONTROL))
     one(do(bench, ask.Score("random", recipe.calibration, seed=1)), tell.UnitsScored)
+
+
+def test_no_more_tokens_are_told_than_a_calibration_has_read(recipe, bench):
+    """Of a text that has fewer than were asked for; by a pruning of two rounds and by how alike criteria are as well."""
+    there, most = bench.desk.texts.blocks("calibration", 32).numel(), Calibration(tokens=10**6, sequence_length=32)
+    two = {"rounds": 2, "neurons": Schedule(level=0.5)}
+    told = [
+        *do(bench, ask.Score("activation", most)),
+        *do(bench, ask.Agree(("activation", "magnitude"), most)),
+        *do(bench, prune(recipe, criterion="fluctuation", calibration=most, **two)),
+    ]
+    facts = [event for event in told if isinstance(event, tell.UnitsScored | tell.CriteriaCompared)]
+    assert len(facts) == 4 and {event.tokens for event in facts} == {there} and there < 10**6
 
 
 def test_scores_are_those_of_the_model_without_what_lies_over_it(recipe, bench):
@@ -480,6 +539,32 @@ def test_what_cannot_be_checkpointed_is_not_done(recipe, tmp_path, monkeypatch):
             assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [stand.name]
         do(bench, tune(recipe, **NO_CONTROL))
         assert bench.desk.stand.parent == stand.name and bench.desk.stand.trained
+
+
+def test_a_control_that_the_disk_has_no_room_for_is_measured_all_the_same(recipe, tmp_path):
+    """It is what the recovered model stands beside; that no later recovery has it is told."""
+
+    def told(folder, most: int | None) -> dict:
+        with closing(Workbench(folder, recipe)) as bench:
+            do(bench, ask.commands_of(recipe)[0], prune(recipe))
+            found = {}
+            for event in bench.handle(tune(recipe)):
+                if most is not None and isinstance(event, tell.TuningStarted) and event.arm == "control":
+                    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+                found |= {event.stage: event.perplexity} if isinstance(event, tell.Evaluated) else {}
+                found |= {"instead": event} if isinstance(event, tell.Degraded) else {}
+            return found
+
+    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        full = told(tmp_path / "full", 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
+    instead = full.pop("instead")
+    assert (instead.did, instead.why) == ("one to measure now", "File too large")
+    assert full == told(tmp_path / "free", None) and "control" in full
+    (stand,) = (path for path in (tmp_path / "full" / "checkpoints").iterdir() if path.name.endswith("2"))
+    assert not list(stand.glob("*control*"))
 
 
 @pytest.mark.parametrize("way", [{}, {"method": "lora", "rank": 2}, {"cut_first": True}], ids=["full", "lora", "cut first"])

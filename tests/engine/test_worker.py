@@ -15,21 +15,23 @@ from pathlib import Path
 import psutil
 import pytest
 
+from engine.inbox import Inbox
 from engine.record import commands as ask
 from engine.record.client import Client, open_run, start
 from engine.record.errors import BadInput
-from engine.record.events import ModelLoaded, StepTrained, TextSampled, TrainingResumed, WentBack
-from engine.record.folder import post, read_events
-from engine.record.lifecycle import CommandRefused, CommandStarted, Degraded
+from engine.record.events import StepTrained, TextSampled, TrainingResumed, WentBack
+from engine.record.folder import create, post, read_events
+from engine.record.lifecycle import CommandRefused, CommandStarted, Degraded, RunPaused, WorkerRestarted, WorkerStarted
 from engine.record.live import live_runs, resume, stop
-from engine.record.lock import STALE, read_lock
+from engine.record.lock import STALE, read_lock, stopped_process
 from engine.record.state import RunState
 from engine.recovery.bookmarks import VARIABLE
-from engine.session import Inbox, serve
+from engine.session import serve
 from engine.summary import in_words, summary
+from engine.supervising import DEVICE_FAILED, SHELTER, supervise
 from engine.text.cache import path_of
 from engine.workbench import Workbench
-from engine.worker import DEVICE_FAILED, SHELTER, crashed_on, read_ahead, supervise
+from engine.worker import read_ahead
 
 pytestmark = pytest.mark.slow
 PATIENCE = 120  # seconds: a process that imports torch on a busy machine takes some
@@ -129,6 +131,61 @@ def test_pause_step_and_stop_answer_a_training_in_another_process(client):
     assert state.checkpoint is not None
 
 
+def test_a_run_whose_process_was_stopped_is_not_told_as_one_that_goes_on(client):
+    """The worker under a living supervisor, then that one once its worker is dead: the list, `show`, resume and stop name the
+    process and what to do, and stop waits for nobody; continued, it does what was asked meanwhile."""
+    client.post(tune(client, 100_000))
+    wait(client, lambda state: state.step is not None)
+    holder, name = read_lock(client.folder), client.folder.name
+    supervisor, worker = holder["pid"], holder["worker"]
+
+    def held_by(pid: int) -> str:
+        """That it is told who was stopped; in words."""
+        assert until(lambda: stopped_process(client.folder) == pid)
+        (listed,) = live_runs(client.folder.parent)
+        assert listed.stopped == pid and listed.awake and listed.state.endswith(f"; process {pid} is stopped")
+        told = in_words(open_run(client.folder), stopped=pid)
+        assert f"process {pid}, which carries it out, is stopped; continue it, or end it" in told
+        help = f"process {pid}, which carries it out, is stopped; continue it (kill -CONT {pid}), or end it (kill -9 {pid})."
+        with pytest.raises(BadInput) as caught:
+            resume(client.folder)
+        assert str(caught.value) == f"run {name!r} cannot go on: {help}"
+        return help
+
+    os.kill(worker, signal.SIGSTOP)
+    held_by(worker)
+    os.kill(supervisor, signal.SIGSTOP)
+    os.kill(worker, signal.SIGCONT)
+    assert until(lambda: stopped_process(client.folder) is None), "the worker goes on"
+    assert live_runs(client.folder.parent)[0].stopped is None
+    os.kill(worker, signal.SIGKILL)
+    help, began = held_by(supervisor), time.monotonic()
+    assert stop(client.folder) == f"{name} was asked to stop, which it cannot: {help}"
+    assert time.monotonic() - began < 5
+    os.kill(supervisor, signal.SIGCONT)
+    assert wait(client, lambda state: state.status == "idle" and state.restarts).refused is None
+
+
+def test_a_worker_that_was_stopped_and_that_nobody_watches_over_holds_its_run_and_is_told(client):
+    """The next one waits for its end, since it may go on at any time, and says for whom; then it does what is left."""
+    client.post(tune(client, 100_000))
+    wait(client, lambda state: state.step is not None and state.step.step >= 2)
+    supervisor, worker = (read_lock(client.folder)[key] for key in ("pid", "worker"))
+    os.kill(worker, signal.SIGSTOP)
+    os.kill(supervisor, signal.SIGKILL)
+    assert until(lambda: gone(supervisor))
+    why = f"the worker before, process {worker}, is stopped; continue it, or end it"
+    assert wait(client, lambda state: bool(state.degraded)).degraded == (Degraded("going on at once", "a wait", why),)
+    (listed,) = live_runs(client.folder.parent)  # while another worker waits
+    assert listed.awake and listed.stopped == worker and listed.state.endswith(f"; process {worker} is stopped")
+    os.kill(worker, signal.SIGCONT)
+    wait(client, lambda state: state.worker != worker and state.step is not None and state.step.step >= 2)
+    client.post(ask.Stop())
+    wait(client, lambda state: state.status == "idle")
+    lines = (client.folder / "events.jsonl").read_bytes().splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == list(range(len(lines)))
+
+
 def test_a_killed_worker_is_replaced_and_does_the_interrupted_command_again(client):
     """kill -9 in the middle of a recovery: the event says so, the new worker starts from the checkpoint before it."""
     client.post(prune(client))
@@ -180,7 +237,7 @@ def test_a_command_that_kills_the_worker_twice_is_refused_not_tried_for_ever(cli
         os.kill(read_lock(client.folder)["worker"], signal.SIGKILL)
         wait(client, lambda state, n=death: len(state.restarts) == n)
     state = wait(client, lambda state: state.refused is not None)
-    assert "given up" in state.refused.reason
+    assert state.refused.reason == "Tune was given up: the worker ended twice while doing it."
     client.post(ask.Evaluate("baseline", client.recipe.evaluation))
     assert "baseline" in wait(client, lambda state: "baseline" in state.standing.perplexity).standing.perplexity
 
@@ -208,7 +265,7 @@ def test_losses_that_are_no_numbers_are_got_over_and_at_last_given_up_with_the_b
     assert "the rate was halved 4 times; lower the learning rate." in state.refused.reason
     facts = [stamped.fact for stamped in read_events(client.folder)]
     assert [fact.step for fact in facts if isinstance(fact, StepTrained)] == list(range(1, 12))
-    assert [each.asked for each in state.degraded] == [f"tuned step {step}" for step in (3, 5, 12, 12)]
+    assert [each.asked for each in state.degraded] == [f"step {step} of the recovery" for step in (3, 5, 12, 12)]
     assert in_words(state).count("of the learning rate from there on, because the loss of step") == 4
     (back,) = (fact for fact in facts if isinstance(fact, WentBack))
     assert back.made == 11 and back.step > 0
@@ -223,10 +280,16 @@ def test_a_recovery_makes_do_with_less_memory_and_at_last_keeps_what_it_has(faul
     the steps so far checkpointed and measured, and the worker is the same one."""
     client.post(tune(client, 10))
     state = wait(client, lambda state: state.refused is not None)
-    at_once, where = " sequences at once in tuned step ", "tuned step 3"
-    assert [each.asked for each in state.degraded] == [f"4{at_once}2", f"2{at_once}3", f"keeping the activations of {where}"]
+    at_once, where = " sequences at once in step ", "step 3 of the recovery"
+    assert [each.asked for each in state.degraded] == [
+        f"4{at_once}2 of the recovery",
+        f"2{at_once}{where[5:]}",
+        f"keeping the activations of {where}",
+    ]
     assert summary(state)["degradations"][2]["did"] == "computed again on the way back from there on"
-    assert state.refused.reason.startswith("Memory ran out (") and "in tuned step 7, also with one" in state.refused.reason
+    assert (
+        state.refused.reason.startswith("Memory ran out (") and "in step 7 of the recovery, also with one" in state.refused.reason
+    )
     assert state.checkpoint is not None and "tuned" in state.standing.perplexity and not state.restarts
     commands = (ask.commands_of(client.recipe)[0], tune(client, 10))
     with pytest.MonkeyPatch.context() as patch, closing(Workbench(None, client.recipe)) as bench:
@@ -264,16 +327,6 @@ def test_a_worker_whose_accelerator_fails_is_replaced_by_one_on_the_cpu(faults, 
     assert f"instead of cpu: {SHELTER}, because {why}" in in_words(state)
 
 
-def test_a_worker_that_its_driver_has_ended_counts_as_one_whose_accelerator_failed():
-    """Where it computed on one; any other end is told as before."""
-    loaded = ModelLoaded("m", "gpt2", 1, 8, 8, (1,), (1,), (1,), (1,), "cuda", "float32")
-    on_cuda, on_cpu = (RunState(model=replace(loaded, device=device)) for device in ("cuda", "cpu"))
-    told = crashed_on(-signal.SIGABRT, on_cuda)
-    assert told == Degraded("cuda", SHELTER, "the worker ended with status -6, as it does when an accelerator fails")
-    others = [(-signal.SIGABRT, on_cpu), (-signal.SIGKILL, on_cuda), (1, on_cuda), (-signal.SIGABRT, RunState())]
-    assert [crashed_on(*other) for other in others] == [None] * 4
-
-
 @pytest.mark.parametrize("faults", ["checkpoint@2, log@36x4"], indirect=True)
 def test_a_full_disk_refuses_what_cannot_be_kept_and_holds_what_cannot_be_told(faults, client):
     """A checkpoint that finds no room, one that is larger than files may be for a while, and a line of the record: the worker
@@ -288,7 +341,8 @@ def test_a_full_disk_refuses_what_cannot_be_kept_and_holds_what_cannot_be_told(f
     worker.rlimit(psutil.RLIMIT_FSIZE, (2**16, psutil.RLIM_INFINITY))  # less than the weights take, more than the record
     client.post(tune(client, 4))
     state = wait(client, lambda state: state.refused is not None and state.refused.name == "Tune")
-    assert state.refused.reason == why.replace("No space left on device", "File too large")
+    too_large = why.replace("No space left on device", "File too large")
+    assert state.refused.reason == too_large.replace("make room there", "see that it can be written there")
     worker.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
     assert [path.name for path in (client.folder / "checkpoints").iterdir()] == [first.checkpoint]
     client.post(tune(client, 4))
@@ -314,6 +368,8 @@ def test_a_run_of_another_version_goes_on_with_what_can_be_read_of_it(client):
     (client.folder / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8")
     events = client.folder / "events.jsonl"
     lines = [json.loads(line) | {"mood": "calm"} for line in events.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        del line["check"]  # a version without, and that of a newer one ends the line
     lines += [{"seq": 0, "at": 1.0, "event": "Dreamt"}, {"seq": 0, "at": 2.0, "event": "Degraded", "asked": "less"}]
     events.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     with open(client.folder / "commands.jsonl", "a", encoding="utf-8") as file:
@@ -342,7 +398,7 @@ def test_a_run_of_another_version_goes_on_with_what_can_be_read_of_it(client):
     assert open_run(client.folder) == state and until(lambda: not client.is_awake())
 
 
-def test_a_worker_whose_supervisor_was_killed_ends_and_resume_wakes_another(client):
+def test_a_worker_whose_supervisor_was_killed_ends_and_resume_wakes_another(client, monkeypatch):
     """Also while it is paused and nothing happens in it; the list of live runs says what became of it, and stop ends it."""
     client.post(tune(client, 100_000))
     wait(client, lambda state: state.step is not None)
@@ -356,8 +412,14 @@ def test_a_worker_whose_supervisor_was_killed_ends_and_resume_wakes_another(clie
     (listed,) = live_runs(client.folder.parent)
     assert listed.state.startswith("interrupted in Tune, step ") and not listed.awake and listed.worker is None
     before = client.folder.joinpath("events.jsonl").read_bytes().count(b"StepTrained")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert resume(client.folder) == "run goes on."
     wait(client, lambda _: client.folder.joinpath("events.jsonl").read_bytes().count(b"StepTrained") > before)
+    facts = [stamped.fact for stamped in read_events(client.folder)]
+    assert [fact.threads for fact in facts if isinstance(fact, WorkerStarted)] == [1, 1]  # of a training, to the bit the same
+    assert sum(isinstance(fact, RunPaused) for fact in facts) == 1  # by the first
+    (told,) = [fact for fact in facts if isinstance(fact, WorkerRestarted)]
+    assert told.why == "all that worked on the run ended while doing Tune" and not told.supervised
     assert live_runs(client.folder.parent)[0].state.startswith("doing Tune")
     said = stop(client.folder)
     assert said in ("run has stopped what it was doing.", "run was asked to stop, which it does after the step in hand.")
@@ -430,6 +492,17 @@ def test_a_second_supervisor_leaves_a_held_run_alone(client):
     """Two pages that wake the same run at once end with one worker."""
     assert supervise(client.folder) == 0
     assert read_lock(client.folder)["pid"] != os.getpid()
+
+
+@pytest.mark.parametrize("serve", [False, True], ids=["supervisor", "worker"])
+def test_a_record_that_cannot_be_read_ends_its_process_in_one_sentence(serve, recipe, tmp_path):
+    """A folder in its place; the run is left as it is."""
+    folder = create(recipe, tmp_path / "run")
+    (folder / "events.jsonl").mkdir()
+    line = [sys.executable, "-m", "engine.worker", str(folder), *(("--serve", str(os.getpid())) if serve else ())]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.endswith("holds a run whose events cannot be read: Is a directory.\n") and read_lock(folder) is None
 
 
 def test_a_text_that_is_slow_to_read_is_read_by_another_process_once():

@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from engine.record.fields import leaves
 from engine.record.recipe import Recipe, Schedule
-from engine.record.sweep import sweep_of
+from engine.record.sweep import IDLE, sweep_of
 from widgets.axes import FIELDS, MODES, Asked, planned, read_values, usual
+from widgets.choices import choices_of
+from widgets.effects import without_effect
 
 RECIPE = Recipe()
 CUSTOM = Recipe(neurons=Schedule(shape="custom", blocks=(0.1, 0.2, 0.3)))
@@ -21,13 +24,34 @@ def plan(recipe: Recipe = RECIPE, **changes: str):
 @pytest.mark.parametrize("field", [name for name, _ in FIELDS.values()])
 def test_every_field_of_the_menu_makes_a_sweep_with_its_usual_values(field: str, mode: str) -> None:
     """In some mode; in others it is refused in the words of the menu."""
+    idle = without_effect(choices_of(RECIPE, 4), 4).get(field)
     found = plan(first=field, first_values=usual(field), second="", mode=mode)
-    allowed = mode == "recover" if field.startswith("tuning.") else mode != "search" or field.startswith(("heads", "neurons"))
-    if not allowed:
+    trains = field.partition(".")[0] in IDLE["measure"]
+    if trains and mode != "recover" or mode == "search" and not field.startswith(("heads", "neurons")):
         label = next(words for words, (name, _) in FIELDS.items() if name == field)
         assert found.plain is None and found.wrong["first_values"].startswith(label)
         return
+    if idle is not None:
+        assert found.plain is None and found.wrong == {"first": idle}
+        return
     assert found.wrong == {} and len(sweep_of(dict(found.plain)).cells) == found.cells > 1
+
+
+def test_the_menu_has_every_field_that_has_one_value_and_changes_a_number() -> None:
+    """The common ones first; those that a file alone can go over are named here."""
+    known = [name for name, _ in FIELDS.values()]
+    assert set(leaves()) - set(known) == {
+        "heads.blocks", "heads.layers", "neurons.blocks", "neurons.layers", "prompt", "cut", "device", "seed",
+    }  # fmt: skip
+    assert known[0] == "neurons.level" and known.index("tuning.rank") > known.index("tuning.learning_rate")
+
+
+def test_a_field_has_an_effect_where_the_other_one_gives_it_one() -> None:
+    """The rank is LoRA's, so it goes with a method that is, in some of the cells."""
+    rank = {"first": "tuning.rank", "first_values": "4, 8", "mode": "recover"}
+    assert "choose the training method lora" in plan(**rank).wrong["first"]
+    assert plan(**rank, second="tuning.method", second_values="full, distil").wrong.keys() == {"first"}
+    assert plan(**rank, second="tuning.method", second_values="full, lora").cells == 4
 
 
 def test_values_are_a_list_or_a_range() -> None:
@@ -38,6 +62,18 @@ def test_values_are_a_list_or_a_range() -> None:
     for text in ("0 to 0.8 in 5 steps", "0–0.8–5", "0 - 0.8 - 5"):
         assert read_values("neurons.level", text) == {"from": 0.0, "to": 0.8, "steps": 5}
     assert read_values("neurons.level", "nan") == ["nan"]
+    assert read_values("tuning.control", "True, false, no") == [True, False, "no"]
+    assert read_values("ridge", "0.001 to 10 in 5, log") == {"from": 0.001, "to": 10.0, "steps": 5, "scale": "log"}
+
+
+def test_draws_by_chance_are_asked_for_in_words() -> None:
+    """Those of two fields go together, as in a file."""
+    assert read_values("neurons.level", "8 draws from 0 to 0.8") == {"from": 0.0, "to": 0.8, "draws": 8}
+    drawn = {"from": 1e-5, "to": 0.01, "draws": 4, "scale": "log"}
+    assert read_values("tuning.learning_rate", "4 draws 1e-5 to 1e-2, log") == drawn
+    both = plan(first_values="5 draws from 0 to 0.8", second="heads.level", second_values="5 draws from 0 to 0.5", seeds="0, 1")
+    assert both.cells == len(sweep_of(dict(both.plain)).cells) == 10
+    assert plan(first_values="5 draws from 0 to 0.8", second_values="random, taylor").cells == 10
 
 
 @pytest.mark.parametrize(
@@ -50,8 +86,8 @@ def test_values_are_a_list_or_a_range() -> None:
         ({"second_values": "randm"}, "second_values", "did you mean 'random'"),
         ({"second": "neurons.level"}, "second", "Choose another field"),
         ({"second": "neurons.blocks.0", "second_values": "0, 0.5"}, "second", "take the place of a level"),
-        ({"seeds": "0, 0"}, "seeds", "write whole numbers, each once"),
-        ({"seeds": ""}, "seeds", "write whole numbers"),
+        ({"seeds": "0, 0"}, "seeds", "must be whole numbers, each once"),
+        ({"seeds": ""}, "seeds", "must be whole numbers"),
         ({"mode": "search", "second": "", "budget": "1.5"}, "budget", "the share of the parameters to leave"),
     ],
 )

@@ -1,5 +1,7 @@
 """Badges for what was done otherwise than asked: one each, the newest first, whatever is in their words."""
 
+import re
+
 from engine.record.lifecycle import Degraded
 from widgets.badges import SHOWN, badges_html
 
@@ -18,6 +20,19 @@ def test_each_has_a_badge_that_says_what_was_asked_what_was_done_and_why() -> No
     for n in range(5):
         assert html.count(f"<dd>asked {n}</dd>") == html.count(f"<dd>did {n}</dd>") == html.count(f"<dd>because {n}</dd>") == 1
     assert 'aria-label="Did 4 instead of asked 4: because 4."' in html
+
+
+def test_what_happened_over_and_over_has_one_badge_that_counts() -> None:
+    """The halvings of the learning rate are of a kind; each is inside, and the kinds stand in the order of their newest."""
+    slower = [
+        Degraded(f"step {step} of the recovery", f"made again with {pace} of the learning rate from there on", "it was too large")
+        for step, pace in ((3, 0.5), (7, 0.25))
+    ]
+    fewer = Degraded("4 sequences at once", "2 at once from there on, their gradients added up", "memory ran out")
+    html = badges_html((slower[0], fewer, slower[1]))
+    assert re.findall("<span>([^<]+)</span>", html) == ["slower learning (2×)", "smaller pieces"]
+    assert html.index("with 0.25") < html.index("with 0.5") < html.index("memory ran out")
+    assert 'aria-label="Slower learning, 2 times"' in html
 
 
 def test_what_a_badge_says_is_no_markup() -> None:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -60,6 +61,16 @@ def test_every_chart_and_panel_stands_on_the_page(page: Dashboard) -> None:
         for name in registry.names():
             assert sum(f"<h2>{registry.entry(name).facts['TITLE']}</h2>" in heading for heading in headings) == 1
     assert len(headings) == len(CHARTS.names()) + len(PANELS.names())
+
+
+def test_a_help_is_for_people_and_has_a_name_of_its_own(page: Dashboard) -> None:
+    """What a file says of itself to those who work on it stays in the file; and no two help buttons are called alike."""
+    headings = [each.value for each in parts(page.widget) if isinstance(each, ipywidgets.HTML) and '"esp-heading"' in each.value]
+    names = [re.search('aria-label="(Help: [^"]+)"', heading)[1] for heading in headings]
+    assert len(set(names)) == len(headings) and "Help: Importance of heads" in names
+    for heading in headings:
+        assert "knows no" not in heading and heading.count('<details class="esp-help" name="esp-help">') == 1
+    assert "knows no criterion" in CHARTS.entry("importance").help
 
 
 def test_the_page_shows_itself_in_a_notebook(page: Dashboard) -> None:

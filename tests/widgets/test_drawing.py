@@ -78,11 +78,11 @@ def test_numbered_rows_get_few_ticks_from_zero(many: int):
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(0, "0"), (31.44, "31.4"), (118.2, "118"), (1234.5, "1,234"), (123456.0, "1.2e5"), (1e30, "1.0e30"), (0.00012, "1.2e-4"),
-     (-2.345, "-2.35"), (99.96, "100")],
+    [(0, "0"), (31.44, "31.4"), (118.2, "118"), (1234.5, "1,234"), (123456.0, "1.2e5"), (1e30, "1.0e30"), (0.00012, "1.2e−4"),
+     (-2.345, "−2.35"), (99.96, "100")],
 )  # fmt: skip
 def test_numbers_are_short(value: float, said: str):
-    """Three digits, thousands with a comma, powers where it is huge or tiny."""
+    """Three digits, thousands with a comma, powers where it is huge or tiny, a real minus."""
     assert short(value) == said
 
 

@@ -12,7 +12,7 @@ from engine.pruning.rounds import Round, planning
 from engine.pruning.suggest import compensation_goes_by
 from engine.record.recipe import Recipe, Schedule
 from tests.engine.pruning.small import small, text
-from widgets.choices import Choices, choices_of, recipe_of
+from widgets.choices import BLOCK_SLIDERS, Choices, adopted, choices_of, moved, recipe_of
 from widgets.effects import RULES, TUNING, without_effect
 
 LORA, DISTIL = {"tuning.rank", "tuning.targets"}, {"tuning.temperature", "tuning.mix", "tuning.student"}
@@ -32,7 +32,18 @@ GREY = {
     "uniform": (replace(SHAPED, shape="uniform"), {"steepness"}),
     "custom": (replace(SHAPED, shape="custom"), {"steepness"}),
     "no neurons": (replace(SHAPED, neurons=0.0), {"steepness", "neurons.cap", "neurons.floor"}),
-    "neurons by layer": (with_more(replace(SHAPED, neurons=0.0), **{"neurons.layers": (0.5,) * 6}), set()),
+    "neurons by layer": (
+        with_more(replace(SHAPED, neurons=0.0), **{"neurons.layers": (0.5,) * 6}),
+        {"steepness", "front", "middle", "back"},
+    ),
+    "both as suggested": (
+        adopted(SHAPED, {"heads": (0.5, 0.0) * 3, "neurons": (0.1, 0.4) * 3}),
+        {"steepness", "front", "middle", "back"},
+    ),
+    "heads by layer, neurons by block": (
+        with_more(replace(SHAPED, shape="custom", apply_to="both"), **{"heads.layers": (0.5,) * 6}),
+        {"steepness"},
+    ),
     "no heads": (replace(SHAPED, heads=0.0), {"heads.cap", "heads.floor"}),
     "bias": (with_more(compensation="bias"), {"ridge"}),
     "sequential": (with_more(compensation="sequential"), set()),
@@ -51,6 +62,13 @@ def test_a_control_that_changes_nothing_says_why(choices: Choices, grey: set[str
     found = without_effect(choices, 6)
     assert set(found) == grey | ALWAYS | LORA | DISTIL
     assert all(why.endswith(".") for why in found.values())
+
+
+def test_another_shape_gives_the_sliders_back_that_shares_by_layer_had_made_grey() -> None:
+    """The reason says so, and it is true."""
+    suggested = adopted(SHAPED, {"heads": (0.5, 0.0) * 3, "neurons": (0.1, 0.4) * 3})
+    assert "choose another Shape" in without_effect(suggested, 6)["front"]
+    assert "front" not in without_effect(moved(replace(suggested, shape="linear"), "shape", 6), 6)
 
 
 def test_a_block_without_layers_and_a_suggestion_have_rules_too() -> None:
@@ -81,7 +99,7 @@ def test_a_way_to_recover_has_fields_of_its_own(method: str, student: str, grey:
 
 def test_every_rule_names_controls_that_are_there() -> None:
     """A field that is renamed takes its rule along."""
-    assert {field for rule in RULES for field in rule.fields} <= {*SHAPED.more, "steepness"}
+    assert {field for rule in RULES for field in rule.fields} <= {*SHAPED.more, "steepness", *BLOCK_SLIDERS}
 
 
 def logits(recipe: Recipe) -> torch.Tensor:

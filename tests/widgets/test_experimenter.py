@@ -1,22 +1,25 @@
 """The experiments that ship, on the page: read as their cells come, answered from what there is, begun and stopped by a press."""
 
+import json
 import math
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from engine.record.catalogue import EXPERIMENTS
 from engine.record.cells import SweepCellDone, SweepStarted
+from engine.record.experiment_folder import default_folder, folder_of
 from engine.record.lifecycle import RunFinished
-from engine.record.lock import release_lock, take_lock
-from engine.record.result import shipped
+from engine.record.lock import claimed, release_lock, take_lock
+from engine.record.result import shipped, shipped_for
 from engine.record.sweep import Cell, Sweep
-from engine.record.swept import begin
-from engine.record.trial import default_folder, folder_of
+from engine.record.sweep_folder import begin
 from tests.widgets.page import Clock
 from tests.widgets.test_sweeper import tell
 from widgets import experimenter
-from widgets.experimenter import Experimenter, Tried, questions
+from widgets.experimenter import NOTHING, Experimenter, Tried, questions
+from widgets.export import experiment_json
 from widgets.followed import Pace
 from widgets.requests import ChooseExperiment, PickCell, StartExperiment, StopExperiment
 
@@ -70,11 +73,12 @@ def test_every_experiment_is_a_question_in_words() -> None:
 def test_nothing_is_read_before_somebody_looks(home, clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then the first experiment is there, with so many cells to do, and where no result ships no answer is made up."""
     monkeypatch.setattr("widgets.experimenter.shipped", lambda *_: None)
+    monkeypatch.setattr("widgets.experimenter.shipped_for", lambda *_: iter(()))
     fresh = Experimenter(clock)
     assert fresh.look(False) == Tried()
     tried = look(fresh, clock)
     assert tried.name == EXPERIMENTS.names()[0] and tried.cells > 0 == tried.done
-    assert tried.answer == "Nothing was measured yet." and tried.figures == () and tried.table is None
+    assert tried.answer == (NOTHING,) and tried.figures == () and tried.table is None
 
 
 def test_where_nothing_was_measured_here_the_result_that_ships_is_shown_and_said_to_be_that(home, clock) -> None:
@@ -90,6 +94,27 @@ def test_where_nothing_was_measured_here_the_result_that_ships_is_shown_and_said
     done(called, sweep, 1)
     tried = look(fresh, clock)
     assert (tried.shipped, tried.done) == ("", 1)
+
+
+def test_an_experiment_is_shown_where_it_ships_and_where_it_does_not_that_is_offered(chosen, clock) -> None:
+    """Choosing another question goes to the model and form of its result, and says so; a model chosen by hand stays."""
+    name = "front-against-back"
+    there = next(shipped_for(name))
+    where = there.model, there.form
+    chosen.obey(ChooseExperiment(name, CHOICE.model, CHOICE.form))
+    tried = look(chosen, clock)
+    assert (tried.model, tried.form) == where != (CHOICE.model, CHOICE.form) and tried.shipped and tried.instead is None
+    assert f"Nothing of it was measured on {CHOICE.model}, {CHOICE.form}" in tried.said and not tried.refused
+    chosen.obey(ChooseExperiment(name, CHOICE.model, CHOICE.form))
+    tried = look(chosen, clock)
+    assert (tried.model, tried.form, tried.figures, tried.instead) == (CHOICE.model, CHOICE.form, (), where)
+
+
+def test_what_was_begun_is_shown_where_it_was_begun(chosen, clock) -> None:
+    """A result that ships elsewhere takes nobody away from what he has started."""
+    default_folder("front-against-back", CHOICE.model, CHOICE.form).mkdir(parents=True)
+    chosen.obey(ChooseExperiment("front-against-back", CHOICE.model, CHOICE.form))
+    assert look(chosen, clock).model == CHOICE.model
 
 
 def test_the_experiment_that_was_begun_last_is_shown_first(home, clock) -> None:
@@ -134,8 +159,6 @@ def test_it_is_begun_once_and_stopped_while_a_process_holds_it(chosen, clock, mo
     assert begun[0][:5] == ["-m", "engine", "experiment", NAME, "--model"] and look(chosen, clock).going
     chosen.obey(StartExperiment())
     assert len(begun) == 1 and "goes on already" in look(chosen, clock).said
-    chosen.obey(StopExperiment())
-    assert "No process" in look(chosen, clock).said
     called, sweep = next(iter(EXPERIMENTS.load(NAME).sweeps(CHOICE.model, CHOICE.form).items()))
     folder = done(called, sweep, 2)
     assert take_lock(folder) and look(chosen, clock).pace == Pace(2, 1.0)
@@ -144,14 +167,56 @@ def test_it_is_begun_once_and_stopped_while_a_process_holds_it(chosen, clock, mo
     release_lock(folder)
 
 
-class _Process:
-    """A process that has not ended."""
+def test_stop_ends_a_process_that_was_started_just_now(chosen, clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it holds anything; once it has ended there is nothing to stop."""
+    process = _Process()
+    monkeypatch.setattr(experimenter, "start_apart", lambda *_: process)
+    chosen.obey(StartExperiment())
+    chosen.obey(StopExperiment())
+    assert process.ended.is_set() and "told to stop" in look(chosen, clock).said and not chosen.look(True).going
+    chosen.obey(StopExperiment())
+    assert "No process" in look(chosen, clock).said
 
-    def poll(self) -> None:
-        return None
+
+def test_an_experiment_goes_on_between_its_sweeps_for_every_page(chosen, clock) -> None:
+    """By the claim on its folder: it is not begun a second time, and told to stop by whichever page."""
+    with claimed(default_folder(CHOICE.name, CHOICE.model, CHOICE.form)):
+        assert look(chosen, clock).going
+        chosen.obey(StartExperiment())
+        assert "goes on already" in look(chosen, clock).said
+        chosen.obey(StopExperiment())
+        assert "by this very process" in look(chosen, clock).said
+    assert not look(chosen, clock).going
+
+
+def test_all_of_an_experiment_can_be_taken_away(chosen, clock) -> None:
+    """Its answer, its table and every cell; what ships, and what was measured here in its place."""
+    called, sweep = next(iter(EXPERIMENTS.load(NAME).sweeps(CHOICE.model, CHOICE.form).items()))
+    for many in (0, 2):
+        done(called, sweep, many)
+        tried = look(chosen, clock)
+        told = json.loads(experiment_json({"answer": "a"}, tried.table, tried.states))
+        assert told["answer"] == "a" and len(told["table"]) == len(tried.table.rows)
+        cells = told["sweeps"][called]["cells"]
+        assert len(cells) == len(sweep.cells) and told["sweeps"][called]["sweep"] == sweep.plain()
+        assert not many or [cell["status"] for cell in cells] == ["done"] * many + ["waiting"] * (len(cells) - many)
+
+
+class _Process:
+    """A process that ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.ended = Event()
+
+    def poll(self) -> int | None:
+        return 0 if self.ended.is_set() else None
 
     def wait(self) -> int:
+        self.ended.wait(60)
         return 0
+
+    def terminate(self) -> None:
+        self.ended.set()
 
 
 def test_a_point_puts_its_recipe_into_the_controls(chosen, clock) -> None:
@@ -160,7 +225,7 @@ def test_a_point_puts_its_recipe_into_the_controls(chosen, clock) -> None:
     cell = sweep.cells[3]
     recipe = chosen.obey(PickCell(called, 3))
     assert recipe.neurons == cell.recipe.neurons and recipe.criterion == cell.recipe.criterion and recipe.cut is True
-    assert "In the controls now" in look(chosen, clock).said
+    assert "In the controls now" in look(chosen, clock).picked
     assert chosen.obey(PickCell("nothing", 3)) is None and look(chosen, clock).refused
 
 

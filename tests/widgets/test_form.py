@@ -13,8 +13,10 @@ from engine.record.knobs import knobs_of
 from engine.record.recipe import Compensation, Recipe, Schedule, Tuning
 from widgets.choices import MAIN, MORE, choices_of, criterion_help, moved, recipe_of
 from widgets.controls import MEANINGS, Controls
-from widgets.form import Form, label_of
+from widgets.form import Form
+from widgets.meanings import GROUPS, LABELS
 
+WORDS = {name: words for of_group in GROUPS.values() for name, words in of_group.items()}
 OTHER = {
     "heads.layers": (0.0, 0.5, 0.25), "neurons.layers": (0.1, 0.2, 0.3), "heads.cap": 0.9, "neurons.cap": 0.9,
     "calibration.sequence_length": 64, "evaluation.sequence_length": 64,
@@ -96,18 +98,25 @@ def test_a_fold_that_was_never_opened_has_no_controls_and_its_values() -> None:
     assert (before["rounds"], before["ridge"]) == (3, 0.5)
     assert not any(isinstance(each, ipywidgets.Text) for each in closed.more._fields.children)
     assert unfolded(closed).more.read() == before and closed.drain() == []
-    assert len(closed.more._fields.children) == len(MORE)
+    headings = [each.value for each in closed.more._fields.children if isinstance(each, ipywidgets.HTML)]
+    assert len(closed.more._fields.children) == len(MORE) + len(GROUPS) and headings == [f"<h3>{each}</h3>" for each in GROUPS]
 
 
 def test_a_field_says_its_reason_and_its_range(controls: Controls) -> None:
     """As a tooltip, and in the list below the fields; each compensation is explained."""
     for name, widget in controls.more._each.items():
-        assert widget.description == label_of(name)
+        assert widget.description == WORDS[name] and widget.tooltip.endswith(f"In a recipe: {name}.")
         assert widget.tooltip.startswith(MORE[name].reason) and len(MORE[name].reason) > 15
     assert "From 1 to 64." in controls.more._each["rounds"].tooltip
     assert set(MEANINGS["compensation"]) == set(get_args(Compensation))
     text = controls.more.widget.children[-1].value
     assert all(words in text for words in MEANINGS["compensation"].values())
+
+
+def test_every_field_has_words_of_its_own_under_a_heading() -> None:
+    """None is left with its dotted name in sentence case, and no two controls of the page are called alike."""
+    assert sorted(WORDS) == sorted(MORE)
+    assert len({*WORDS.values(), *LABELS.values()}) == len(WORDS) + len(LABELS)
 
 
 def test_a_new_field_draws_itself() -> None:
@@ -165,7 +174,7 @@ def test_a_value_that_cannot_be_is_refused_by_the_recipe_under_its_field(
         rows = controls.more._fields.children
         assert rows[rows.index(controls.more._each[name]) + 1] is controls.more._error
         assert words in controls.more._error.value and controls.more.toggle.value
-        assert f">{label_of(name)} " in controls.more._error.value
+        assert f">{WORDS[name]} " in controls.more._error.value
         assert controls._error.value == ""
     controls.refuse("", "")
     assert controls.more._error not in controls.more._fields.children

@@ -1,9 +1,15 @@
 """What came of a sweep's cells, arranged: axes, places, means, the front, and the recipe that a cell puts into the controls."""
 
+import math
+from dataclasses import replace
+
+import pytest
+
 from engine.record.recipe import Recipe, Tuning
 from engine.record.sweep import Sweep
-from tests.widgets.sweeps.swept import ONE, TWO, swept
-from widgets.grid import axles_of, front, recipe_of_cell, spots, told, value_of
+from engine.record.sweep_folder import SweepState
+from tests.widgets.sweeps.swept import CUBE, ONE, TWO, came_of, swept
+from widgets.grid import axles_of, recipe_of_cell, spots, told, value_of
 
 
 def test_the_axes_are_the_fields_that_vary() -> None:
@@ -18,36 +24,41 @@ def test_the_axes_are_the_fields_that_vary() -> None:
 
 
 def test_seeds_stand_at_one_place_with_their_mean() -> None:
-    """Of those that are done."""
+    """Of those that are done, by their logarithms, as everything else is averaged."""
     found = spots(swept(ONE), axles_of(ONE))
     assert len(found) == 3 and all(len(spot.cells) == 2 for spot in found.values())
-    assert found[0,].perplexity == (95.0 + 96.0) / 2
+    assert found[0,].perplexity == pytest.approx(math.sqrt(95.0 * 96.0)) and found[0,].recipes == found[0,].measured == 1
     half = spots(swept(ONE, many=1), axles_of(ONE))
     assert sum(spot.perplexity is not None for spot in half.values()) == 1
 
 
-def test_a_place_of_several_recipes_has_a_mean_once_each_of_them_has_one() -> None:
-    """Without the others the mean would be that of the mildest alone; a failure is why there is none."""
-    sweep = Sweep({}, {"criterion": ["random", "taylor"], "compensation": ["none", "bias"], "neurons.level": [0, 0.5]})
-    first = axles_of(sweep)[:2]
-    assert all(spot.perplexity is not None for spot in spots(swept(sweep), first).values())
-    lost = sweep.cells[-1]
-    found = spots(swept(sweep, failing=lost.number), first)
-    (gone,) = [spot for spot in found.values() if spot.perplexity is None]
-    assert gone.number == lost.number and len(gone.done) == 1
-    assert all(spot.perplexity is None for spot in spots(swept(sweep, 1), first).values())
+def test_a_place_of_several_recipes_shows_the_best_of_them_from_the_first_one_on() -> None:
+    """With how many are measured; its cell is the one with that recipe, so that a click loads what is shown."""
+    first = axles_of(CUBE)[:2]
+    for many in range(1, len(CUBE.cells) + 1):
+        state = swept(CUBE, many)
+        for place, spot in spots(state, first).items():
+            inside = [cell for cell in CUBE.cells if tuple(axle.place(cell) for axle in first) == place]
+            done = {cell.number: state.done[cell.number].perplexity for cell in inside if cell.number in state.done}
+            assert (spot.measured, spot.recipes) == (len(done), 2) and spot.perplexity == min(done.values(), default=None)
+            assert spot.number == min(done, key=done.get, default=inside[0].number)
+
+
+def test_a_place_has_failed_only_where_all_of_it_has() -> None:
+    """One failure leaves what else was measured there, and is not taken for what still waits."""
+    first, (one, other) = axles_of(CUBE)[:2], [cell.number for cell in CUBE.cells if cell.set["criterion"] == "taylor"][:2]
+    measured = {spot.number: spot for spot in spots(swept(CUBE, failing=one), first).values()}[other]
+    assert measured.measured == 1 and measured.perplexity == came_of(CUBE.cells[other]).perplexity
+    lost = {number: replace(came_of(CUBE.cells[number]), status="failed", perplexity=None) for number in (one, other)}
+    for some, number in (({one: lost[one]}, other), (lost, one)):
+        (spot,) = [spot for spot in spots(SweepState(CUBE, done=some), first).values() if spot.cells[0].number == one]
+        assert (spot.perplexity, spot.measured, spot.number) == (None, 0, number)
 
 
 def test_a_failed_cell_has_no_number() -> None:
     """Nor has one that waits."""
     found = spots(swept(TWO, failing=0), axles_of(TWO))
     assert sum(spot.perplexity is None for spot in found.values()) == 1
-
-
-def test_the_front_has_what_no_other_beats() -> None:
-    """By ascending parameters; of two alike the first, and nothing that is as good and larger."""
-    points = [(3.0, 10.0), (1.0, 30.0), (2.0, 20.0), (2.0, 25.0), (3.0, 10.0), (4.0, 10.0), (2.5, 22.0)]
-    assert front(points) == (1, 2, 0) and front([]) == ()
 
 
 def test_the_recipe_of_a_measured_cell_keeps_the_training_of_the_controls() -> None:
@@ -62,6 +73,7 @@ def test_the_recipe_of_a_measured_cell_keeps_the_training_of_the_controls() -> N
 
 
 def test_a_cell_is_told_in_the_words_of_the_menu() -> None:
-    """With its seed where there are several."""
-    assert told(TWO.cells[0]) == f"Criterion {TWO.cells[0].set['criterion']}, Neurons removed {TWO.cells[0].set['neurons.level']}"
+    """With its seed where there are several; a share in hundredths."""
+    cell = next(cell for cell in TWO.cells if cell.set == {"criterion": "taylor", "neurons.level": 0.25})
+    assert told(cell) == "Criterion taylor, Neurons removed 25\u00a0%"
     assert told(ONE.cells[0], seeds=2).endswith("seed 0")

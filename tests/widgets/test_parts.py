@@ -6,7 +6,7 @@ import ipywidgets
 import pytest
 
 from engine.record.lock import take_lock
-from engine.record.swept import begin
+from engine.record.sweep_folder import begin
 from tests.widgets.page import RECIPE, asleep, opened, tell_run
 from tests.widgets.sweeps.swept import TWO, inside
 from widgets.address import Address

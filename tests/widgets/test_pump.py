@@ -1,24 +1,29 @@
 """The pump, tick by tick: what was moved and pressed is asked for, what happened is drawn, and what is wrong is said."""
 
 import asyncio
+import signal
+import subprocess
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
 import ipywidgets
+import psutil
 import pytest
 
 from engine.record import client as runs
 from engine.record import commands as ask
 from engine.record import events as tell
 from engine.record.folder import list_runs
-from engine.record.lock import release_lock, take_lock
+from engine.record.lock import beat, release_lock, take_lock
 from engine.record.recipe import Recipe, Schedule
 from tests.widgets.charts.states import previewed
 from tests.widgets.page import NOTHING, SCORES, Page, asked, gates, measured, opened, tell_run
 from widgets.address import Address
+from widgets.pump import WATCH
 from widgets.requests import Adopt, Download, NewRun, OpenRun
 from widgets.view import Drawn, View
 
@@ -239,6 +244,21 @@ def test_a_refusal_of_no_field_stands_in_the_status_line(page: Page) -> None:
     page.tick()
     assert "The &lt;disk&gt; is full." in page.status
     assert page.refusal == ""
+
+
+def test_a_process_that_was_stopped_is_named_in_the_status_line_until_it_is_continued(page: Page) -> None:
+    """And no worker is started beside it; the process is one that has nothing to do with runs."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        beat(page.session.client.folder, worker=process.pid)
+        tell_run(page.session.client, tell.CommandStarted(9, "Tune"))
+        for sent, told in ((signal.SIGSTOP, True), (signal.SIGCONT, False)):
+            process.send_signal(sent)
+            while (psutil.Process(process.pid).status() == psutil.STATUS_STOPPED) != told:
+                time.sleep(0.01)
+            page.tick(WATCH)
+            page.tick(WATCH)
+            assert (f"process {process.pid}, which carries this run out, is stopped." in page.status) == told
+        process.kill()
 
 
 def test_another_model_starts_a_run_that_takes_the_place_of_this_one_once_it_has_loaded(page: Page) -> None:

@@ -12,7 +12,7 @@ from engine.record import events as tell
 from engine.record.folder import Tail, Writer, create, post
 from engine.record.lock import STALE, release_lock, take_lock, watch
 from engine.record.recipe import Recipe
-from engine.record.roll import LiveRun
+from engine.record.run_list import LiveRun
 from tests.widgets.page import Page
 from widgets.requests import ChooseRun, DiscardRun, KeepRun, ResumeRun, StopRun
 from widgets.roster import BUTTONS, refusals

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.record import underway
+from engine.record import running_sweeps
 from engine.record.cells import SweepStarted
 from engine.record.folder import Writer
 from engine.record.lifecycle import CommandStarted, RunStopped
 from engine.record.lock import release_lock, take_lock
 from engine.record.recipe import Recipe
 from engine.record.sweep import Sweep
-from engine.record.swept import begin
+from engine.record.sweep_folder import begin
 from tests.widgets.page import Page, tell_run
 from tests.widgets.sweeps.swept import TWO, came_of
 from widgets.requests import (
@@ -97,7 +97,7 @@ def test_a_cell_is_loaded_into_the_controls(page) -> None:
     assert page.shown("criterion") == cell.set["criterion"]
     assert page.shown("neurons") == pytest.approx(cell.set["neurons.level"])
     assert page.shown("steps") == "200" != "0" and steps == "200"
-    assert sweeps.loaded == 3 and "In the controls now" in sweeps.said and cell.set["criterion"] in sweeps.said
+    assert sweeps.loaded == 3 and "In the controls now" in sweeps.cell_said and cell.set["criterion"] in sweeps.cell_said
     assert page.view.recipe.neurons.shape == "linear"
 
 
@@ -118,12 +118,15 @@ def test_a_cell_of_another_model_waits_for_what_is_being_done(home) -> None:
     tell_run(page.session.client, CommandStarted(9, "Tune"))
     sweeps = after(page, Turn("sweeps"), LoadCell(1))
     sweeps = after(page, LoadCell(1))
-    assert sweeps.refused and sweeps.said == BOUND and sweeps.loaded is None
+    assert sweeps.cell_refused and sweeps.cell_said == BOUND and sweeps.loaded is None
     assert not page.session.is_changing and page.shown("model") == "gpt2-tiny"
 
 
 def test_the_form_says_what_it_comes_to(page) -> None:
     """Another field brings values of its own; what cannot be is beside its field, and begins nothing."""
+    searched = after(page, AskSweep("mode", "search"))
+    assert searched.asked.second == "" and not searched.planned.wrong, "the second field to begin with is none of a search"
+    after(page, AskSweep("mode", "measure"))
     sweeps = after(page, AskSweep("second", "compensation"))
     assert sweeps.asked.second_values.startswith("none, bias") and sweeps.planned.cells == 16
     sweeps = after(page, AskSweep("first_values", "0, 7"), StartSweep())
@@ -137,7 +140,7 @@ def test_the_form_says_what_it_comes_to(page) -> None:
 def test_a_sweep_is_begun_with_what_was_typed_last(page, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the press comes together with the last word; it is the one that is shown then."""
     begun = []
-    monkeypatch.setattr(underway, "carry_on", begun.append)  # the seam to another process
+    monkeypatch.setattr(running_sweeps, "carry_on", begun.append)  # the seam to another process
     page.pump._trials._sweeper._started = _Nobody()
     sweeps = after(page, AskSweep("first_values", "0, 0.7"), AskSweep("second", ""), StartSweep())
     assert [folder.name for folder in begun] == [sweeps.chosen] and not sweeps.refused
@@ -175,7 +178,7 @@ def test_a_sweep_is_deleted_once_that_is_confirmed(page, folder) -> None:
 def test_a_sweep_that_another_page_deletes_is_gone_here_too(page, folder) -> None:
     """Without a fault."""
     release_lock(folder)
-    underway.discard(folder.name)
+    running_sweeps.discard(folder.name)
     assert (after(page).state, page.view.sweeps.found) == (None, ())
 
 

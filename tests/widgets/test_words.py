@@ -7,7 +7,7 @@ import pytest
 from engine.record import commands as ask
 from engine.record import events as tell
 from engine.record.recipe import Recipe, Schedule, Tuning
-from engine.record.roll import LiveRun
+from engine.record.run_list import LiveRun
 from engine.record.state import RunState
 from tests.widgets.charts.states import folded, previewed
 from tests.widgets.page import LOADED, SCORES, TEXT, gates, measured
@@ -64,8 +64,9 @@ def test_while_it_is_paused_a_recovery_tells_how_long_it_would_still_take() -> N
         ({"status": "busy", "awake": True}, "recovering, step 3 of 9"),
         ({"status": "paused", "awake": True}, "paused: recovering, step 3 of 9"),
         ({"status": "paused"}, "left in the middle: recovering, step 3 of 9"),
+        ({"status": "busy", "awake": True, "stopped": 7}, "held: its process 7 is stopped"),
         ({"status": "failed", "state": "failed: no memory", "step": None}, "failed: no memory"),
-        ({"status": "idle", "doing": "", "step": None}, "nothing to do"),
+        ({"status": "idle", "doing": "", "step": None}, "nothing more was asked"),
         ({"status": "idle", "doing": "", "step": None, "waiting": True}, "left before it was done"),
         ({"status": "new", "doing": "", "step": None, "waiting": True, "awake": True}, "about to begin"),
     ],

@@ -1,6 +1,7 @@
 """What a chart is, and which there are; draws none and knows no run.
 
-A chart is one file of this folder. Its docstring is the help text, `TITLE` the heading of its card, and
+A chart is one file of this folder. The first paragraph of its docstring is the help text, which is for people who look at the
+page; a second one is for whoever reads the file. `TITLE` is the heading of its card, and
 
     build(theme: Theme, act: Act) -> Drawn
 

@@ -1,7 +1,9 @@
 """The loss while the pruned model and its control train: training text as a line (smoothed, the raw one faint behind it),
 validation text as points; every other round of a gradual pruning is shaded. Look whether the two models' validation losses
-meet, and whether one rises while its training loss falls, which is overfitting. The chart shows losses by step and knows
-nothing of how a step is made."""
+meet, and whether one rises while its training loss falls, which is overfitting.
+
+The chart shows losses by step and knows nothing of how a step is made.
+"""
 
 import math
 from collections.abc import Sequence

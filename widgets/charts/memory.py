@@ -1,6 +1,10 @@
 """Memory in use since the run began: by the process that computes, by the whole machine, and by the accelerator where there is
-one, each with its limit. Look whether the machine comes near its limit while a model trains: past it the run would be ended.
-Below stands what a command was expected to hold, told before it begins, and what it held. Samples are shown as they came."""
+one, each with its limit; in a container or a job whose limit leaves less than the machine has, by all that is in it. Look whether
+memory comes near that limit while a model trains: past it the run would be ended.
+Below stands what a command was expected to hold, told before it begins, and what it held.
+
+Samples are shown as they came.
+"""
 
 from collections.abc import Sequence
 
@@ -9,7 +13,7 @@ import numpy as np
 from bqplot import LinearScale, Lines
 
 from engine.record.events import MemorySampled
-from engine.record.room import Room
+from engine.record.memory_fit import Room
 from engine.record.state import RunState
 from widgets.drawing import axis, columns, figure, legend, line, notice, percent, put, say, swatch, thin, ticks
 from widgets.theme import Theme
@@ -75,22 +79,27 @@ class _Memory:
         put(self.up, max=top)
         put(self.along, tick_values=np.array(ticks(0, end)))
         put(self.left, tick_values=np.array(ticks(0, top, 3)))
-        there = [each for each in self.lines if last and getattr(last, each) is not None]
-        put(self.legend, value=legend([*(self.entries[each] for each in there), *([self.limit] if last else [])]))
+        there = {each: entry for each, entry in self.entries.items() if last and getattr(last, each) is not None}
+        if last and last.grouped:
+            there["system"] = (there["system"][0], GROUPED)
+        put(self.legend, value=legend([*there.values(), *([self.limit] if last else [])]))
         gauge = _gauge(last) if last else line("Memory has not been measured yet.", "says")
         process = line(f"The process has {last.process / GIB:.1f} GiB.", "says") if last else ""
         put(self.gauge, value=gauge + (_expected(view.state) or process))
         say(self.words, *(() if last else ("No data yet", "Measured while a worker runs")))
 
 
-WHAT = {"Load": "Loading", "Score": "Scoring", "Preview": "Previewing", "Prune": "Pruning", "Tune": "Recovering"}
+WHAT = {"Load": "Loading", "Score": "Scoring", "Preview": "Previewing", "Prune": "Pruning", "Tune": "Recovering",
+        "Suggest": "Suggesting", "Agree": "Comparing criteria", "Evaluate": "Measuring", "Sample": "Writing a text",
+        "Cut": "Making the smaller model"}  # fmt: skip
 NAMES = {"process": "process", "system": "machine", "accelerator": "accelerator"}
+GROUPED = "container"  # what the system calls a control group: for people it is that, or the job of a batch system
 TOTALS = {"system": "system_total", "accelerator": "accelerator_total"}
 
 
 def _gauge(last: MemorySampled) -> str:
     """A bar for each memory that has a limit, with the same in words."""
-    bars = [("Machine", last.system, last.system_total)]
+    bars = [((GROUPED if last.grouped else NAMES["system"]).capitalize(), last.system, last.system_total)]
     if last.accelerator is not None and last.accelerator_total:
         bars.append(("Accelerator", last.accelerator, last.accelerator_total))
     return "".join(_bar(*bar) for bar in bars)

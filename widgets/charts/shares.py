@@ -1,21 +1,25 @@
 """Each layer has two bars: on the left the share of its heads that is closed, on the right, paler, that of its neurons, in the
 colour of the layer's block. Hollow bars are what the controls would make of it. Look whether the loss grows with where you prune
 or only with how much. Below stands the error that compensation is foretold to leave in what a part of a layer writes, where it is
-largest, as a share of how much that varies. The chart counts units and knows nothing of which ones went."""
+largest, as a share of how much that varies.
+
+The chart counts units and knows nothing of which ones went.
+"""
 
 from html import escape
 
 import ipywidgets
 import numpy as np
-from bqplot import Bars, LinearScale, OrdinalScale, Tooltip
+from bqplot import Bars, LinearScale, Lines, OrdinalScale, Tooltip
 
 from engine.record.schedules import BLOCKS, block_of_layers
-from widgets.drawing import axis, every, figure, icon, legend, line, notice, percent, put, say
+from widgets.drawing import axis, columns, every, figure, icon, legend, line, notice, percent, put, say, swatch
 from widgets.theme import Theme
 from widgets.view import Act, Drawn, View
 
 TITLE = "Share removed, by layer"
 PALE = 0.5  # how opaque a neurons' bar is beside its heads' bar
+MANY = 16  # layers beyond which hollow bars are a fence: the draft is drawn as two lines instead
 
 
 def build(theme: Theme, act: Act) -> Drawn:
@@ -40,19 +44,23 @@ class _Shares:
             x=np.arange(0), y=np.zeros((2, 0)), scales=place, type="grouped", fill=False, stroke=theme.text,
             stroke_width=1.2, padding=0.15,
         )  # fmt: skip
+        ink = {"x": np.zeros(0), "y": np.zeros(0), "scales": place, "labels_visibility": "none", "colors": [theme.text]}
+        self.outlines = [Lines(stroke_width=width, line_style=style, **ink) for style, width in (("solid", 1.6), ("dotted", 2.2))]
         self.words = notice(theme)
         self.along = axis(theme, self.layers, "Layer")
         up = axis(
             theme, place["y"], "Removed", "left", grid=True, tick_values=np.array([0, 0.25, 0.5, 0.75, 1]), tick_format=".0%"
         )
-        self.figure = figure(theme, [self.bars, self.hollow, self.words], [self.along, up])
+        self.figure = figure(theme, [self.bars, self.hollow, *self.outlines, self.words], [self.along, up])
         box = "M1 1H11V11H1Z"
         blocks = [(icon(box, colour, fill=colour), block) for block, colour in zip(BLOCKS, theme.blocks, strict=True)]
         colour = theme.muted  # of no block: these two say which bar, not which block
         pale = icon(box, colour, fill=colour, opacity=PALE)
         kinds = [(icon(box, colour, fill=colour), "left bar: heads"), (pale, "right bar: neurons")]
-        wanted = (icon(box, theme.text, width=1.2), "would be")
-        self.legend = ipywidgets.HTML(legend([*blocks, *kinds, wanted]))
+        hollow = [(icon(box, theme.text, width=1.2), "would be")]
+        lines = [(swatch(theme.text, width=1.6), "heads would be"), (swatch(theme.text, dash="2 3", width=2.2), "neurons")]
+        self.legends = [legend([*blocks, *kinds, *wanted]) for wanted in (hollow, lines)]
+        self.legend = ipywidgets.HTML(self.legends[0])
         self.says = ipywidgets.HTML()
         self.widget = ipywidgets.VBox([self.figure, self.legend, self.says])
         self.widget.add_class("esp-shares")
@@ -62,7 +70,11 @@ class _Shares:
         model, gates = view.state.model, view.state.standing.gates
         put(self.bars, visible=model is not None)
         draft = view.draft if view.draft is not None and view.draft.is_counted else None
-        put(self.hollow, visible=draft is not None)
+        deep = model is not None and len(model.heads) > MANY
+        put(self.hollow, visible=draft is not None and not deep)
+        put(self.legend, value=self.legends[deep])
+        for each in self.outlines:  # an empty line is drawn along the axis
+            put(each, visible=draft is not None and deep, **({} if deep else columns([])))
         if model is None:
             say(self.words, "No data yet", "Layers are shown once a model is loaded")
             put(self.says, value=line("No model is loaded.", "says"))
@@ -86,7 +98,9 @@ class _Shares:
         )
         if draft is not None:
             would = [_shares(draft.head_counts, model.heads), _shares(draft.neuron_counts, model.neurons)]
-            put(self.hollow, stroke_width=1.2 if layers <= 16 else 0.6, x=np.arange(layers), y=np.array(would))
+            put(self.hollow, x=np.arange(layers), y=np.array(would))
+            for each, shares in zip(self.outlines, would, strict=True) if deep else ():
+                put(each, **columns(list(enumerate(shares))))
         told = (_summary(stands, blocks), _noted(view), _foretold(view), _kept(view))
         put(self.says, value=line(" ".join(filter(None, told)), "says"))
 
@@ -116,7 +130,8 @@ def _foretold(view: View) -> str:
         return ""
     worst = max(found, key=lambda each: each.relative)
     part = "attention" if worst.part == "attention" else "MLP"
-    return f"What a layer writes should be off by at most {percent(worst.relative)} ({part}, layer {worst.layer})."
+    begin = "What a layer writes should" if view.draft is None else "If pruned now, what a layer writes should"
+    return f"{begin} be off by at most {percent(worst.relative)} ({part}, layer {worst.layer})."
 
 
 def _noted(view: View) -> str:
@@ -129,4 +144,5 @@ def _kept(view: View) -> str:
     promise = view.state.standing.promise
     if promise is None:
         return ""
-    return f"The suggestion promised {promise.promised:+.3f} nats of loss per token; {promise.measured:+.3f} were measured."
+    rises = f"{promise.promised:+.3f} nats per token, {promise.measured:+.3f} were measured".replace("-", "−")
+    return f"The suggestion promised a change of the loss by {rises}."

@@ -19,6 +19,7 @@ TITLE = "Do the criteria agree?"
 SLOW = "many passes"  # a cost that nobody pays without asking for it
 FULL = 55  # percent of a kind's colour behind a correlation of 1; more would be too dark to read on
 NONE = "Not compared yet."
+OUTDATED = "What was compared were other weights: the model has been trained since, or taken back. Compare again."
 
 
 def build(theme: Theme, act: Act) -> Drawn:
@@ -49,7 +50,7 @@ class _Agreement:
             if view.state.model is None:
                 return
             self._make()
-        put(self.table, value=_table(view.state.compared))
+        put(self.table, value=_table(view.state.compared, OUTDATED if "compared" in view.state.outdated else NONE))
         reason = not_free(view) or not_sayable(view)
         for button, tip in self.buttons.items():
             put(button, disabled=bool(reason), tooltip=reason or tip)
@@ -59,7 +60,7 @@ class _Agreement:
         rest = [name for name in CRITERIA.names() if name not in quick()]
         for words, tip, criteria in (
             ("Compare the criteria", f"Score every unit by {len(quick())} criteria, on the calibration text.", quick()),
-            (f"{' and '.join(rest)} too".capitalize(), "The same with those that take many passes.", CRITERIA.names()),
+            (f"Compare with {' and '.join(rest)} (slow)", "The same with those that take many passes.", CRITERIA.names()),
         ):
             button = ipywidgets.Button(description=words, tooltip=tip, **look)
             button.on_click(lambda _, criteria=criteria: self._ask(criteria))
@@ -75,9 +76,9 @@ class _Agreement:
             self.act(Agree(criteria, recipe.calibration, recipe.seed))
 
 
-def _table(compared: CriteriaCompared | None) -> str:
+def _table(compared: CriteriaCompared | None, nothing: str) -> str:
     if compared is None:
-        return f'<p class="esp-says esp-none">{NONE}</p>'
+        return f'<p class="esp-says esp-none">{nothing}</p>'
     found = {(kind, *pair): one for one in compared.correlations for kind in [one.kind] for pair in _both(one)}
     head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in compared.criteria)
     rows = []

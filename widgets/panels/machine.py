@@ -5,7 +5,7 @@ from html import escape
 
 import ipywidgets
 
-from engine.record.roll import LiveRun
+from engine.record.run_list import LiveRun
 from widgets.drawing import put
 from widgets.requests import ChooseRun, DiscardRun, KeepRun, OpenRun, ResumeRun, StopRun
 from widgets.roster import BUTTONS, Runs, refusals

@@ -66,28 +66,33 @@ def _table(cut: ModelCut | None) -> str:
         _row(
             "Parameters", f"{cut.parameters_before:,}", f"{cut.parameters_after:,}", cut.parameters_after / cut.parameters_before
         ),
-        _row("Weights", size(cut.bytes_before), size(cut.bytes_after), cut.bytes_after / cut.bytes_before),
     ]
+    weights = size(cut.bytes_before), size(cut.bytes_after)
+    files = weights
     if cut.file_before is not None and cut.file_after is not None:
-        rows.append(_row("File of weights", size(cut.file_before), size(cut.file_after), cut.file_after / cut.file_before))
+        files = size(cut.file_before), size(cut.file_after)
+    rows.append(_row("Weights" if files == weights else "Weights in memory", *weights, cut.bytes_after / cut.bytes_before))
+    if files != weights:
+        rows.append(_row("File of weights, float32", *files, cut.file_after / cut.file_before))
     rows += map(_timed, cut.latency)
     if not cut.latency:
         rows.append('<tr><td>Time for a pass</td><td colspan="3">not measured</td></tr>')
     rows += map(_held, cut.memory)
     where = f" Measured on {escape(cut.machine)}." if cut.machine else ""
+    stored = "" if cut.file_stored is None else f" As it is stored, the dense model has {size(cut.file_stored)} of weights."
     slower = ", ".join(_work(one) for one in cut.latency if one.cut >= one.dense)
-    none = f" No speed-up was measured where it is {escape(slower)}." if slower else ""
+    none = f" It was not faster when {escape(slower)}." if slower else ""
     return (
         '<table class="esp-table"><thead><tr><th></th><th>dense</th><th>smaller</th><th>ratio</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
         f'<p class="esp-says">Largest difference between its logits and those of the pruned model: {cut.difference:.1e}.'
-        f"{where}{none}</p>"
+        f"{stored}{where}{none}</p>"
     )
 
 
 def _work(found: Latency | Memory) -> str:
     if found.what == "decode":
-        return f"writing a token after {found.batch} × {found.length}"
+        return f"writing a token after {found.batch} × {found.length} tokens"
     return f"reading {found.batch} × {found.length} tokens"
 
 

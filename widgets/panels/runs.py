@@ -8,7 +8,7 @@ from pathlib import Path
 import ipywidgets
 
 from engine.record.client import last_run
-from engine.record.roll import LiveRun
+from engine.record.run_list import LiveRun
 from widgets.drawing import put
 from widgets.requests import NewRun, OpenRun
 from widgets.theme import Theme
@@ -59,8 +59,8 @@ def others(found: Sequence[LiveRun]) -> str:
     """How many other runs there are and what they are doing, in a few words."""
     busy = sum(run.is_busy and run.awake for run in found)
     left = sum(run.is_busy and not run.awake for run in found)
-    told = [f"{busy} at work"] * bool(busy) + [f"{left} left before the end"] * bool(left)
-    return f"Others: {', '.join(told) or 'none at work'}, listed below." if found else "There is no other run yet."
+    told = [f"{busy} at work"] * bool(busy) + [f"{left} unfinished"] * bool(left)
+    return f"Other runs: {', '.join(told) or 'none at work'} (all are listed below)." if found else "There is no other run yet."
 
 
 def _line(words: str, folder: Path) -> str:

@@ -21,6 +21,7 @@ SHARE = 0.1  # of all parameters, until somebody says another
 MOST = 0.9  # embeddings and norms stay, and they make more than the rest of this in any model
 HIGH, WIDE = 34, 300  # of the bars of one kind, in units of the drawing
 NOTHING = "Nothing is suggested yet."
+OUTDATED = "What was suggested was for other weights: the model has been trained since, or taken back. Ask again."
 OPEN = "What came of it is told here once it was followed and measured."
 FOUND = {"predicted": "foretold from statistics and gradients", "measured": "measured, a part at a time"}
 ASK = "Work out which layers should lose how much; nothing is changed."
@@ -51,7 +52,7 @@ class _Suggestion:
             self._make()
         state, reason = view.state, not_free(view) or not_sayable(view)
         put(self.ask, disabled=bool(reason), tooltip=reason or ASK)
-        nothing = "" if state.suggested else NOTHING
+        nothing = "" if state.suggested else _nothing(state)
         put(self.use, disabled=bool(nothing or reason), tooltip=nothing or reason or USE)
         put(self.says, value=_said(state))
 
@@ -105,7 +106,7 @@ def _said(state: RunState) -> str:
     found, kept = state.suggested, came_of(state)
     told = _kept(*kept) if kept is not None else ""
     if found is None:
-        return f'<p class="esp-says">{told or NOTHING}</p>'
+        return f'<p class="esp-says">{told or _nothing(state)}</p>'
     share = 1 - found.parameters_after / found.parameters_before
     words = (
         f"By {found.criterion}, {found.by} by {found.by}, {percent(share)} of the parameters would go. The loss should rise by "
@@ -115,8 +116,12 @@ def _said(state: RunState) -> str:
     return f'<p class="esp-says">{words} {told or OPEN}</p>{bars}'
 
 
+def _nothing(state: RunState) -> str:
+    return OUTDATED if "suggested" in state.outdated else NOTHING
+
+
 def _kept(promised: float, measured: float) -> str:
-    rises = f"{promised:+.3f} were promised, {measured:+.3f} measured".replace("-", "−")
+    rises = f"{promised:+.3f} nats per token were promised, {measured:+.3f} measured".replace("-", "−")
     return f"<b>It was followed: {rises}</b> on the evaluation text."
 
 

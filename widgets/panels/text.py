@@ -1,6 +1,9 @@
 """The same prompt continued before and after, token by token. The stronger the shade and the thicker the line under a token, the
 more it surprised the model that wrote it; point at a token for the number. Look where the sense is lost first: in facts, in
-grammar, or in whole words. The panel shows texts as they came, escaped, and knows nothing of how they were drawn."""
+grammar, or in whole words.
+
+The panel shows texts as they came, escaped, and knows nothing of how they were drawn.
+"""
 
 from collections.abc import Mapping
 from html import escape
@@ -16,6 +19,8 @@ TITLE = "Text before and after"
 STAGES = {"baseline": "baseline", "pruned": "pruned", "tuned": "recovered", "control": "control", "cut": "cut"}
 NEWEST = ("tuned", "cut", "pruned")  # the first of these that there is stands for "after"
 AUTOMATIC = "automatic"
+OWN = "How much its own continuation surprised each model, on average"
+LOW = "Low is not good here: a model that repeats itself is not surprised."
 SHOWN = 60  # characters of a prompt that a sentence names
 # A token's surprise in nats is −log of its probability: each level is a range of probabilities that can be said in words.
 LEVELS = ((0.693, "expected: 1 in 2 or likelier"), (2.303, "to 1 in 10"), (4.605, "to 1 in 100"),
@@ -61,8 +66,7 @@ class _Text:
         put(self.right, value=_column(self.theme, after, self.samples.get(after)))
         found = [self.samples[stage] for stage in (before, after) if stage in self.samples]
         told = "; ".join(f"{STAGES.get(each.stage, each.stage)}: {_mean(each)}" for each in found)
-        own = "How much its own continuation surprised each model, on average (mere repetition surprises none)"
-        words = f"{own}: {told}." if told else "No text has been sampled yet."
+        words = f"{OWN}: {told}. {LOW}" if told else "No text has been sampled yet."
         put(self.says, value=line(words, "says"))
         warning = _warning(*found) if len(found) == 2 else ""
         put(self.other, value=f'<div role="note" class="esp-other">{escape(warning)}</div>' if warning else "")

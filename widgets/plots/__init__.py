@@ -22,12 +22,13 @@ PLOTS = Registry("Plot", __name__, Path(__file__).parent)
 @dataclass(frozen=True)
 class Shown:
     """A figure with what changes on it: cells that have `failed`, and the one that was `chosen`. `empty` are the two lines of
-    words that stand in a figure without a point."""
+    words that stand in a figure without a point, `missing` says what an empty cell of a map is."""
 
     figure: Figure
     failed: frozenset[Place] = frozenset()
     chosen: Place | None = None
     empty: tuple[str, str] = ("No data yet", "Nothing was measured so far")
+    missing: str = "not measured yet"
 
 
 @dataclass(frozen=True)

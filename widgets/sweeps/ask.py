@@ -64,6 +64,8 @@ class _Form:
                 look = {"style": texts, "layout": ipywidgets.Layout(width="auto")}  # its own: some are hidden
                 made = ipywidgets.Text(description=label, continuous_update=False, **look)
             made.tooltip = HELP[name]
+            if name.endswith("values"):
+                made.add_class("esp-wide")  # the whole width: a list that is cut off is not what the sweep goes over
             made.observe(lambda change, name=name: self._filled(name, change["new"]), "value")
             self.each[name], self.wrong[name] = made, ipywidgets.HTML(layout={"display": HIDDEN})
             rows += [made, self.wrong[name]]

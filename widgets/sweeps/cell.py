@@ -8,9 +8,11 @@ from ipywidgets.widgets.widget_description import DescriptionStyle
 
 from engine.record.cells import SweepCellDone
 from engine.record.sweep import Cell
-from engine.record.swept import SweepState
+from engine.record.sweep_folder import SweepState
+from widgets.badges import sentence_of
 from widgets.drawing import put, short
-from widgets.grid import SEED, Axle, axles_of, rise_of, seeds_of, told, value_of, written
+from widgets.figures import missing_words
+from widgets.grid import SEED, Axle, axles_of, rise_of, seeds_of, told, value_of, worded
 from widgets.requests import LoadCell
 from widgets.theme import Theme
 from widgets.view import Act, Drawn, View
@@ -39,7 +41,7 @@ class _Cell:
         self.state: SweepState | None = None
         self.axles: tuple[Axle, ...] = ()
         self.loaded: int | None = None
-        self._drawing = False
+        self._drawing, self._last = False, ""
         self.menus: list[ipywidgets.Dropdown] = []
         self.row = ipywidgets.Box()
         self.row.add_class("esp-buttons")
@@ -62,6 +64,8 @@ class _Cell:
         if sweeps.loaded is not None and (another or sweeps.loaded != self.loaded):
             self._follow(sweeps.loaded)
         self.loaded = sweeps.loaded
+        kind = "esp-refusal" if sweeps.cell_refused else "esp-says"
+        self._last = f'<div role="status" class="{kind}">{escape(sweeps.cell_said)}</div>' if sweeps.cell_said else ""
         self._tell()
 
     def _offer(self) -> None:
@@ -73,11 +77,12 @@ class _Cell:
         style, layout = DescriptionStyle(description_width="initial"), ipywidgets.Layout(width="auto", max_width="100%")
         self.menus = []
         for each in self.axles:
-            options = [(written(value), number) for number, value in enumerate(each.values)]
+            options = [(worded(each.field, value), number) for number, value in enumerate(each.values)]
             menu = ipywidgets.Dropdown(description=each.label, options=options, value=0, style=style, layout=layout)
             menu.observe(lambda _: self._moved(), "value")
             self.menus.append(menu)
         self.row.children = (*self.menus, self.button)
+        self._follow(sweep.cells[0].number)  # of draws of two fields the least values may not meet
 
     def _follow(self, number: int) -> None:
         cell = next((cell for cell in self.state.sweep.cells if cell.number == number), None)
@@ -105,8 +110,9 @@ class _Cell:
             return
         put(self.button, disabled=cell.recipe is None, tooltip=TIP if cell.recipe is not None else cell.error)
         found = self.state.done.get(cell.number)
-        words = f"<b>{escape(told(cell, len(self.state.sweep.seeds)))}</b>: {escape(came_of(found))}"
-        put(self.says, value=f'<p class="esp-says">{words}</p>')
+        came = f"{missing_words(self.state)}." if found is None else came_of(found)
+        words = f"<b>{escape(told(cell, len(self.state.sweep.seeds)))}</b>: {escape(came)}"
+        put(self.says, value=f'<p class="esp-says">{words}</p>{self._last}')
 
     def _load(self) -> None:
         cell = self._named() if self.state is not None else None
@@ -114,18 +120,19 @@ class _Cell:
             self.act(LoadCell(cell.number))
 
 
-def came_of(found: SweepCellDone | None) -> str:
-    """What came of a cell, in a sentence."""
-    if found is None:
-        return "not measured yet."
+def came_of(found: SweepCellDone) -> str:
+    """What came of a cell, in a sentence; one more for whatever was done otherwise than asked."""
+    otherwise = "".join(f" {sentence_of(each)}" for each in found.degraded)
     if found.status == "failed":
-        return f"failed: {found.error}"
+        return f"failed: {found.error}{otherwise}"
     rise, stages = rise_of(found), found.perplexities
     above = "" if rise is None else f", the loss {rise:+.3f} nats per token above the unpruned model's".replace("-", "−")
     beside = "".join(
         f", {words} {short(stages[stage])}" for stage, words in BESIDE.items() if stage in stages and len(stages) > 2
     )
-    return f"perplexity {short(found.perplexity)}{above}{beside}; {found.parameters:,} parameters; {found.seconds:.1f} s."
+    return (
+        f"perplexity {short(found.perplexity)}{above}{beside}; {found.parameters:,} parameters; {found.seconds:.1f} s.{otherwise}"
+    )
 
 
 BESIDE = {"pruned": "before training", "control": "the control"}

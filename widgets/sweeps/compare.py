@@ -14,8 +14,7 @@ from widgets.canvas import Canvas
 from widgets.charts.loss import forward, smoothed
 from widgets.comparer import STAGES, Compared, Ran, cells_of, differing
 from widgets.drawing import line, put, short, thin
-from widgets.form import label_of as words_of
-from widgets.grid import written
+from widgets.grid import worded
 from widgets.plots import Shown
 from widgets.requests import ChooseRuns, Download
 from widgets.theme import Theme
@@ -100,7 +99,7 @@ def _table(runs: Sequence[Ran]) -> str:
     many = len(differing(runs))
     left = max(0, many - MOST)
     kept = [0, *range(1, 1 + many - left), *range(1 + many, len(head))]
-    titles = "".join(f"<th>{escape(_title(head[at]))}</th>" for at in kept)
+    titles = "".join(f"<th>{escape(label_of(head[at]))}</th>" for at in kept)
     body = "".join(f"<tr>{''.join(f'<td>{escape(_cell(head[at], row[at]))}</td>' for at in kept)}</tr>" for row in rows)
     more = f" {left:,} more fields differ; the CSV has them all." if left else ""
     same = "" if many or len(rows) < 2 else " Their recipes do not differ."
@@ -110,17 +109,12 @@ def _table(runs: Sequence[Ran]) -> str:
     )
 
 
-def _title(field: str) -> str:
-    known = label_of(field)
-    return known if known != field else words_of(field)
-
-
 def _cell(field: str, value: object) -> str:
     if field == "run":
         return called(str(value))
     if value is None:
         return "–"
-    return short(value) if field.startswith("perplexity") else written(value)
+    return short(value) if field.startswith("perplexity") else worded(field, value)
 
 
 def _losses(runs: Sequence[Ran]) -> Figure:
@@ -150,4 +144,15 @@ def _said(compared: Compared, figure: Figure) -> str:
         return "Nothing to draw of these runs."
     losses = "validation losses where a run has them, training losses, smoothed, where not"
     what = losses if figure.kind == "curves" else "perplexities"
-    return f"{drawn:,} of {shown:,} runs: {what}."
+    return f"{drawn:,} of {shown:,} runs: {what}.{_unlike(compared.shown)}"
+
+
+def _unlike(runs: Sequence[Ran]) -> str:
+    """That some runs were measured otherwise than others, by what; empty where all were measured alike."""
+    found = {one.protocol for ran in runs for one in ran.state.standing.perplexity.values()}
+    if len(found) < 2:
+        return ""
+    told = " and ".join(
+        f"{corpus}, {tokens:,} tokens in blocks of {length:,}, {dtype}" for corpus, tokens, length, dtype in sorted(found)
+    )
+    return f" They were not measured alike ({told}): where that differs, do not compare their perplexities."

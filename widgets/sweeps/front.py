@@ -1,13 +1,16 @@
-"""Every cell as a point: what is left of the model from left to right, its perplexity upwards, lower being better. The line is
-the front: of those on it none is both smaller and better than another, and each of the others is beaten by one of them. Click a
-point to put its recipe into the controls. Look where the front turns upwards: what goes beyond that is dear."""
+"""Every cell as a point: what is left of the model from left to right, its perplexity upwards, lower being better. The steps
+are the front: of the points on it none is both smaller and better than another, and each of the others is beaten by one of them.
+Click a point to put its recipe into the controls. Look where the front turns upwards: what goes beyond that is dear."""
+
+from html import escape
 
 import ipywidgets
 
-from engine.record.swept import SweepState
+from engine.record.errors import counted
+from engine.record.sweep_folder import SweepState
 from widgets.canvas import Canvas
 from widgets.drawing import line, put, short
-from widgets.figures import FRONT, front_figure, place_of
+from widgets.figures import FRONT, front_figure, place_of, protocol_words
 from widgets.plots import Shown
 from widgets.requests import LoadCell
 from widgets.theme import Theme
@@ -25,7 +28,7 @@ def build(theme: Theme, act: Act) -> Drawn:
         if state is not None:
             chosen = None if loaded is None else place_of(loaded)
             canvas.draw(Shown(front_figure(state), chosen=chosen, empty=("No data yet", "A point for each cell that is done")))
-            put(says, value=line(_said(state), "says"))
+            put(says, value=line(_said(state), "says") + line(escape(protocol_words(state)), "legend"))
 
     return Drawn(ipywidgets.VBox([canvas.widget, says]), draw)
 
@@ -42,4 +45,7 @@ def _said(state: SweepState) -> str:
     ends = f"from {best.x[0]:,} parameters at perplexity {short(best.y[0])}"
     if len(best.x) > 1:
         ends += f" to {best.x[-1]:,} at {short(best.y[-1])}"
-    return f"{len(best.x):,} of {sum(one.status == 'done' for one in state.done.values()):,} cells are on the front, {ends}."
+    good = [one for one in state.done.values() if one.status == "done"]
+    points = len({(one.parameters, one.perplexity) for one in good})
+    alike = f" ({len(good):,} cells, of which some come to the same)" if points < len(good) else ""
+    return f"{len(best.x):,} of {counted(points, 'point')}{alike} are on the front, {ends}."

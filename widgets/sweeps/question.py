@@ -19,13 +19,17 @@ from widgets.plots import Shown
 from widgets.requests import ChooseExperiment, Download, PickCell, StartExperiment, StopExperiment
 from widgets.theme import Theme
 from widgets.view import Act, Drawn, View
-from widgets.words import cells_left
+from widgets.words import cells_left, stopped_words
 
 TITLE = "Experiment"
 START, STOP = "Start the experiment", "Stop it"
 TIPS = {START: "Carry it out, or what is left of it, in a process of its own, which goes on when this page is closed.",
         STOP: "End the process that carries it out; the cells that are done are kept."}  # fmt: skip
-TAKES = {"experiment-csv": "Its table (CSV)", "experiment-charts": "Its chart (PNG)"}
+TAKES = {"experiment-csv": "Its table (CSV)", "experiment-json": "All of it (JSON)", "experiment-charts": "Its chart (PNG)"}
+INSTEAD = "Show the result that ships with this program."
+HIDDEN, SHOWN = "none", None
+TIMES = {f"{form} ({time})": form for form, time in zip(FORMS, ("minutes", "a night"), strict=True)}
+BEHIND = "In brackets: the interval of 95 % and the replicates, which are measurements with other seeds, criteria or models."
 ROWS = 200  # of the table on the page; the CSV has all
 
 
@@ -53,7 +57,7 @@ class _Question:
         known = [model.name for model in models() if model.ready]
         self.name = ipywidgets.Dropdown(description="Experiment", options=names, **look)
         self.model = ipywidgets.Combobox(description="On the model", options=known, **typed)
-        self.form = ipywidgets.Dropdown(description="Form", options=list(FORMS), **look)
+        self.form = ipywidgets.Dropdown(description="Form", options=list(TIMES.items()), **look)
         for each in (self.name, self.model, self.form):
             each.observe(lambda _: self._choose(), "value")
         self.start, self.stop = (ipywidgets.Button(description=words, layout={"width": "auto"}) for words in (START, STOP))
@@ -65,13 +69,17 @@ class _Question:
         self.takes = [ipywidgets.Button(description=words, layout={"width": "auto"}) for words in TAKES.values()]
         for what, button in zip(TAKES, self.takes, strict=True):
             button.on_click(lambda _, what=what: act(Download(what)))
+        self.instead = ipywidgets.Button(description="", tooltip=INSTEAD, layout=ipywidgets.Layout(width="auto", display=HIDDEN))
+        self.instead.on_click(lambda _: act(ChooseExperiment(self._tried.name, *self._tried.instead)))
         asking = ipywidgets.Box([self.name, self.model, self.form, self.start, self.stop])
-        showing = ipywidgets.Box([self.which, *self.takes])
-        for row in (asking, showing):
+        self.showing = ipywidgets.Box([self.which, *self.takes])
+        for row in (asking, self.showing):
             row.add_class("esp-buttons")
-        self.about, self.says, self.table = (ipywidgets.HTML() for _ in range(3))
+        self.about, self.says, self.picked, self.table = (ipywidgets.HTML() for _ in range(4))
         self.canvas = Canvas(theme, lambda place: act(PickCell(place.sweep, place.number)))
-        self.widget = ipywidgets.VBox([asking, self.about, self.says, showing, self.canvas.widget, self.table])
+        self.widget = ipywidgets.VBox(
+            [asking, self.about, self.says, self.instead, self.showing, self.canvas.widget, self.picked, self.table]
+        )
         self.widget.add_class("esp-question")
 
     def draw(self, view: View) -> None:
@@ -95,10 +103,13 @@ class _Question:
         left = tried.cells - tried.done
         put(self.start, disabled=tried.going or not left, tooltip="It goes on already." if tried.going else TIPS[START])
         put(self.stop, disabled=not tried.going, tooltip=TIPS[STOP] if tried.going else "No process carries it out.")
-        for button in (self.which, *self.takes):
-            put(button, disabled=not titles)
+        put(self.instead.layout, display=SHOWN if tried.instead else HIDDEN)
+        if tried.instead:
+            put(self.instead, description=f"Show {', '.join(tried.instead)}")
+        put(self.showing.layout, display=SHOWN if titles else HIDDEN)
         put(self.about, value=self._about())
         put(self.says, value=_said(tried))
+        put(self.picked, value=f'<div role="status" class="esp-says">{escape(tried.picked)}</div>' if tried.picked else "")
         put(self.table, value=_table(tried.table))
         self._plot()
 
@@ -107,7 +118,11 @@ class _Question:
             self._act(ChooseExperiment(self.name.value, self.model.value.strip(), self.form.value))
 
     def _plot(self) -> None:
-        if not self._drawing and self._tried.figures and self.which.value is not None:
+        if self._drawing:
+            return
+        if not self._tried.figures:
+            self.canvas.clear()
+        elif self.which.value is not None:
             self.canvas.draw(
                 Shown(self._tried.figures[self.which.value], empty=("No data yet", "Its cells are not measured yet"))
             )
@@ -123,14 +138,24 @@ class _Question:
 
 def _said(tried: Tried) -> str:
     failed = f", {tried.failed:,} failed" if tried.failed else ""
-    told = f"{tried.done:,} of {counted(tried.cells, 'cell')} done{failed}"
+    told = f"{tried.done:,} of {counted(tried.cells, 'cell')} done{' here' if tried.shipped else ''}{failed}"
     if tried.going:
-        told = f"At work: {told}{cells_left(tried.pace, tried.cells - tried.done - tried.failed)}"
+        halted = stopped_words(tried.halted, "experiment")
+        told = f"{halted or 'At work:'} {told}{cells_left(tried.pace, tried.cells - tried.done - tried.failed) * (not halted)}"
     bar = f'<div class="esp-bar"><i style="width:{100 * tried.done / max(1, tried.cells):.0f}%"></i></div>'
-    ships = f'<p class="esp-says">{escape(tried.shipped)}</p>' if tried.shipped else ""
-    answer = f'{ships}<p class="esp-says esp-answer">{escape(tried.answer)}</p>' if tried.answer else ""
     last = f'<div role="status" class="{"esp-refusal" if tried.refused else "esp-says"}">{escape(tried.said)}</div>'
-    return f'<div class="esp-says">{told}.</div>{bar}{last if tried.said else ""}{answer}'
+    return f'<div class="esp-says">{told}.</div>{bar}{last if tried.said else ""}{_answer(tried)}'
+
+
+def _answer(tried: Tried) -> str:
+    """The verdicts, each with the numbers behind it, and where these are from."""
+    if not tried.answer:
+        return ""
+    told = [f"{each.numbers[:1].upper()}{each.numbers[1:]}." if each.numbers else "" for each in tried.answer]
+    behind = [f'<span class="esp-behind">{escape(each)}</span>' if each else "" for each in told]
+    verdicts = "".join(f"<li><b>{escape(each.says)}.</b> {more}</li>" for each, more in zip(tried.answer, behind, strict=True))
+    notes = " ".join(filter(None, (tried.shipped, BEHIND if any(behind) else "")))
+    return f'<ul class="esp-answer">{verdicts}</ul>' + (f'<p class="esp-legend">{escape(notes)}</p>' if notes else "")
 
 
 def _table(table: Table | None) -> str:

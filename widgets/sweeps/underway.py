@@ -2,19 +2,20 @@
 process of its own: it goes on when this page is closed, and any page shows it. One that was stopped keeps its cells and can go
 on."""
 
+import math
 from html import escape
 
 import ipywidgets
 
 from engine.record.errors import counted
-from engine.record.swept import SweepState
-from widgets.drawing import put, short
-from widgets.grid import told
+from engine.record.sweep_folder import SweepState
+from widgets.drawing import percent, put, short
+from widgets.grid import rise_of, told
 from widgets.requests import ChooseSweep, DiscardSweep, Download, GoOnSweep, KeepSweep, StopSweep
 from widgets.sweeper import Sweeps
 from widgets.theme import Theme
 from widgets.view import Act, Drawn, View
-from widgets.words import called, cells_left
+from widgets.words import called, cells_left, stopped_words
 
 TITLE = "Sweeps"
 NONE = "There is no sweep yet. Say at the left what should differ from cell to cell, and start it."
@@ -26,8 +27,9 @@ PRESSES = {
 TAKES = {
     "sweep-csv": ("Cells (CSV)", "Every cell, one a row: what it sets, its perplexity, parameters, seconds, or why it failed."),
     "sweep-json": ("Sweep (JSON)", "The sweep as python -m engine sweep takes it, and every cell."),
-    "sweep-charts": ("Charts (PNG)", "Each chart of the experiments as a picture, as it is drawn now."),
+    "sweep-charts": ("Charts (PNG)", "Each chart of this sweep as a picture, as it is drawn now."),
 }
+NEAR = 1.05  # times the unpruned perplexity, up to which a model counts as near to it
 HIDDEN, SHOWN = "none", None
 
 
@@ -79,10 +81,10 @@ class _Underway:
         yes.add_class("esp-danger")
         yes.on_click(lambda _: self._act(DiscardSweep(self._name, sure=True)))
         no.on_click(lambda _: self._act(KeepSweep()))
-        row, self.sure = ipywidgets.Box(tuple(self.buttons.values())), ipywidgets.Box([yes, no])
-        for box in (row, self.sure):
+        self.row, self.sure = ipywidgets.Box(tuple(self.buttons.values())), ipywidgets.Box([yes, no])
+        for box in (self.row, self.sure):
             box.add_class("esp-buttons")
-        self.widget = ipywidgets.VBox([self.list, self.says, row, self.sure])
+        self.widget = ipywidgets.VBox([self.list, self.says, self.row, self.sure])
         self.widget.add_class("esp-underway")
 
     def draw(self, view: View) -> None:
@@ -101,6 +103,7 @@ class _Underway:
             put(self.buttons[name], disabled=bool(reason), tooltip=reason or tips[name])
         put(self.says, value=_said(sweeps))
         put(self.sure.layout, display=SHOWN if sweeps.doubt else HIDDEN)
+        put(self.row.layout, display=HIDDEN if sweeps.doubt else SHOWN)
 
     def _choose(self, change: dict[str, object]) -> None:
         if not self._drawing and change["new"] is not None:
@@ -138,6 +141,8 @@ def status_words(sweeps: Sweeps) -> str:
     failed = sum(one.status == "failed" for one in state.done.values())
     many = f"{done:,} of {counted(cells, 'cell')} done" + (f", {failed:,} of them failed" if failed else "")
     if sweeps.going:
+        if sweeps.halted is not None:
+            return f"{stopped_words(sweeps.halted, 'sweep')} {many[0].upper()}{many[1:]}."
         if state.status != "busy":
             return "It is starting, which takes some seconds: libraries and the model are read first."
         return f"At work: {many}{cells_left(sweeps.pace, cells - done)}."
@@ -145,11 +150,11 @@ def status_words(sweeps: Sweeps) -> str:
         case "finished":
             return f"Finished: {many}.{_best(state)}"
         case "stopped":
-            return f"Stopped: {many}. It can go on."
+            return f"Stopped: {many}. It can go on.{_elsewhere(state)}"
         case "failed":
-            return f"It came to nothing: {state.failure}"
+            return f"It came to nothing: {(state.failure or '').rstrip('.')}.{_elsewhere(state)}"
         case "interrupted":
-            return f"Its process ended unasked: {many}. It can go on.{_trouble(sweeps)}"
+            return f"Its process ended unasked: {many}. It can go on.{_elsewhere(state)}{_trouble(sweeps)}"
     return f"It was not begun.{_trouble(sweeps)}"
 
 
@@ -161,9 +166,26 @@ def _best(state: SweepState) -> str:
     good = [one for one in state.done.values() if one.status == "done"]
     if not good:
         return ""
-    best = min(good, key=lambda one: one.perplexity)
-    cell = next(cell for cell in state.sweep.cells if cell.number == best.number)
-    return f" Lowest perplexity: {short(best.perplexity)}, with {told(cell, len(state.sweep.seeds))}."
+    cells = {cell.number: cell for cell in state.sweep.cells}
+    if len({one.parameters for one in good}) == 1:
+        best = min(good, key=lambda one: one.perplexity)
+        return f" Lowest perplexity: {short(best.perplexity)}, with {told(cells[best.number], len(state.sweep.seeds))}."
+    # Where sizes differ the lowest is that of the least pruned, which says nothing.
+    rises = [(one, rise) for one in good if (rise := rise_of(one)) is not None]
+    near = [one for one, rise in rises if rise <= math.log(NEAR)]
+    least = f"within {percent(NEAR - 1)} of the unpruned model's perplexity"
+    if not near:
+        return f" None is {least}." if rises else ""
+    best = min(near, key=lambda one: (one.parameters, one.perplexity))
+    what = f"{best.parameters:,} parameters, perplexity {short(best.perplexity)}"
+    return f" The smallest {least}: {what}, with {told(cells[best.number], len(state.sweep.seeds))}."
+
+
+def _elsewhere(state: SweepState) -> str:
+    """That a sweep was carried out by a cluster, which the page starts none of."""
+    if state.scheduler is None:
+        return ""
+    return f" It was carried out with --scheduler {state.scheduler}; “Go on” does the rest in one process of this machine."
 
 
 def _trouble(sweeps: Sweeps) -> str:

@@ -38,7 +38,9 @@ class Family:
     heads, which go with the last of them. `after_output` names the modules that attention applies after its output projection,
     `cache_argument` the argument in which it receives the key-value cache; a layer that lost every head needs both. `mlp_width`,
     `attention_bias` and `mlp_bias` name the entries of the config that say how many neurons a layer has and that give the
-    projections of either part their biases; "" where no entry does.
+    projections of either part their biases; "" where no entry does. `window` names the entry that says how many tokens attention
+    sees at most, and `layer_kinds` the one that says in which layers; "" where a model pays no heed to such an entry, in its
+    config or not.
     """
 
     model_class: str
@@ -58,3 +60,5 @@ class Family:
     mlp_width: str = ""
     attention_bias: str = ""
     mlp_bias: str = ""
+    window: str = ""
+    layer_kinds: str = ""

@@ -5,4 +5,4 @@ from dataclasses import replace
 from engine.models.families import llama
 
 LABEL = "Mistral"
-FAMILY = replace(llama.FAMILY, model_class="MistralForCausalLM", attention_bias="", mlp_bias="")
+FAMILY = replace(llama.FAMILY, model_class="MistralForCausalLM", attention_bias="", mlp_bias="", window="sliding_window")

@@ -5,4 +5,11 @@ from dataclasses import replace
 from engine.models.families import llama
 
 LABEL = "Qwen2"
-FAMILY = replace(llama.FAMILY, model_class="Qwen2ForCausalLM", attention_bias="", mlp_bias="")
+FAMILY = replace(
+    llama.FAMILY,
+    model_class="Qwen2ForCausalLM",
+    attention_bias="",
+    mlp_bias="",
+    window="sliding_window",
+    layer_kinds="layer_types",
+)

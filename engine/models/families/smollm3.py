@@ -5,4 +5,4 @@ from dataclasses import replace
 from engine.models.families import llama
 
 LABEL = "SmolLM3"
-FAMILY = replace(llama.FAMILY, model_class="SmolLM3ForCausalLM")
+FAMILY = replace(llama.FAMILY, model_class="SmolLM3ForCausalLM", window="sliding_window", layer_kinds="layer_types")

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from engine.models.anatomy import Anatomy, matrix
 from engine.pruning.plan import Scores
+from engine.pruning.running_sums import workable
 from engine.pruning.statistics import Statistics
-from engine.pruning.sums import workable
 
 LABEL = "Energy"
 COST = "one pass"

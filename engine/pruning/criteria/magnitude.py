@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from engine.models.anatomy import Anatomy, Layer, head_features, matrix, output_features
 from engine.pruning.plan import Scores
+from engine.pruning.running_sums import workable
 from engine.pruning.statistics import Statistics
-from engine.pruning.sums import workable
 
 LABEL = "Magnitude"
 COST = "weights"

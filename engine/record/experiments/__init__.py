@@ -5,11 +5,11 @@ the question, the next how it is judged. The functions:
 
     sweeps(model, form) -> Mapping[str, Sweep]   what is to be measured, by name, in the order in which it is done; several where
                                                  one grid cannot say it; `form` is "short" (minutes) or "full" (a night)
-    answer(found) -> str                         one sentence, computed from the numbers, with its uncertainty
+    answer(found) -> tuple[Verdict, ...]         what they say, computed from the numbers, each with its uncertainty
     figures(found) -> tuple[Figure, ...]         charts (`engine.record.figure`)
     table(found) -> Table                        the numbers behind them
 
-`found` has the cells that are done so far, as `engine.record.gathered.Found`: the name of the sweep → the number of the cell →
+`found` has the cells that are done so far, as `engine.record.done_cells.Found`: the name of the sweep → the number of the cell →
 `SweepCellDone`. Sweeps that have not begun may be missing from it, and cells of it may have failed: charts and tables then have
 less in them, and the answer says that it cannot tell. When a difference counts is said in `engine.record.spread`, once for all.
 """

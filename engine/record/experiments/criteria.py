@@ -3,18 +3,20 @@
 Which criterion finds the units that can go, and is any of them better than chance?
 
 Every criterion takes the same levels of the heads, of the neurons and of both, uniformly; nothing makes up for what went and
-nothing is trained. Random is drawn several times; ablation, which measures every head by leaving it out, is the oracle where it
-can be afforded. A criterion beats chance where its perplexity is lower than random's beyond the spread over random's seeds. A
-criterion without chance in it has one number on one model, so that two of them are told apart over several models only.
+nothing is trained. Heads go whole, so that several levels may come to the same. Random is drawn several times; ablation, which
+measures every head by leaving it out, is the oracle where it can be afforded. A criterion beats chance where its perplexity is
+lower than random's beyond the spread over random's seeds. A criterion without chance in it has one number on one model, so that
+two of them are told apart over several models only. How alike criteria rank the units, whatever comes of it, is compared apart
+from that: for any model on the page, under “Do the criteria agree?”.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.record.catalogue import CRITERIA
-from engine.record.figure import Figure, Series, Table
-from engine.record.gathered import Done, Found, done, grouped, ratios
+from engine.record.done_cells import Done, Found, done, grouped, ratios
+from engine.record.figure import Figure, Series, Table, Verdict
 from engine.record.scale import CHANCE, Form, scale_of
 from engine.record.spread import Estimate, as_ratio, estimate
 from engine.record.sweep import Sweep
@@ -35,19 +37,19 @@ def sweeps(model: str, form: Form) -> Mapping[str, Sweep]:
             recipes, axes = {f"{name}, {level * 100:.0f} percent": _both(scale.recipe, level) for level in scale.levels[1::2]}, {}
         for called, recipe in recipes.items():
             found[called] = Sweep(recipe, axes | {"criterion": able})
-            found[f"{called}, {CHANCE}"] = Sweep(recipe | {"criterion": CHANCE}, axes, seeds=scale.seeds)
+            found[f"{called}, {CHANCE}"] = Sweep(recipe | {"criterion": CHANCE}, axes, seeds=scale.draws)
     return found
 
 
-def answer(found: Found) -> str:
+def answer(found: Found) -> tuple[Verdict, ...]:
     """For each kind of unit: how many criteria beat chance, and which is lowest."""
-    return " ".join(_of_units(found, name) for name in UNITS)
+    return tuple(_of_units(found, name) for name in UNITS)
 
 
 def against_chance(found: Found, name: str) -> dict[str, Estimate]:
     """How much higher the loss is by each criterion than by random, for a kind of unit of `UNITS`: one replicate for each of
-    random's seeds, each the mean over the levels that both were measured at."""
-    groups = grouped(_cells(found, name), criterion_of)
+    random's seeds, each the mean over the levels that both were measured at. Levels that come to the same units count once."""
+    groups = grouped(_unlike(_cells(found, name)), criterion_of)
     chance = grouped(groups.pop(CHANCE, ()), lambda cell: cell.cell.seed)
     told = {}
     for criterion, cells in groups.items():
@@ -68,10 +70,21 @@ def figures(found: Found) -> tuple[Figure, ...]:
         groups = grouped(_cells(found, name), criterion_of)
         curves = tuple(ratios(criterion, cells, level_of) for criterion, cells in sorted(groups.items()))
         axis, title = f"level: share of the {name} removed", f"Criteria choosing {name}"
-        drawn.append(Figure(name.replace(" ", "-"), "curves", title, axis, over, curves, log_y=True))
+        drawn.append(Figure(name.replace(" ", "-"), "curves", title, axis, over, curves, log_y=True, shares=True))
     bars = tuple(_bars(found, name) for name in UNITS if against_chance(found, name))
     axis = "perplexity over random's"
-    drawn.append(Figure("against-chance", "bars", "Criteria against chance, mean over the levels", "criterion", axis, bars))
+    drawn.append(
+        Figure(
+            "against-chance",
+            "bars",
+            "Criteria against chance, mean over the levels",
+            "criterion",
+            axis,
+            bars,
+            log_y=True,
+            base=1.0,
+        )
+    )
     return tuple(drawn)
 
 
@@ -96,16 +109,20 @@ def level_of(cell: Done) -> float:
     return int(cell.place.sweep.split(", ")[1].split()[0]) / 100 if told is None else told
 
 
-def _of_units(found: Found, name: str) -> str:
+def _of_units(found: Found, name: str) -> Verdict:
     told = against_chance(found, name)
     if not told:
-        return f"Of {name} it cannot be told yet."
+        return Verdict(f"Removing {name}: which criteria beat chance cannot be told yet")
     better, worse = (sum(each.sign == sign for each in told.values()) for sign in (-1, 1))
     left = len(told) - better - worse
     lowest = min(told, key=lambda criterion: told[criterion].mean)
-    said = [f"Of {name} {better} of {len(told)} criteria beat chance and {worse} are beaten by it"]
-    said += [f"of {left} it cannot be told"] if left else []
-    return f"{', '.join(said)}; the lowest, {lowest}, has {as_ratio(told[lowest])} random's perplexity."
+    many = f"{better or 'none'} of {len(told)} criteria"
+    said = f"{many} {'beats' if better < 2 else 'beat'} chance"
+    said += f", {worse} {'does' if worse == 1 else 'do'} worse" if worse else ""
+    said += f", {left} cannot be told from it" if left else ""
+    if left == len(told):
+        said = f"{many} can be told from chance"
+    return Verdict(f"Removing {name}: {said}", f"the lowest, {lowest}, has {as_ratio(told[lowest])} random's perplexity")
 
 
 def _bars(found: Found, name: str) -> Series:
@@ -128,6 +145,13 @@ def _both(recipe: Mapping[str, Any], level: float) -> dict[str, Any]:
 
 def _cells(found: Found, name: str) -> list[Done]:
     return done(found, *(sweep for sweep in found if sweep == name or sweep.startswith(f"{name}, ")))
+
+
+def _unlike(cells: Iterable[Done]) -> list[Done]:
+    """Without the cells of which as much is gone as at a lower level: heads go whole, and 30 % of six are 40 % of them."""
+    falling = sorted(cells, key=level_of, reverse=True)
+    told = {(criterion_of(cell), cell.cell.seed, cell.cell.parameters): cell for cell in falling}
+    return sorted(told.values(), key=lambda cell: (cell.place.sweep, cell.place.number))
 
 
 def _facts(criterion: str) -> Mapping[str, object]:

@@ -4,23 +4,24 @@ How many heads and neurons can go before the language suffers, what does that sa
 
 The level of the neurons, and that of the heads, rises from 0 to 60 %; the model is measured before and after a recovery, whose
 control is the cell at level 0. On a grid of both the cut models are timed as well, which shows what parameters and time are to
-be had for which perplexity. A level is special where the loss bends upwards more, by its second difference, than at every other
-level, beyond the spread over criteria and the seeds of random.
+be had for which perplexity. A level is special where the loss over the parameters that are gone bends upwards more than at every
+other level, beyond the spread over the seeds of random. Heads go whole, so that several levels may come to the same.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from statistics import fmean
 
-from engine.record.figure import Figure, Line, Place, Series, Table
-from engine.record.gathered import Done, Found, done, ratios
-from engine.record.scale import Form, both, repeated, scale_of
-from engine.record.spread import Estimate, as_ratio, estimate
+from engine.record.done_cells import Done, Found, done, grouped, of_training, ratios
+from engine.record.experiments.criteria import criterion_of
+from engine.record.figure import Figure, Line, Place, Series, Table, Verdict, front
+from engine.record.scale import CHANCE, Form, both, repeated, scale_of
+from engine.record.spread import Estimate, as_percent, as_ratio, as_times, estimate
 from engine.record.sweep import Sweep
 
 KINDS = ("neurons", "heads")
-LEVELS = {"short": (0, 0.15, 0.3, 0.45, 0.6), "full": (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)}  # in equal steps
+LEVELS = {"short": (0, 0.15, 0.3, 0.45, 0.6), "full": (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)}
 BENDS = 3  # levels at which the bend must be known before one of them is called special
 ASKED = 0.3  # the level that is said to be special
 GRID = {"heads.level": [0, 0.3, 0.6], "neurons.level": [0, 0.3, 0.6, 0.9]}
@@ -38,23 +39,31 @@ def sweeps(model: str, form: Form) -> Mapping[str, Sweep]:
     return found | {"grid": Sweep(recipe | {"criterion": scale.criteria[0]}, GRID, "recover", latency=True)}
 
 
-def answer(found: Found) -> str:
-    """What 30 % costs before and after recovery, and whether it is special."""
-    return " ".join(_of_kind(found, kind) for kind in KINDS)
+def answer(found: Found) -> tuple[Verdict, ...]:
+    """What 30 % costs before and after recovery, whether it is special, what the training itself does, and how sure times are."""
+    kept = next((each for kind in KINDS if (each := over_untrained(found, kind, 0)) is not None), None)
+    return (*(verdict for kind in KINDS for verdict in _of_kind(found, kind)), *of_training(kept), *_timed(found))
 
 
-def cost(found: Found, kind: str, level: float, stage: str) -> Estimate | None:
-    """What a level of one kind costs in nats per token: before the recovery over the whole model, after it over the control."""
-    cells = done(found, *both(kind))
+def cost(found: Found, kind: str, level: float, stage: str, by: str = CHANCE) -> Estimate | None:
+    """What a level of one kind costs in nats per token, chosen by a criterion: before the recovery over the whole model, after it
+    over the control. Before it only chance has replicates: any other criterion has one number, whichever batches follow."""
+    cells = _chosen(found, kind, by)
     whole = {cell.replicate: cell for cell in cells if level_of(cell) == 0}
-    rises = (beyond(cell, whole.get(cell.replicate), stage) for cell in cells if level_of(cell) == level)
-    return estimate(rise for rise in rises if rise is not None)
+    rises = [beyond(cell, whole.get(cell.replicate), stage) for cell in cells if level_of(cell) == level]
+    told = [rise for rise in rises if rise is not None]
+    return estimate(told if by == CHANCE or stage == "tuned" else told[:1])
 
 
-def over_untrained(found: Found, kind: str, level: float) -> Estimate | None:
+def over_untrained(found: Found, kind: str, level: float, by: str = CHANCE) -> Estimate | None:
     """The loss of the recovered model over that of the whole model as it was, which a training of its own would help as well."""
-    rises = (cell.rise("tuned") for cell in done(found, *both(kind)) if level_of(cell) == level)
+    rises = (cell.rise("tuned") for cell in _chosen(found, kind, by) if level_of(cell) == level)
     return estimate(rise for rise in rises if rise is not None)
+
+
+def chooser(found: Found, kind: str) -> str:
+    """The criterion that chooses beside chance, the first where there are several; that of chance where none was measured."""
+    return next((criterion_of(cell) for cell in done(found, kind)), CHANCE)
 
 
 def beyond(cell: Done, whole: Done | None, stage: str) -> float | None:
@@ -67,20 +76,19 @@ def beyond(cell: Done, whole: Done | None, stage: str) -> float | None:
 
 
 def kinks(found: Found, kind: str, stage: str) -> dict[float, Estimate]:
-    """The second difference of the loss at each level between the ends, nats per token: above 0 where it bends upwards."""
-    of_replicate: dict[tuple[str, int], dict[float, float]] = {}
-    cells = done(found, *both(kind))
-    levels = sorted({level_of(cell) for cell in cells})
-    for cell in cells:
-        if (rise := cell.rise(stage)) is not None:
-            of_replicate.setdefault(cell.replicate, {})[level_of(cell)] = rise
-    told, step = {}, min((after - before for before, after in pairwise(levels)), default=0)
+    """How much the loss bends upwards at each level between the ends, by the seeds of random: the second divided difference over
+    the share of the parameters that are gone, nats per token. Of levels that come to the same units the lowest stands for all."""
+    cells = [cell for cell in _chosen(found, kind, CHANCE) if cell.rise(stage) is not None]
+    gone, lines = _gone(cells), [{level_of(cell): cell.rise(stage) for cell in of} for of in grouped(cells, _seed).values()]
+    asked = next(levels for levels in LEVELS.values() if gone.keys() <= set(levels))
+    levels = [at for before, at in pairwise((-1, *asked)) if gone.get(at) != gone.get(before, -1)]
+    told = {}
     for before, at, after in zip(levels, levels[1:], levels[2:], strict=False):
-        if after - before > 2.01 * step:  # what lies between is not measured yet
-            continue
-        whole = [line for line in of_replicate.values() if {before, at, after} <= line.keys()]
+        whole = [line for line in lines if {before, at, after} <= line.keys()]
         if whole:
-            told[at] = estimate(line[after] - 2 * line[at] + line[before] for line in whole)
+            steps = gone[at] - gone[before], gone[after] - gone[at]
+            slopes = (((line[at] - line[before]) / steps[0], (line[after] - line[at]) / steps[1]) for line in whole)
+            told[at] = estimate(2 * (second - first) / sum(steps) for first, second in slopes)
     return told
 
 
@@ -104,29 +112,20 @@ def table(found: Found) -> Table:
     """A row for each kind of unit and level, then for each cell of the grid."""
     rows: list[tuple] = []
     for kind in KINDS:
-        for level in sorted({level_of(cell) for cell in done(found, *both(kind))}):
-            told = [cost(found, kind, level, stage) for stage in STAGES]
-            if any(told):
-                rows.append((kind, level, *_ends(told[0]), *_ends(told[1]), None, None))
+        for criterion, cells in grouped(done(found, *both(kind)), criterion_of).items():
+            for level in sorted({level_of(cell) for cell in cells}):
+                told = [cost(found, kind, level, stage, criterion) for stage in STAGES]
+                rows.append((f"{kind}, {criterion}", level, *_ends(told[0]), *_ends(told[1]), None, None))
     grid = done(found, "grid")
     whole = _whole(grid)
     for cell in grid:
-        named = " and ".join(f"{value:.0%} of the {name.partition('.')[0]}" for name, value in cell.cell.set.items())
+        named = " and ".join(f"{as_percent(value)} of the {name.partition('.')[0]}" for name, value in cell.cell.set.items())
         pruned, tuned = (beyond(cell, whole, stage) for stage in STAGES)
         at = [None if rise is None else math.exp(rise) for rise in (pruned, tuned)]
         rows.append((named, None, at[0], None, None, at[1], None, None, _size(cell, whole), time_of(cell)))
     ends = ("from", "to")
     head = ("units", "level", "pruned over whole", *ends, "recovered over control", *ends, "parameters left", "time left")
     return Table(head, tuple(rows))
-
-
-def front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Of points (cost, perplexity) those that no other beats in both, from the cheapest on."""
-    kept: list[tuple[float, float]] = []
-    for cost_of, perplexity in sorted(points):
-        if not kept or perplexity < kept[-1][1]:
-            kept.append((cost_of, perplexity))
-    return kept
 
 
 def level_of(cell: Done) -> float:
@@ -140,26 +139,69 @@ def time_of(cell: Done) -> float | None:
     return times[0].cut / times[0].dense if times else None
 
 
-def _of_kind(found: Found, kind: str) -> str:
-    told = {stage: cost(found, kind, ASKED, stage) for stage in STAGES}
-    if None in told.values():
-        return f"What {ASKED:.0%} of the {kind} cost cannot be told yet."
-    pruned, tuned = (as_ratio(each, ".3f") for each in told.values())
-    said = f"Without {ASKED:.0%} of the {kind} perplexity is {pruned} the whole model's, and after recovery {tuned} the control's"
-    special = {True: "is special", False: "is not special", None: "cannot be told to be special"}
+def _of_kind(found: Found, kind: str) -> tuple[Verdict, ...]:
+    chosen = chooser(found, kind)
+    told = {by: [cost(found, kind, ASKED, stage, by) for stage in STAGES] for by in dict.fromkeys((chosen, CHANCE))}
+    told = {by: ends for by, ends in told.items() if None not in ends}
+    share = f"{as_percent(ASKED)} of the {kind}"
+    if not told:
+        return (Verdict(f"What {share} cost cannot be told yet"),)
+    first, *others = told
+    pruned, tuned = (as_times(each) for each in told[first])
+    costs = (
+        f"Without {share}, chosen by {first}, perplexity is {pruned} the whole model's, and after recovery {tuned} the control's"
+    )
+    numbers = f"{_costs(*told[first])}{''.join(f'; chosen by {by} {_costs(*told[by])}' for by in others)}"
+    special = {
+        True: f"{share} are special",
+        False: f"{share} are not special",
+        None: f"Whether {share} are special cannot be told",
+    }
     bends = kinks(found, kind, "pruned")
-    beside = f": the loss bends most at {max(bends, key=lambda level: bends[level].mean):.0%}" if bends else ""
-    return f"{said}; {ASKED:.0%} {special[is_special(found, kind, 'pruned')]}{beside}."
+    most = f"the loss bends most at {as_percent(max(bends, key=lambda level: bends[level].mean))}" if bends else ""
+    return Verdict(costs, numbers), Verdict(special[is_special(found, kind, "pruned")], most)
+
+
+def _costs(pruned: Estimate, tuned: Estimate) -> str:
+    """What both stages of one way to choose cost, with their intervals."""
+    return f"{as_ratio(pruned, '.3f')}, and after recovery {as_ratio(tuned, '.3f')}"
+
+
+def _timed(found: Found) -> tuple[Verdict, ...]:
+    """How sure times are: what came of timing the model that lost nothing beside itself."""
+    whole = _whole(done(found, "grid"))
+    times = [each.cut / each.dense for each in whole.cell.latency] if whole is not None else []
+    if not times:
+        return ()
+    sure = as_percent(round(max(abs(each - 1) for each in times), 2))
+    numbers = f"the model that lost nothing was timed at {min(times):.2f} to {max(times):.2f} times itself"
+    return (Verdict(f"Measured times are sure to within {sure}", numbers),)
 
 
 def _curves(found: Found, kind: str) -> Figure:
     cells = done(found, *both(kind))
-    lines = [ratios(name, cells, level_of, stage) for stage, name in (("pruned", "pruned"), ("tuned", "recovered"))]
+    stages = (("pruned", "pruned"), ("tuned", "recovered"))
+    ways = grouped(cells, criterion_of).items()
+    lines = [ratios(f"{by}, {name}", of, level_of, stage) for by, of in ways for stage, name in stages]
     trained = [rise for cell in cells if level_of(cell) == 0 and (rise := cell.rise("tuned")) is not None]
     marks = (Line("control: trained, nothing gone", math.exp(fmean(trained))),) if trained else ()
     curves = tuple(line for line in lines if line.x)
     axis, over = f"level: share of the {kind} removed", "perplexity over the whole model's"
-    return Figure(kind, "curves", f"How many {kind} can go", axis, over, curves, log_y=True, lines=marks)
+    return Figure(kind, "curves", f"How many {kind} can go", axis, over, curves, log_y=True, lines=marks, shares=True)
+
+
+def _chosen(found: Found, kind: str, by: str) -> list[Done]:
+    return [cell for cell in done(found, *both(kind)) if criterion_of(cell) == by]
+
+
+def _gone(cells: list[Done]) -> dict[float, float]:
+    """The share of the parameters that is gone at each level; {} until the whole model was measured."""
+    left = {level_of(cell): cell.cell.parameters for cell in cells}
+    return {level: 1 - parameters / left[0] for level, parameters in left.items()} if 0 in left else {}
+
+
+def _seed(cell: Done) -> int:
+    return cell.cell.seed
 
 
 def _scatters(grid: list[Done]) -> Iterator[Figure]:
@@ -172,13 +214,13 @@ def _scatters(grid: list[Done]) -> Iterator[Figure]:
         for stage, called in (("pruned", "pruned"), ("tuned", "recovered")):
             points = [(x(cell), cell.cell.perplexities.get(stage), cell.place) for cell in grid]
             points = [point for point in points if None not in point]
-            best = front(point[:2] for point in points)
-            first = {point[:2]: point[2] for point in reversed(points)}
+            best = [points[at] for at in front([point[:2] for point in points])]
             if points:
-                series += [_points(called, points), _points(f"front, {called}", [(*point, first[point]) for point in best])]
+                series += [_points(called, points), _points(f"front, {called}", best)]
                 fronts.append(f"front, {called}")
         title = "Perplexity over parameters" if name == "parameters" else "Perplexity over measured time"
-        yield Figure(name, "scatter", title, axis, "perplexity", tuple(series), log_y=True, fronts=tuple(fronts))
+        more = {"log_y": True, "fronts": tuple(fronts), "shares": name == "parameters"}
+        yield Figure(name, "scatter", title, axis, "perplexity", tuple(series), **more)
 
 
 def _points(name: str, points: list[tuple[float, float, Place]]) -> Series:

@@ -5,19 +5,19 @@ should the share grow linearly or exponentially?
 
 Seven schedules take the same level of the neurons, 10 to 60 %: uniform, linear and exponential up and down, middle-heavy, and the
 shares that are suggested. Linear and exponential are also compared at the same level and the same steepness, over a range of
-steepness, and as a gentle linear beside a steep exponential, where shape and steepness differ at once. At one level the models
-are trained as well, beside a control that lost nothing. A schedule is better where its perplexity is lower beyond the spread over
-criteria and the seeds of random.
+steepness, those that grow from front to back apart from those that shrink, and as a gentle linear beside a steep exponential,
+where shape and steepness differ at once. At one level, 60 % chosen at random, the models are trained as well, beside a control
+that lost nothing. A schedule is better where its perplexity is lower beyond the spread over criteria and the seeds of random.
 """
 
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine.record.figure import Figure, Line, Series, Table
-from engine.record.gathered import Done, Found, control, done, grouped, leader, paired, ratios
+from engine.record.done_cells import Done, Found, control, done, grouped, leader, of_training, paired, ratios
+from engine.record.figure import Figure, Line, Series, Table, Verdict
 from engine.record.scale import CHANCE, Form, both, repeated, scale_of
-from engine.record.spread import Estimate, as_ratio
+from engine.record.spread import Estimate, as_percent, as_ratio
 from engine.record.sweep import Sweep
 
 GROWN = ("linear", "exponential")
@@ -66,16 +66,19 @@ def shape_of(cell: Done) -> str:
     return f"{asked['shape']} {'up' if asked['steepness'] > 1 else 'down'}"
 
 
-def answer(found: Found) -> str:
-    """The best schedule before and after recovery, and linear against exponential: matched, and as they were compared before."""
-    pruned, trained = _best(_measured(found), "pruned", "without training"), _best(_trained(found), "tuned", "after recovery")
-    return " ".join((pruned, trained, _matched(found)))
+def answer(found: Found) -> tuple[Verdict, ...]:
+    """The best schedule before and after recovery, what the training itself does, and linear against exponential: matched, and as
+    they were compared before."""
+    when = f"after recovery, {as_percent(RECOVERED)} of the neurons gone at random"
+    pruned, trained = _best(_measured(found), "pruned", "without training"), _best(_trained(found), "tuned", when)
+    return pruned, trained, *of_training(control(found)), _matched(found)
 
 
-def exponential_over_linear(found: Found) -> Estimate | None:
-    """How much higher the loss of exponential schedules is than that of linear ones, at the same level and steepness."""
+def exponential_over_linear(found: Found, growing: bool = True) -> Estimate | None:
+    """How much higher the loss of exponential schedules is than that of linear ones, at the same level and steepness: of those
+    that grow from front to back, or of those that shrink."""
     matched = (cell for cell in done(found, *both("steepness")) if _steepness(cell) != 1)  # at 1 both are uniform
-    cells = grouped(matched, lambda cell: cell.cell.set["neurons.shape"])
+    cells = grouped((cell for cell in matched if (_steepness(cell) > 1) == growing), lambda cell: cell.cell.set["neurons.shape"])
     return paired(cells.get("exponential", ()), cells.get("linear", ()), _steepness, Done.rise)
 
 
@@ -96,11 +99,30 @@ def figures(found: Found) -> tuple[Figure, ...]:
     bars = tuple(ratios(name, trained, shape_of, stage) for stage, name in stages)
     kept = control(found)
     lines = (Line("control: trained, nothing gone", math.exp(kept.mean)),) if kept and trained else ()
-    x_label = f"steepness: the back block's share over the front's, at a level of {AT:.0%}"
+    x_label = f"steepness: the back block's share over the front's, at a level of {as_percent(AT)}"
     return (
-        Figure("level", "curves", "Schedules at equal parameters", "level: share of all neurons", over, levels, log_y=True),
+        Figure(
+            "level",
+            "curves",
+            "Schedules at equal parameters",
+            "level: share of all neurons",
+            over,
+            levels,
+            log_y=True,
+            shares=True,
+        ),
         Figure("steepness", "curves", "Linear and exponential, matched", x_label, over, steep, log_x=True),
-        Figure("recovery", "bars", f"A level of {RECOVERED:.0%}, before and after recovery", "schedule", over, bars, lines=lines),
+        Figure(
+            "recovery",
+            "bars",
+            f"A level of {as_percent(RECOVERED)}, before and after recovery",
+            "schedule",
+            over,
+            bars,
+            log_y=True,
+            lines=lines,
+            base=1.0,
+        ),
     )
 
 
@@ -118,24 +140,27 @@ def table(found: Found) -> Table:
     return Table(("schedule", "level", "stage", "perplexity ratio", "lowest", "highest"), tuple(rows))
 
 
-def _best(cells: list[Done], stage: str, when: str) -> str:
+def _best(cells: list[Done], stage: str, when: str) -> Verdict:
     found = leader(grouped(cells, shape_of), _level, lambda cell: cell.rise(stage))
     if found is None:
-        return f"Which schedule is best {when} cannot be told yet: fewer than two were measured."
+        return Verdict(f"Which schedule is best {when} cannot be told yet", "fewer than two were measured")
     first, second, more = found
     if more is None or more.sign < 1:
-        return f"Which schedule is best {when} cannot be told: {first} and {second} come first and are too close."
-    return f"The best schedule {when} is {first}; the next, {second}, has {as_ratio(more)} its perplexity."
+        return Verdict(f"Which schedule is best {when} cannot be told", f"{first} and {second} come first and are too close")
+    return Verdict(f"Best schedule {when}: {first}", f"the next, {second}, has {as_ratio(more)} its perplexity")
 
 
-def _matched(found: Found) -> str:
+def _matched(found: Found) -> Verdict:
     more, apart = exponential_over_linear(found), steep_over_gentle(found)
     if more is None or apart is None:
-        return "Whether linear or exponential is better cannot be told yet."
-    said = {1: "Linear is better than exponential", -1: "Exponential is better than linear"}
-    verdict = said.get(more.sign, "Between linear and exponential it cannot be told")
-    what = f"matched on level and steepness exponential has {as_ratio(more, '.3f')} linear's perplexity"
-    return f"{verdict}: {what}, and with a steepness of {SHARP} beside a linear one of {GENTLE} {as_ratio(apart, '.3f')}."
+        return Verdict("Whether linear or exponential is better cannot be told yet")
+    said = {1: "linear is better than exponential", -1: "exponential is better than linear"}
+    verdict = said.get(more.sign, "linear and exponential cannot be told apart")
+    what = f"matched on level ({as_percent(AT)}) and steepness exponential has {as_ratio(more, '.3f')} linear's perplexity"
+    shrinking = exponential_over_linear(found, growing=False)
+    beside = f", where it shrinks {as_ratio(shrinking, '.3f')}" if shrinking else ""
+    study = f"with a steepness of {SHARP} beside a linear one of {GENTLE} {as_ratio(apart, '.3f')}"
+    return Verdict(f"Where the share grows from front to back, {verdict}", f"{what}{beside}, and {study}")
 
 
 def _measured(found: Found) -> list[Done]:

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from statistics import fmean
 
 from engine.record.beforehand import layer_count
-from engine.record.figure import Figure, Series, Table
-from engine.record.gathered import Done, Found, done, grouped, leader, ratios
+from engine.record.done_cells import Done, Found, done, grouped, leader, ratios
+from engine.record.figure import Figure, Series, Table, Verdict
 from engine.record.scale import Form, both, repeated, scale_of
 from engine.record.schedules import BLOCKS
 from engine.record.spread import Estimate, as_ratio
@@ -36,14 +36,15 @@ def sweeps(model: str, form: Form) -> Mapping[str, Sweep]:
     return found
 
 
-def answer(found: Found) -> str:
+def answer(found: Found) -> tuple[Verdict, ...]:
     """The most sensitive block for each kind of unit, or that none stands out."""
-    return " ".join(_of_kind(found, kind) for kind in KINDS)
+    return tuple(_of_kind(found, kind) for kind in KINDS)
 
 
 def leading(found: Found, kind: str) -> tuple[str, str, Estimate | None] | None:
-    """The most sensitive block, the next one, and how much higher the loss is without the first; None until all were measured."""
-    blocks = {BLOCKS[place]: cells for place, cells in grouped(_by_block(found, kind), _spot).items()}
+    """The most sensitive block, the next one, and how much higher the loss is without the first; None until all were measured,
+    and for a model with fewer than three layers, which has not all of them."""
+    blocks = {BLOCKS[place]: cells for place, cells in _spots(found, kind).items() if _took(cells)}
     return leader(blocks, _share, Done.rise, sign=1) if len(blocks) == len(BLOCKS) else None
 
 
@@ -59,15 +60,16 @@ def figures(found: Found) -> tuple[Figure, ...]:
     """Curves by block, and a map of layers and shares, for each kind of unit."""
     drawn = []
     for kind in KINDS:
-        blocks = grouped(_by_block(found, kind), _spot)
+        blocks = _spots(found, kind)
         curves = tuple(ratios(BLOCKS[place], blocks[place], _share) for place in sorted(blocks))
         title, axis = f"{kind.capitalize()} gone from one block only", f"share of the block's {kind} removed"
-        drawn.append(Figure(f"{kind}-by-block", "curves", title, axis, "perplexity over the whole model's", curves, log_y=True))
+        over = "perplexity over the whole model's"
+        drawn.append(Figure(f"{kind}-by-block", "curves", title, axis, over, curves, log_y=True, shares=True))
         layers = grouped(done(found, f"{kind} by layer"), _spot)
         rows = tuple(_row(layers[place], f"layer {place}") for place in sorted(layers))
         title, axis = f"{kind.capitalize()} gone from one layer only", f"share of the layer's {kind} removed"
         says = "rise of the loss, nats per token"
-        drawn.append(Figure(f"{kind}-by-layer", "heat", title, axis, "layer, front to back", rows, value_label=says))
+        drawn.append(Figure(f"{kind}-by-layer", "heat", title, axis, "layer, front to back", rows, value_label=says, shares=True))
     return tuple(drawn)
 
 
@@ -75,7 +77,7 @@ def table(found: Found) -> Table:
     """A row for each kind, block and share: the mean of the ratios, their ends, and how many there are."""
     rows = []
     for kind in KINDS:
-        blocks = grouped(_by_block(found, kind), _spot)
+        blocks = _spots(found, kind)
         for place in sorted(blocks):
             line = ratios(BLOCKS[place], blocks[place], _share)
             count = grouped(blocks[place], _share)
@@ -84,23 +86,41 @@ def table(found: Found) -> Table:
     return Table(("units", "block", "share", "perplexity ratio", "lowest", "highest", "measured"), tuple(rows))
 
 
-def _of_kind(found: Found, kind: str) -> str:
+def _of_kind(found: Found, kind: str) -> Verdict:
     ends = leading(found, kind)
     if ends is None:
-        return f"Of {kind} it cannot be told yet: not every block was measured."
+        untold = f"Removing {kind}: which block is the most sensitive cannot be told"
+        empty = [BLOCKS[place] for place, cells in sorted(_spots(found, kind).items()) if _is_empty(cells)]
+        if empty:
+            return Verdict(untold, f"the model has fewer than three layers, and none in its {' and '.join(empty)} block")
+        return Verdict(f"{untold} yet", "not every block was measured")
     first, second, more = ends
-    said = "on average over the shares the perplexity is"
-    beside = f": {said} {as_ratio(more)} that with as many gone from the {second}" if more else ""
+    said = f"without units of the {first} perplexity is, on average over the shares,"
+    numbers = [f"{said} {as_ratio(more)} that with as many gone from the {second}"] if more else []
     alone = worst_layers(found, kind)
-    by_itself = [f"layer {place} {rise:.2f}" for place, rise in alone or ()]
-    beside += f" (of single layers, nats per token: {', then '.join(by_itself)})" if alone else ""
+    by_itself = [f"layer {place} by {rise:.2f}" for place, rise in alone or ()]
+    numbers += [f"of single layers, the loss rises most for {', then '.join(by_itself)} nats per token"] if alone else []
     if more is None or more.sign < 1:
-        return f"Of {kind} it cannot be told which block is the most sensitive; the {first} comes first{beside}."
-    return f"Of {kind} the {first} block is the most sensitive{beside}."
+        return Verdict(f"Removing {kind}: which block is the most sensitive cannot be told", "; ".join(numbers))
+    return Verdict(f"Removing {kind}: the {first} block is the most sensitive", "; ".join(numbers))
 
 
 def _by_block(found: Found, kind: str) -> list[Done]:
     return done(found, *both(f"{kind} by block"))
+
+
+def _spots(found: Found, kind: str) -> dict[int, list[Done]]:
+    return grouped(_by_block(found, kind), _spot)
+
+
+def _took(cells: list[Done]) -> bool:
+    """Whether anything went: a block without a layer has nothing to lose."""
+    return len({cell.cell.parameters for cell in cells}) > 1
+
+
+def _is_empty(cells: list[Done]) -> bool:
+    """Whether a block has no layer: nothing happened at any share, though half of a single unit is one."""
+    return any(_share(cell) >= 0.5 for cell in cells) and not any(cell.rise() for cell in cells)
 
 
 def _only(place: int, share: float, count: int) -> list[float]:

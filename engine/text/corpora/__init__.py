@@ -3,7 +3,8 @@
 Every other file in this folder is one source: its docstring is the help text, `LABEL` the words in the menu, `SOURCE`
 where the text comes from ("built in", "needs the network" or "your file"), and `read(where)` returns its `Splits`. One that
 must be told what to read after a colon says what in `TAKES`, for instance "PATH", and asks for it in `ASKS`, a sentence. `KEPT`
-says that reading takes its time but once: it is kept under the source's name in `engine.text.cache`.
+says that reading takes its time but once: it is kept under the source's name in `engine.text.cache`. `LIBRARY` is a package that
+reading brings in, and that takes memory (`engine.text.sizes`).
 """
 
 from dataclasses import dataclass

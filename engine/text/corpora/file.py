@@ -7,7 +7,7 @@ folder has one document a file; a single file is divided between paragraphs. Doc
 from engine.record.errors import BadInput, shorten
 from engine.text.corpora import Splits
 from engine.text.documents import read_documents
-from engine.text.partition import partition
+from engine.text.partition import partition, words
 
 LABEL = "Text file or folder"
 SOURCE = "your file"
@@ -23,8 +23,8 @@ def read(where: str) -> Splits:
     if not where:
         raise BadInput("corpus 'file' needs a path; write file:PATH with a text file or a folder of .txt and .md files.")
     documents = read_documents(where, at_least=3)
-    words = sum(len(document.split()) for document in documents)
-    if words < SHORTEST:
-        raise BadInput(f"corpus file {shorten(where)} is too short: it has {words} words; give at least {SHORTEST}.")
+    count = sum(map(words, documents))
+    if count < SHORTEST:
+        raise BadInput(f"corpus file {shorten(where)} is too short: it has {count} words; give at least {SHORTEST}.")
     train, calibration, evaluation = partition({document: document for document in documents}, HELD_OUT)
     return Splits(f"file:{where}", train, calibration, evaluation, None)

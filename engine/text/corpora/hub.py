@@ -7,14 +7,15 @@ over the network, each time that a run loads it.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from engine.record.errors import BadInput, shorten
+from engine.record.paths import kind_of, typed
 from engine.text.corpora import Splits
 from engine.text.partition import partition
 
 LABEL = "Dataset of the hub"
 SOURCE = "needs the network"
+LIBRARY = "datasets"
 TAKES = "ID[/CONFIG]"
 ASKS = "Write the id of a dataset, as org/name or org/name/configuration, or the path of a folder of parquet, JSON or CSV files."
 
@@ -52,8 +53,13 @@ def read(where: str) -> Splits:
 
 def _place(where: str) -> tuple[str, str | None]:
     """The id or the path of a dataset, and the name of its configuration (None: its only one)."""
-    if Path(where).expanduser().is_dir():
-        return str(Path(where).expanduser()), None
+    folder = typed(where, "corpus hub")
+    if kind_of(folder, "corpus hub") == "folder":
+        try:
+            next(folder.iterdir(), None)
+        except OSError as error:  # which the library takes for a folder without files
+            raise BadInput(f"corpus hub {shorten(str(folder))} cannot be read ({error.strerror}); give another.") from error
+        return str(folder), None
     parts = where.split("/")
     if len(parts) > 3 or not all(parts):
         raise BadInput(f"corpus hub {shorten(where)} is neither a folder here nor the id of a dataset; write ORG/NAME[/CONFIG].")

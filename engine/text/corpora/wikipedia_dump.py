@@ -7,15 +7,16 @@ cache folder.
 """
 
 import hashlib
-from pathlib import Path
 
 from engine.record.errors import BadInput, shorten
+from engine.record.paths import kind_of, typed
 from engine.text.articles import articles_of
 from engine.text.corpora import Splits
 from engine.text.partition import partition
 
 LABEL = "Wikipedia dump"
 SOURCE = "your file"
+LIBRARY = "gensim"
 TAKES = "PATH"
 ASKS = "Write the path of a pages-articles.xml.bz2, or of the same unpacked."
 LICENCE = "CC BY-SA (the articles' authors on Wikipedia; 4.0, and 3.0 for dumps from before June 2023)"
@@ -27,8 +28,8 @@ HELD_OUT = 0.05  # of all words, for calibration and for evaluation each, filled
 
 def read(where: str) -> Splits:
     """The splits of the dump at the path `where`; `BadInput` where it is missing, no dump, cut short or too little."""
-    path = Path(where).expanduser()
-    if not where or not path.is_file():
+    path = typed(where, "corpus dump")
+    if kind_of(path, "corpus dump") != "file":
         raise BadInput(
             f"corpus 'wikipedia-dump:{shorten(where, 80)[1:-1]}' names no file; write wikipedia-dump:PATH with a dump, .xml or "
             ".xml.bz2."

@@ -16,6 +16,7 @@ from engine.text.partition import partition, take, words
 
 LABEL = "Wikipedia sample"
 SOURCE = "built in"
+LIBRARY = "gensim"
 KEPT = True
 LICENCE = "CC BY-SA 3.0 (the articles' authors on English Wikipedia)"
 
@@ -43,7 +44,7 @@ def _parts() -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[s
     dump = datapath(DUMP)
     texts = articles_of("wikipedia-sample", dump, digest(dump))
     known, calibration, evaluation = partition(texts, HELD_OUT)
-    train, known = take(known, FRESH * words(texts.values()))
+    train, known = take(known, FRESH * sum(map(words, texts.values())))
     return tuple(train), calibration, evaluation, tuple(known)
 
 

@@ -16,6 +16,7 @@ from engine.text.corpora import Splits
 
 LABEL = "WikiText-2"
 SOURCE = "needs the network"
+LIBRARY = "datasets"
 LICENCE = "CC BY-SA 3.0 and GFDL (the articles' authors on English Wikipedia)"
 
 HUB_ID, CONFIG = "Salesforce/wikitext", "wikitext-2-raw-v1"

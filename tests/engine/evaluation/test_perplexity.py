@@ -7,7 +7,8 @@ import torch
 
 from engine.evaluation.perplexity import batches, evaluate, total
 from engine.record.errors import BadInput
-from tests.families import FAMILIES, make, tokens
+from tests.elsewhere import elsewhere
+from tests.families import CONTEXT, FAMILIES, VOCABULARY, make, tokens
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -75,14 +76,49 @@ def test_rubble_has_an_infinite_perplexity():
     assert math.isnan(total([(math.nan, 2)]).perplexity)
 
 
-@pytest.mark.parametrize("shape", [(0, 8), (3, 1), (8,)])
-def test_blocks_that_predict_nothing_are_refused(shape):
-    """No block, or blocks of one token, have no perplexity."""
-    with pytest.raises(BadInput, match="predict nothing"):
-        evaluate(make("gpt2"), torch.zeros(shape, dtype=torch.long))
+@pytest.mark.parametrize(
+    "blocks, words",
+    [
+        (tokens(0, 8), "at least one token"),
+        (tokens(3, 1), "1 token long"),
+        (tokens()[0], "at least one token"),
+        (tokens(2, CONTEXT + 1), f"{CONTEXT + 1} tokens long; this model takes 2 to {CONTEXT}"),
+        (tokens() + VOCABULARY, f"the model knows 0 to {VOCABULARY - 1}"),
+        (tokens() - VOCABULARY, f"the model knows 0 to {VOCABULARY - 1}"),
+    ],
+    ids=["none", "short", "flat", "long", "unknown", "negative"],
+)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_blocks_that_the_model_cannot_read_are_refused(family, blocks, words):
+    """In a sentence, before it has run: torch would end in an index that is out of range, and a GPU with its process."""
+    model = make(family)
+    model.register_forward_pre_hook(lambda *_: pytest.fail("the model ran"))
+    with pytest.raises(BadInput, match=words):
+        evaluate(model, blocks)
 
 
 def test_a_batch_of_nothing_is_refused():
     """Zero blocks at a time would never end."""
     with pytest.raises(BadInput, match="batch size"):
         evaluate(make("gpt2"), tokens(), 0)
+
+
+def test_a_part_that_stood_apart_stays_apart():
+    """A layer that was put into eval mode on purpose is in it afterwards, in a model that is training; and the other way."""
+    model = make("gpt2").train()
+    model.transformer.h[0].eval()
+    before = [module.training for module in model.modules()]
+    evaluate(model, tokens())
+    assert [module.training for module in model.modules()] == before
+    model.eval().lm_head.train()
+    next(batches(model, tokens()))
+    assert [name for name, module in model.named_modules() if module.training] == ["lm_head"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_device_without_float64_measures_the_same(family):
+    """What is summed in float64 is on the CPU by then. Shown by tensors that refuse float64 while they are not, not by such a
+    device."""
+    model = make(family).float()
+    wanted = evaluate(model, tokens(3, 11))
+    assert evaluate(elsewhere(model), tokens(3, 11)) == wanted

@@ -101,7 +101,9 @@ def test_only_a_layer_that_was_built_with_one_shared_group_keeps_its_heads(name)
     ("name", "windows"),
     [
         ("gpt2", [None, None]),
+        ("llama-told-of-a-window", [None, None]),  # it does not look at that entry
         ("mistral-window", [4, 4]),
+        ("mistral-window-kinds-unread", [4, 4]),
         ("mistral-tied-narrow-heads", [None, None]),
         ("qwen2", [None, None]),
         ("qwen2-window-above", [None, 4, 4]),
@@ -163,6 +165,7 @@ def refused():
             Qwen2MoeConfig(**small, num_experts=2, num_key_value_heads=1, moe_intermediate_size=4)
         ),
         "cross-attention": lambda: GPT2LMHeadModel(gpt2(add_cross_attention=True)),
+        "encoder and decoder": lambda: GPT2LMHeadModel(gpt2(is_encoder_decoder=True)),
         "bidirectional": lambda: GemmaForCausalLM(like_llama("Gemma", use_bidirectional_attention=True)),
         "no transformer": lambda: torch.nn.Linear(2, 2),
     }
@@ -177,7 +180,14 @@ def test_other_models_are_refused_with_the_supported_types(kind):
     assert str(refusal.value).count(". ") == 0
 
 
-@pytest.mark.parametrize(("kind", "said"), [("cross-attention", "attends to an encoder"), ("bidirectional", "is an encoder")])
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("cross-attention", "attends to an encoder"),
+        ("encoder and decoder", "an encoder with a decoder"),
+        ("bidirectional", "is an encoder"),
+    ],
+)
 def test_a_supported_class_that_its_config_makes_another_model_is_refused(kind, said):
     """GPT-2 with cross-attention is half of a sequence-to-sequence model; Gemma with bidirectional attention only reads."""
     with pytest.raises(BadInput, match=said):

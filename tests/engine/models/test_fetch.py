@@ -197,6 +197,22 @@ def test_a_full_disk_is_told_and_leaves_the_cache_usable(tmp_path):
     assert same(Path(folder), main)
 
 
+def test_what_is_there_of_a_file_needs_no_room_again(tmp_path):
+    """Whoever has made room for the rest of a download that filled the disk is not refused."""
+    main = repository(tmp_path / "hub" / "models" / "org" / "small")
+    whole = (main / "model.safetensors").stat().st_size
+    with serve(tmp_path / "hub") as hub:
+        hub.cut["model.safetensors"] = 20_000
+        fetch(["org/small"], hub.address, tmp_path / "home")
+        del hub.cut["model.safetensors"]
+        (part,) = parts(tmp_path / "home")
+        free = whole - part.stat().st_size
+        left = "import shutil; from collections import namedtuple\nUsage = namedtuple('Usage', 'total used free')\n"
+        left += f"shutil.disk_usage = lambda path: Usage(10**9, 10**9, {free})\n"
+        ((folder, _),) = fetch(["org/small"], hub.address, tmp_path / "home", left)
+    assert 0 < free < whole and same(Path(folder), main)
+
+
 def test_what_is_there_is_used_without_the_hub(tmp_path):
     """Offline by the hub's own switch, or because nothing answers; a model that is there in part is told from one that is not."""
     models = tmp_path / "hub" / "models" / "org"

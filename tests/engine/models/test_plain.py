@@ -149,6 +149,14 @@ def test_an_added_bias_is_kept_where_the_config_has_a_word_for_it(name, part):
             smaller(small)
 
 
+def test_a_weight_that_has_no_place_is_not_dropped():
+    """A bias that somebody gave to a projection which makes queries."""
+    model = make("llama")
+    give_bias(model.get_submodule(dissect(model).layers[0].attention_inputs[0].path))
+    with pytest.raises(BadInput, match="q_proj.bias' is a weight for which the config of this LlamaForCausalLM has no place"):
+        zeroed(model)
+
+
 def test_the_given_model_stays_as_it_is():
     """Nothing is shared with what is made of it."""
     small = cut(make("gpt2"), Plan(neurons={(0, 0), (1, 0)}))

@@ -31,6 +31,11 @@ def by_hand(model, blocks, lengths):
         for path in seen
     ]
     entropies = [[[] for _ in range(layer.heads)] for layer in layers]
+    with torch.no_grad():
+        for block, length in zip(blocks, lengths, strict=True):
+            model(block[None, :length])
+    for hook in hooks:
+        hook.remove()
     model.set_attn_implementation("eager")
     with torch.no_grad():
         for block, length in zip(blocks, lengths, strict=True):
@@ -41,8 +46,6 @@ def by_hand(model, blocks, lengths):
                         shares = weights[0, head, row, : row + 1].tolist()
                         entropies[layer][head].append(-sum(a * math.log(a) for a in shares if a) / math.log(row + 1))
     model.set_attn_implementation("sdpa")
-    for hook in hooks:
-        hook.remove()
     vectors = {path: np.concatenate(parts) for path, parts in seen.items()}
     return vectors, [[np.mean(of_head) for of_head in of_layer] for of_layer in entropies]
 
@@ -136,7 +139,8 @@ def test_the_model_is_given_back_as_it_was_after_every_batch(family):
         untouched()
         told.append((event.what, event.done))
     untouched()
-    assert [done for what, done in told if what == "calibration"] == [5 * 16, 10 * 16, 12 * 16]
+    once = [5 * 16, 10 * 16, 12 * 16]  # and once more, since entropies and gradients take a pass each
+    assert [done for what, done in told if what == "calibration"] == [*once, *(12 * 16 + done for done in once)]
     assert [done for what, done in told if what == "leaving heads out"] == list(range(1, 3 * LAYERS * HEADS + 1))
     for count in (2, 7):
         steps = calibrating(model, text(), NEEDS, batch_size=5)
@@ -196,6 +200,29 @@ def test_padding_changes_no_statistic_of_any_architecture(name):
         torch.testing.assert_close(whole.attention[layer].entropy, (8 * one + 5 * other) / 13, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", ["mistral-window", "qwen2-window-above", "qwen3-window-above", "smollm3-window"])
+@pytest.mark.parametrize("need", NEEDS)
+def test_padding_that_reaches_beyond_a_window_changes_no_statistic(name, need):
+    """Of a window of 4 tokens the last rows of nine of padding see nothing else."""
+    model, blocks = make(name), tokens(2, 18)
+    mask = torch.tensor([[1] * 9 + [0] * 9] * 2)
+    padded, alone = calibrate(model, blocks, {need}, mask=mask), calibrate(model, blocks[:, :9], {need})
+    for found, wanted in zip((*padded.attention, *padded.mlp), (*alone.attention, *alone.mlp), strict=True):
+        for field in FIELDS[need]:
+            if getattr(wanted, field) is not None:  # neurons have no losses
+                torch.testing.assert_close(getattr(found, field), getattr(wanted, field))
+
+
+def test_attention_that_is_float32_whatever_the_model_is_refused_in_float64():
+    """Of GPT-2's own kind, whose weights transformers makes in float32 only; the model stays as it was."""
+    model = make("gpt2-upcast")
+    with pytest.raises(BadInput, match="reorder_and_upcast_attn.*load it in float32"):
+        calibrate(model, tokens(2, 9), {"entropy"})
+    assert model.config._attn_implementation == "sdpa"
+    calibrate(model, tokens(2, 9), {"gradients"})
+    assert calibrate(model.float(), tokens(2, 9), {"entropy"}).attention[0].entropy.max() <= 1
+
+
 def test_attention_in_a_window_is_measured_against_all_that_the_window_shows():
     """A head without queries looks at all that it can see alike, and so has all the entropy that it could have."""
     model = make("qwen2-window-below")
@@ -236,7 +263,7 @@ def test_a_model_in_half_precision_is_read():
     ("blocks", "mask", "message"),
     [
         (text(2, CONTEXT + 1), None, "2 to 32"),
-        (text(2, 1), None, "1 tokens long"),
+        (text(2, 1), None, "1 token long"),
         (text()[0], None, "shape"),
         (text(0), None, "at least one token"),
         (text() + VOCABULARY, None, "the model knows 0 to 49"),
@@ -286,6 +313,24 @@ def test_the_memory_that_is_announced_covers_what_is_held():
         )
         assert held <= memory_needed(dissect(model), needs, length=1, batch_size=1)
     assert found.mlp[0].summed.dtype == torch.float32
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_attention_is_kept_for_the_way_back(family):
+    """Asked for entropies and gradients, the pass keeps nothing as large as the square of the length."""
+    model, blocks, kept = small(family), text(2, 29), []
+
+    def keep(tensor):
+        kept.append(tensor.shape)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        both = calibrate(model, blocks, ("entropy", "gradients"))
+    assert kept and not [shape for shape in kept if shape[-2:] == (29, 29)]
+    for needs, fields in ((("entropy",), ("entropy",)), (("gradients",), ("gradients", "squares"))):
+        alone = calibrate(model, blocks, needs)
+        for one, other in zip((*both.attention, *both.mlp), (*alone.attention, *alone.mlp), strict=True):
+            assert all(torch.equal(getattr(one, field), getattr(other, field)) for field in fields)
 
 
 @pytest.mark.parametrize(("layers", "width", "neurons", "most"), [(30, 576, 1536, 0.5e9), (24, 1024, 4096, 2.3e9)])

@@ -18,7 +18,9 @@ from tests.families import groups, make
 LATENCY = (Latency(1, 256, 0.01, 0.012, 7), Latency(8, 256, 0.1, 0.06, 7), Latency(8, 256, 0.02, 0.01, 7, "decode"))
 MEMORY = (Memory(1, 256, 5_000_000, None), Memory(8, 256, 40_000_000, 30_000_000))
 CUT = ModelCut(
-    1000, 600, 4000, 2400, LATENCY, 1e-6, MEMORY, 4_100_000, 2_500_000, "cpu (x86_64, 2 threads), float32, torch 2.13.0"
+    *(1000, 600, 4000, 2400, LATENCY, 1e-6, MEMORY, 4_100_000, 2_500_000),
+    machine="cpu (x86_64, 2 threads), float32, torch 2.13.0",
+    file_stored=2_060_000,
 )
 ABOUT = {
     "base": {"model": "somebody/a-model@main", "revision": "0123abc"},
@@ -57,12 +59,12 @@ def test_a_card_tells_what_went_what_it_costs_and_how_to_do_it_again(small, tmp_
         "| pruned | 31.46 |",
         'corpus "wikipedia-sample", tokens 16320, sequence length 256, dtype "float32"',
         "| parameters | 1,000 | 600 | 0.60 |",
-        "| `model.safetensors` | 4.1 MB | 2.5 MB | 0.61 |",
+        "| `model.safetensors` in float32 | 4.1 MB | 2.5 MB | 0.61 |",
         "| reading 8 × 256 tokens | 100.0 ms | 60.0 ms | 0.60 |",
         "| adding a token to 8 × 256 tokens | 20.0 ms | 10.0 ms | 0.50 |",
         "| memory for reading 8 × 256 tokens | 40.0 MB | 30.0 MB | 0.75 |",
         "Measured on cpu (x86_64, 2 threads), float32, torch 2.13.0.",
-        "No speed-up was measured at reading 1 × 256 tokens.",
+        "No speed-up was measured at reading 1 × 256 tokens. As it is stored, the dense model has 2.1 MB of weights.",
         "Done in order: prune, then tune.",
         """printf %s '{"model": "somebody/a-model", "seed": 7}' | python -m engine run -""",
     ):

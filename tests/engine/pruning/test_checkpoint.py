@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from copy import deepcopy
 
 import pytest
@@ -280,6 +281,7 @@ def test_weights_that_do_not_fit_are_refused(saved):
         (tensors | {"transformer.h.9.surplus": torch.zeros(2)}, "surplus"),
         (tensors | {name: tensors[name][:, :-1].contiguous()}, f"{name} has the shape"),
         (tensors | {name: tensors[name].to(torch.int32)}, "floating-point"),
+        (tensors | {name: tensors[name].to(torch.float8_e4m3fn)}, "floating-point numbers, in torch.float64"),
     ]:
         save_file(changed, saved / "model.safetensors")
         with pytest.raises(BadInput, match=said):
@@ -310,18 +312,54 @@ def _moved(facts):
 def test_a_bias_of_which_the_record_does_not_speak_is_refused(saved):
     """Whoever strips the digests from a record has still to tell what was added."""
     tensors = load_file(saved / "model.safetensors")
-    save_file(tensors | {"lm_head.bias": torch.zeros(3)}, saved / "model.safetensors")
+    save_file(tensors | {"lm_head.bias": torch.zeros(3).double()}, saved / "model.safetensors")
     with pytest.raises(BadInput, match=r"an added bias 'lm_head\.bias', of which pruning\.json does not speak"):
         load_pruned(saved)
 
 
-def test_settings_of_generation_may_be_changed_and_a_record_without_digests_is_read(saved):
-    """The first are the user's own; the second was written before there were any."""
+def test_settings_of_generation_may_be_changed(saved):
+    """They are the user's own, and have no digest."""
     edit(saved / "generation_config.json", temperature=0.5)
     assert load_pruned(saved)[0].generation_config.temperature == 0.5
-    edit(saved / "pruning.json", sha256=None, files={}, seal=None)
-    edit(saved / "config.json", layer_norm_epsilon=0.5)
-    assert load_pruned(saved)[0].config.layer_norm_epsilon == 0.5
+
+
+@pytest.mark.parametrize("lost", ["sha256", "seal", "files"])
+@pytest.mark.parametrize("how", ["removed", "null"])
+def test_a_record_that_has_lost_a_digest_is_refused(saved, lost, how):
+    """All that is written now has all three: without one of them nobody would see what else was changed."""
+    facts = json.loads((saved / "pruning.json").read_text()) | {lost: None}
+    facts["layers"][0]["neurons"] = _moved(facts)
+    (saved / "pruning.json").write_text(json.dumps({k: v for k, v in facts.items() if how == "null" or k != lost}))
+    with pytest.raises(
+        BadInput, match=rf"pruning\.json in .* (has lost its {lost}|has lost the digest of config|wrong at 'files')"
+    ):
+        load_pruned(saved)
+
+
+def test_the_digest_of_every_file_that_makes_the_model_is_wanted(tmp_path):
+    """A plain export has buffers beside its weights."""
+    export(cut(make("llama"), Plan(neurons={(0, 1), (1, 1)})), tmp_path / "model")
+    facts = json.loads((tmp_path / "model" / "pruning.json").read_text())
+    assert sorted(facts["files"]) == ["buffers.safetensors", "config.json"] and load_pruned(tmp_path / "model")
+    for name in facts["files"]:
+        edit(tmp_path / "model" / "pruning.json", files={key: one for key, one in facts["files"].items() if key != name})
+        with pytest.raises(BadInput, match=f"has lost the digest of {name}"):
+            load_pruned(tmp_path / "model")
+
+
+@pytest.mark.parametrize("other", [torch.float32, torch.float16, torch.bfloat16])
+def test_weights_of_two_dtypes_are_neither_saved_nor_loaded(saved, other):
+    """torch would say so too, but in the middle of the first pass."""
+    name = "transformer.h.1.mlp.c_fc.weight"
+    model = make("gpt2")
+    model.get_parameter(name).data = model.get_parameter(name).data.to(other)
+    with pytest.raises(BadInput, match="one dtype"):
+        save(model, saved.parent / "other")
+    assert not (saved.parent / "other").exists()
+    tensors = load_file(saved / "model.safetensors")
+    save_file(tensors | {name: tensors[name].to(other)}, saved / "model.safetensors")
+    with pytest.raises(BadInput, match=f"{re.escape(name)} holds {other}; the weights of a model must be of one dtype"):
+        load_pruned(saved)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,9 @@ def test_an_empty_plan_gives_the_same_logits_bit_for_bit(name):
     assert torch.equal(logits(cut(model, Plan())), logits(model))
 
 
-@pytest.mark.parametrize("name", NAMES)
+# transformers' cache keeps no more of a Llama's keys than a sliding window that its attention does not have: of such a config the
+# whole model generates otherwise with its cache than without.
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "llama-told-of-a-window"])
 @pytest.mark.parametrize("plan_of", [ragged, no_heads_first])
 def test_generation_with_the_cache_is_generation_without(name, plan_of):
     """Greedy and beyond a sliding window of 4, also where the layer that the cache counts by has no head left."""

@@ -3,13 +3,15 @@
 import pytest
 import torch
 
+from engine.evaluation.perplexity import evaluate
 from engine.models.anatomy import dissect, matrix, output_features
 from engine.pruning.allocate import Part, parts_of, price_of
 from engine.pruning.calibration import calibrate
-from engine.pruning.damage import NEEDS, damage_of, even_damage, measuring, predicted
+from engine.pruning.damage import NEEDS, damage_of, even_damage, mean_loss, measuring, predicted
 from engine.pruning.plan import Plan, Scores
 from engine.pruning.sensitivity import sensing
 from engine.record.recipe import Protection, Schedule
+from tests.elsewhere import elsewhere
 from tests.engine.pruning.small import GROUPED, LAYERS, VOCABULARY, small, text
 
 ANY = {"heads": Schedule(), "neurons": Schedule()}
@@ -223,3 +225,12 @@ def test_one_share_of_everything_is_read_between_the_points_of_the_curves(most, 
     )
     curves = [(0.0, 5.0, 11.0, 18.0), (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)]
     assert even_damage(parts, curves, 4.5) == pytest.approx(damage)
+
+
+def test_the_mean_loss_is_that_of_an_evaluation():
+    """On a device without float64 too, which tensors stand in for that refuse it while they are elsewhere."""
+    model, blocks = small("gpt2").float(), text(24)
+    found = evaluate(model, blocks)
+    wanted = mean_loss(model, blocks)
+    assert wanted == pytest.approx(found.nll / found.tokens, rel=1e-6)
+    assert mean_loss(elsewhere(model), blocks) == wanted

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from engine.pruning.elimination import RIDGE, eliminating, errors
+from engine.record.errors import BadInput
 
 
 def problem(channels: int, out: int = 13, tokens: int = 200, seed: int = 0):
@@ -49,6 +50,18 @@ def test_the_order_and_the_errors_are_those_of_trying_everything(channels, units
     torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-8)
 
 
+def test_groups_as_wide_as_those_of_a_large_model_are_solved_in_two_threads():
+    """A batch of blocks of 160 channels and more is what MKL refuses there; SmolLM2 has three of 192 in each layer."""
+    weight, covariance = problem(480, tokens=1000)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = errors(weight, covariance, 3)
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(found, brute_force(weight, covariance, 3), rtol=1e-7, atol=1e-7)
+
+
 def test_it_can_be_stopped_between_two_units():
     """Each time that some were taken out of the matrices, and at the end; what it returns are the errors."""
     weight, covariance = problem(30)
@@ -91,3 +104,12 @@ def test_a_covariance_in_single_precision_gives_the_same_order():
     exact, single = (errors(weight, one, 24) for one in (covariance, covariance.float()))
     assert exact.argsort().tolist() == single.argsort().tolist()
     torch.testing.assert_close(exact, single, rtol=1e-4, atol=0)
+
+
+def test_a_covariance_that_rounding_has_spoilt_is_refused_in_a_sentence():
+    """Of fewer tokens than channels, and with less than nothing left in the directions that those do not have."""
+    weight, covariance = problem(30, tokens=5)
+    spoilt = covariance - 2 * RIDGE * covariance.diagonal().mean() * torch.eye(30).double()
+    assert errors(weight, covariance, 30).isfinite().all()
+    with pytest.raises(BadInput, match=r"What 30 channels have .* read more calibration tokens, .* another criterion\.$"):
+        errors(weight, spoilt, 30)

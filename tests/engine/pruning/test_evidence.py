@@ -64,6 +64,20 @@ def test_another_process_reads_what_was_gathered(tmp_path):
     assert told == [] and torch.equal(found.mlp[1].rms, wanted.mlp[1].rms)
 
 
+def test_of_several_texts_only_the_last_is_held_and_the_others_are_read_again(tmp_path):
+    """To the bit and without a pass; scores, which are small, are held of all."""
+    model, other = make("gpt2"), BLOCKS.flip(0)
+    evidence = Evidence(model, dissect(model), tmp_path)
+    drive(evidence.scores("activation", BLOCKS, 0))
+    _, first = drive(evidence.statistics(BLOCKS, ("rms", "covariance")))
+    drive(evidence.statistics(other, ("rms",)))
+    assert not evidence.has_statistics(BLOCKS, ("rms",)) and evidence.has_statistics(other, ("rms",))
+    assert evidence.has_scores("activation", BLOCKS, 0)
+    told, again = drive(evidence.statistics(BLOCKS, ("rms", "covariance")))
+    assert told == [] and torch.equal(again.mlp[1].summed, first.mlp[1].summed)
+    assert not evidence.has_statistics(other, ("rms",))
+
+
 def test_another_model_never_reads_it(tmp_path):
     """After one step of training, say: whatever lies in the folder is of the weights before."""
     model = make("gpt2")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from engine.models.anatomy import dissect
@@ -16,6 +16,7 @@ from engine.models.biases import give_bias
 from engine.models.load import load
 from engine.models.narrow import kept_of
 from engine.models.stored import load_pruned, read_stored
+from engine.pruning.checkpoint import save
 from engine.pruning.cut import cut
 from engine.pruning.export import export
 from engine.pruning.plan import Plan
@@ -70,8 +71,6 @@ def in_another_process(folders):
     """What plain transformers makes of the folders, in a process where this project cannot be imported."""
     packages = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     for folder in folders:
-        from safetensors.torch import save_file
-
         save_file({"ids": tokens()}, f"{folder}.tokens")
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", ALONE, json.dumps(packages), *map(str, folders)],
@@ -127,6 +126,29 @@ def test_what_no_config_can_say_is_saved_for_our_own_loader(name, tmp_path):
     assert torch.equal(logits(load_pruned(tmp_path / "out")[0]), logits(small))
 
 
+@pytest.mark.parametrize("name", ["gpt2", "llama-tied", "opt-350m-shape"])
+def test_a_head_of_its_own_is_kept_where_the_config_ties_it(name, tmp_path):
+    """What training the head alone leaves behind: transformers reads it, and reads it again from what is written."""
+    make(name).save_pretrained(tmp_path / "source")
+    file = tmp_path / "source" / "model.safetensors"
+    weights = load_file(file)
+    tied = next(one for key, one in weights.items() if key.endswith(("wte.weight", "embed_tokens.weight")))
+    save_file(weights | {"lm_head.weight": tied.flip(0).contiguous()}, file, {"format": "pt"})
+    dense = AutoModelForCausalLM.from_pretrained(tmp_path / "source", dtype=torch.float64).eval()
+    assert dense.config.tie_word_embeddings and dense.lm_head.weight is not dense.get_input_embeddings().weight
+    small = cut(dense, even(dissect(dense), heads=False))
+    save(small, tmp_path / "pruned")
+    made, _ = export(small, tmp_path / "plain")
+    zeros, _ = export(small, tmp_path / "dense", dense=True)
+    assert (made.form, made.parameters, zeros.parameters) == ("plain", small.num_parameters(), dense.num_parameters())
+    read = [AutoModelForCausalLM.from_pretrained(tmp_path / form, dtype=torch.float64) for form in ("plain", "dense")]
+    read += [load_pruned(tmp_path / form)[0] for form in ("plain", "pruned")]
+    for model in read:
+        torch.testing.assert_close(logits(model), logits(small), rtol=0, atol=1e-10)
+    for form in ("plain", "dense", "pruned"):
+        assert f"{small.num_parameters():,} of {dense.num_parameters():,}" in (tmp_path / form / "README.md").read_text()
+
+
 @pytest.mark.parametrize("name", ["mistral-grouped", "qwen2-grouped"])
 def test_a_bias_that_has_no_place_is_named_and_its_absence_measured(name, tmp_path):
     """In the answer and on the card; the difference is that of the logits without it."""
@@ -143,6 +165,17 @@ def test_a_bias_that_has_no_place_is_named_and_its_absence_measured(name, tmp_pa
         small.get_submodule(path).bias.zero_()
     torch.testing.assert_close(logits(plain.model), logits(small), rtol=0, atol=1e-10)
     assert "Left out were 1 biases" in (tmp_path / "dense" / "README.md").read_text()
+
+
+def test_the_difference_of_a_dense_model_is_that_of_what_was_written(tmp_path):
+    """Not of what was in memory: Gemma's scale of its embeddings is made anew in the dtype in which a folder is read."""
+    model = make("gemma")
+    small = cut(model, ragged(dissect(model)))
+    made, kept = export(small, tmp_path / "dense", dense=True)
+    read = AutoModelForCausalLM.from_pretrained(tmp_path / "dense", dtype=torch.float64)
+    torch.testing.assert_close(logits(kept.model), logits(small), rtol=0, atol=1e-12)
+    apart = (logits(read) - logits(small)).abs().max().item()
+    assert apart / 10 < made.difference < 10 * apart and made.difference > 1e-9
 
 
 @pytest.mark.parametrize("dense", [False, True])

@@ -1,16 +1,31 @@
 """Tests of engine/pruning/gradients.py: against gates multiplied in by hand, block by block, and against finite differences."""
 
+from contextlib import ExitStack
+
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from engine.models.anatomy import dissect
+from engine.models.modes import frozen
 from engine.pruning.calibration import calibrate
 from engine.pruning.cut import cut
 from engine.pruning.gates import Gates
-from engine.pruning.gradients import blocks_at_once, token_losses
+from engine.pruning.gradients import blocks_at_once, graph_bytes, token_losses
 from engine.pruning.plan import Plan
+from engine.pruning.reader import Reader
 from engine.record.errors import BadInput
 from tests.engine.pruning.small import FAMILIES, HEAD_WIDTH, HEADS, NEURONS, small, text
+from tests.families import gpt2, gpt_neox, grouped, like_llama, opt
+
+SIZES = {  # six layers, so that the first and the last, which keep less and more, count little
+    "gpt2": lambda: gpt2(n_embd=48, n_layer=6, n_inner=192),
+    "gpt2-gelu-in-one": lambda: gpt2(n_embd=48, n_layer=6, n_inner=192, activation_function="gelu"),
+    "opt": lambda: opt(hidden_size=48, word_embed_proj_dim=48, num_hidden_layers=6, ffn_dim=192),
+    "gpt_neox": lambda: gpt_neox(hidden_size=48, num_hidden_layers=6, intermediate_size=192),
+    "narrow-heads": lambda: like_llama("Llama", hidden_size=48, num_hidden_layers=6, intermediate_size=96, head_dim=4),
+    "wide-heads": lambda: grouped("Llama", hidden_size=48, num_hidden_layers=6, intermediate_size=96, head_dim=64),
+}
 
 
 def loss_of_block(model, block, length=None):
@@ -163,3 +178,35 @@ def test_batches_shrink_where_the_graph_would_be_large():
     assert blocks_at_once(anatomy, 16, 8) == 8
     assert 1 <= blocks_at_once(anatomy, 200_000, 8) < 8
     assert blocks_at_once(anatomy, 10**7, 8) == 1
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", SIZES)
+def test_the_graph_is_as_large_as_it_is_said_to_be(name, training):
+    """What is kept for a backward pass, counted tensor by tensor, with weights frozen and not; also where heads together are
+    narrower or wider than the residual stream."""
+    model = AutoModelForCausalLM.from_config(SIZES[name]())
+    anatomy, blocks, kept = dissect(model), torch.arange(96).view(2, 48) % 60, {}
+    own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage  # held, so that no other tensor gets its place
+        return tensor
+
+    readers = [Reader(layer, frozenset({"gradients"})) for layer in anatomy.layers]
+    with ExitStack() as stack:
+        if not training:
+            stack.enter_context(frozen(model))
+            for reader in readers:
+                for hook in reader.hooks(model, blocks, None):
+                    stack.callback(hook.remove)
+        stack.enter_context(torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor))
+        loss = token_losses(model(input_ids=blocks, use_cache=False).logits, blocks, None).sum()
+    found = sum(storage.nbytes() for storage in kept.values())
+    del loss
+    later = max(3 * anatomy.vocabulary, 8 * 48) - anatomy.vocabulary  # gradients, of which none is there yet
+    said = graph_bytes(anatomy, blocks.numel(), training=training) - 4 * blocks.numel() * later
+    print(name, training, found / said)
+    assert 0.8 < found / said < 1.25

@@ -9,7 +9,7 @@ from engine.models.anatomy import dissect
 from engine.pruning.allocate import price_of
 from engine.pruning.evidence import Evidence
 from engine.pruning.overlay import Overlay
-from engine.pruning.plan import check, parameters_removed
+from engine.pruning.plan import Plan, check, parameters_removed
 from engine.pruning.rounds import Round, planning
 from engine.pruning.suggest import suggesting_share
 from engine.record.commands import Prune, Suggest
@@ -35,10 +35,10 @@ class Bench:
         self.anatomy = dissect(self.model)
         self.evidence, self.overlay = Evidence(self.model, self.anatomy), Overlay(self.model, self.anatomy)
 
-    def rounds(self, **wish) -> list[Round]:
-        """All rounds of a wish, run to their end on the bare model."""
+    def rounds(self, only: int = 0, gone: Plan | None = None, **wish) -> list[Round]:
+        """All rounds of a wish, or one of them, run to their end on the bare model."""
         with self.overlay.lifted():
-            steps = planning(self.evidence, self.overlay, self.blocks, Prune("activation", **(HALF | wish)))
+            steps = planning(self.evidence, self.overlay, self.blocks, Prune("activation", **(HALF | wish)), only, gone)
             return [step for step in steps if isinstance(step, Round)]
 
     def seen(self) -> torch.Tensor:
@@ -82,6 +82,17 @@ def test_every_way_takes_as_many_parameters_and_only_whole_groups(family, way):
     assert abs(parameters_removed(last.plan, bench.anatomy) - wanted) <= step
     if way != "schedule":  # which rounds in every layer by itself
         assert abs(parameters_removed(first.plan, bench.anatomy) - wanted / 2) <= step
+
+
+@pytest.mark.parametrize("way", ["global", "suggest"])
+def test_the_last_round_by_itself_takes_no_more_than_all_rounds_at_once(way):
+    """Also where an earlier one took more of a layer than its share: all the less goes of the others."""
+    bench, quarter = Bench(), {"heads": Schedule(level=0), "neurons": Schedule(level=0.25), "rounds": 2}
+    wanted = parameters_removed(bench.rounds(**WAYS[way], **quarter)[-1].plan, bench.anatomy)
+    gone = Plan(neurons={(0, neuron) for neuron in range(20)})
+    (last,) = bench.rounds(**WAYS[way], **quarter, only=2, gone=gone)
+    assert gone.neurons < last.plan.neurons
+    assert abs(parameters_removed(last.plan, bench.anatomy) - wanted) <= bench.anatomy.layers[0].neuron_parameters
 
 
 def test_a_later_round_scores_what_is_left_as_it_then_is():
@@ -136,7 +147,7 @@ TOGETHER = "Heads that share a key go together, 2 at a time."
 def test_what_whole_groups_make_of_a_share_is_said():
     """Two groups of two heads: a quarter of the heads is half a group, which rounds up to one."""
     (only,) = Bench(GROUPED).rounds(heads=Schedule(level=0.25), compensation="none")
-    assert only.notes == (TOGETHER, "3.0 heads were asked for and 6 go.")
+    assert only.notes == (TOGETHER, "3 heads were asked for and 6 go.")
 
 
 @pytest.mark.parametrize("way", ["global", "suggest"])

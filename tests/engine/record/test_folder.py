@@ -1,5 +1,7 @@
 """Tests of engine/record/folder.py on real folders: append, tail, mend, list."""
 
+import json
+import os
 import re
 import stat
 import subprocess
@@ -9,12 +11,35 @@ from pathlib import Path
 import pytest
 
 from engine.record import folder as files
+from engine.record.client import open_run
 from engine.record.commands import Pause, Resume, SetGate, Step
 from engine.record.errors import BadInput
 from engine.record.events import EVENTS
-from engine.record.folder import Tail, Writer, create, find_run, is_over, list_runs, post, read_events, write_atomic
-from engine.record.lifecycle import MemorySampled, Progressed, RunFailed, RunFinished, RunPaused, RunStopped, WorkerStarted
-from engine.record.line import Unreadable
+from engine.record.folder import (
+    Tail,
+    Writer,
+    create,
+    find_run,
+    is_over,
+    list_runs,
+    post,
+    read_commands,
+    read_events,
+    write_atomic,
+)
+from engine.record.lifecycle import (
+    Degraded,
+    MemorySampled,
+    Progressed,
+    RunFailed,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    RunStopped,
+    WorkerStarted,
+)
+from engine.record.line import Unreadable, encode
 from engine.record.recipe import Recipe
 
 
@@ -97,6 +122,29 @@ def test_a_folder_without_a_recipe_that_can_be_used_is_refused(tmp_path, text, w
         files.read_recipe(tmp_path)
 
 
+@pytest.mark.parametrize("text, wrong", [("", "is not JSON"), ('{"model": "gp', "is not JSON"), ("[]", "holds []")])
+def test_a_recipe_that_is_damaged_is_that_of_the_record_until_it_is_written_anew(run, text, wrong):
+    """The run can be shown and gone on with, and says so."""
+    recipe = Recipe(seed=7)
+    write(run, RunStarted(recipe.model_dump(mode="json"), "1"))
+    (run / "recipe.json").write_text(text)
+    said = Degraded("the recipe of recipe.json", "that of the record", f"recipe.json {wrong}")
+    assert files.read_recipe(run) == recipe and open_run(run).degraded == (said,)
+    assert files.mend_recipe(run) == said and json.loads((run / "recipe.json").read_text()) == recipe.model_dump(mode="json")
+    assert files.mend_recipe(run) is None and open_run(run).degraded == ()
+
+
+def test_lines_are_numbered_by_their_place_whoever_else_writes(run):
+    """A worker that was stopped, and goes on while another one has told of it."""
+    first = Writer(run / "events.jsonl")
+    numbers = [first.append(RunPaused()).seq]
+    write(run, RunResumed(), RunPaused())
+    numbers.append(first.append(RunResumed()).seq)
+    first.close()
+    assert numbers == [0, 3]
+    assert [json.loads(line)["seq"] for line in (run / "events.jsonl").read_bytes().splitlines()] == [0, 1, 2, 3]
+
+
 def test_homes(home, monkeypatch, tmp_path):
     """ESPALIER_HOME moves runs and caches; without it they lie in the working folder and in the user's cache."""
     assert (files.home(), files.cache_home()) == (home / "runs", home / "cache")
@@ -144,6 +192,67 @@ def test_a_writer_mends_what_another_one_tore_meanwhile(run):
     assert facts(run / "events.jsonl") == [RunPaused(), RunFinished()]
 
 
+def test_a_line_that_is_damaged_is_told_with_its_number_and_a_torn_one_is_not(run):
+    """Both in the middle of the file: what was torn was never said, what was changed since was."""
+    write(run, RunPaused())
+    with open(run / "events.jsonl", "ab") as file:
+        file.write(b'{"seq": 1, "at": 1.0, "event": "CommandStarted", "x": {}')
+    write(run, RunResumed(), RunFinished())
+    path = run / "events.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"RunResumed", b"RunResumee"))
+    paused, damaged, finished = Tail(path).read()
+    assert (paused.fact, finished.fact, finished.seq) == (RunPaused(), RunFinished(), 3)
+    assert damaged.seq == 2 and damaged.at == paused.at
+    assert damaged.fact == Unreadable("", "", "line 3 of events.jsonl is not as it was written.", damaged=True)
+
+
+@pytest.mark.parametrize(
+    ("left", "said", "kept"),
+    [
+        (lambda one, two, three, four: [one, three, four], "line 2 of events.jsonl is gone, or not in its place", "RSF"),
+        (lambda one, two, three, four: [four], "lines 1 to 3 of events.jsonl are gone, or not in their places", "F"),
+        (lambda one, two, three, four: [one, three, two, four], "line 2 of events.jsonl is gone, or not in its place", "RSPF"),
+        (lambda one, two, three, four: [one, two, two, three, four], "line 3 of events.jsonl is a copy of line 2", "RPSF"),
+        (lambda one, two, three, four: [one, two, two, four], "line 3 of events.jsonl is a copy of line 2", "RPF"),
+    ],
+    ids=["gone", "the first gone", "swapped", "twice", "twice, another gone"],
+)
+def test_lines_that_are_gone_or_elsewhere_are_told_once_with_their_numbers(run, left, said, kept):
+    """Whatever else is there is read, the end of the run too, and whoever shows it says so; lines without checksums, of an older
+    version, are where they are."""
+    names = {"R": RunResumed(), "P": RunPaused(), "S": WorkerStarted(1, 1), "F": RunFinished()}
+    write(run, *(names[each] for each in "RPSF"))
+    path = run / "events.jsonl"
+    path.write_bytes(b"".join(left(*path.read_bytes().splitlines(keepends=True))))
+    read, at_once = [], [stamped.fact for stamped in read_events(run)]
+    tail = Tail(path)
+    while came := tail.read(1):
+        read += [stamped.fact for stamped in came]
+    assert read == at_once and [fact for fact in read if not isinstance(fact, Unreadable)] == [names[each] for each in kept]
+    told = [fact for fact in read if isinstance(fact, Unreadable)]
+    assert told == [Unreadable("", "", f"{said}.", damaged=True, astray=True)]
+    degraded = Degraded("every event of the run", "those that are there", said)
+    assert is_over(run) and open_run(run).status == "finished" and open_run(run).degraded == (degraded,)
+    path.write_bytes(re.sub(rb', "check": "[0-9a-f]{8}"', b"", path.read_bytes()))
+    assert not any(isinstance(fact, Unreadable) for fact in facts(path))
+
+
+@pytest.mark.parametrize(("what", "read"), [("events", read_events), ("commands", read_commands)])
+def test_a_record_that_is_no_file_is_told_in_a_sentence(what, read, run):
+    """Whoever reads it, for whatever."""
+    (run / f"{what}.jsonl").unlink(missing_ok=True)
+    (run / f"{what}.jsonl").mkdir()
+    with pytest.raises(BadInput, match=f"holds a run whose {what} cannot be read: Is a directory.$"):
+        read(run)
+
+
+def test_the_beginning_of_a_run_is_found_behind_other_events(run):
+    """With the recipe that it began with, and its place; there is none before the run has begun."""
+    assert files.beginning(run) is None
+    write(run, WorkerStarted(1, 1), RunStarted(Recipe().model_dump(mode="json"), "1"), RunPaused())
+    assert files.beginning(run).fact.recipe["seed"] == 0 and files.beginning(run).seq == 1
+
+
 def test_two_writers_share_a_file(run):
     """Neither overwrites the other; their numbers may meet, so the place in the file is what counts."""
     one, other = Writer(run / "commands.jsonl"), Writer(run / "commands.jsonl")
@@ -153,6 +262,15 @@ def test_two_writers_share_a_file(run):
     other.close()
     read = Tail(run / "commands.jsonl").read()
     assert [(stamped.seq, stamped.fact) for stamped in read] == [(0, Pause()), (1, Step()), (2, Resume())]
+
+
+def test_writers_that_count_the_same_lines_damage_nothing(run):
+    """Both have counted before either has written: that is no line in another's place, nor one that is there twice."""
+    lines = (
+        encode(command, "command", number, 1.0) for number, command in ((0, Pause()), (0, Step()), (1, Resume()), (3, Pause()))
+    )
+    (run / "commands.jsonl").write_bytes(b"".join(lines))
+    assert facts(run / "commands.jsonl") == [Pause(), Step(), Resume(), Pause()]
 
 
 def test_many_processes_may_post_at_once(run):
@@ -234,6 +352,20 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
     write_atomic(path, "new")
     assert path.read_text() == "new"
+
+
+def test_whoever_interrupts_a_writing_leaves_the_old_file_alone(tmp_path, monkeypatch):
+    """With nothing beside it."""
+    path = tmp_path / "file.json"
+    write_atomic(path, "old")
+
+    def interrupted(*paths: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomic(path, "new")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
 def test_runs_are_listed_newest_first(home):

@@ -3,13 +3,14 @@
 import json
 import math
 import random
+import zlib
 from dataclasses import dataclass
 
 import pytest
 
 from engine.record.commands import COMMANDS, Prune, SetGate
 from engine.record.events import EVENTS, Evaluated
-from engine.record.lifecycle import Degraded, RunFailed, RunStarted
+from engine.record.lifecycle import CommandStarted, Degraded, RunFailed, RunStarted
 from engine.record.line import Stamped, Unreadable, decode, encode
 from tests.engine.record.examples import example
 
@@ -26,7 +27,8 @@ def test_every_command_survives_its_line(name):
 def test_a_line_reads_as_plain_json():
     """Any program may read it: number, time, name, fields."""
     line = encode(Degraded("a", "b", "ü"), "event", 7, 12.25)
-    assert json.loads(line) == {"seq": 7, "at": 12.25, "event": "Degraded", "asked": "a", "did": "b", "why": "ü"}
+    said = {"seq": 7, "at": 12.25, "event": "Degraded", "asked": "a", "did": "b", "why": "ü", "arm": "", "step": 0}
+    assert json.loads(line) == said | {"check": f"{zlib.crc32(line.rpartition(b', ')[0]):08x}"}
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -42,18 +44,43 @@ def test_what_is_no_plain_value_is_not_written():
         encode(RunStarted({"names": {1}}, "1"), "event", 0, 0.0)
 
 
-TORN = [
-    b"", b"{", b'{"seq": 0, "at": 1.0, "event": "RunFin', b"\xff\xfe", b"null", b"[]", b'"RunFinished"', b"[" * 100_000,
-    b'{"event": "RunFinished"}', b'{"seq": 0, "at": 1.0}', b'{"seq": 0, "at": 1.0, "event": null}',
-    b'{"seq": 0, "at": 1.0, "event": []}', b'{"seq": 0, "at": 1.0, "event": {"RunFinished": 1}}',
-    b'{"seq": 0, "at": 1.0, "event": "RunImagined"}', b'{"seq": 0, "at": 1.0, "command": "RunFinished"}',
+NONE = [
+    b"", b"{", b'{"seq": 0, "at": 1.0, "event": "RunFin', b'{"seq": 0, "at": {} torn', b"\xff\xfe", b"[" * 100_000,
+    b'{"seq": 0, "at": 1.0, "event": "RunImagined"}',
+]  # fmt: skip
+DAMAGED = [
+    b"null", b"[]", b'"RunFinished"', b'{"event": "RunFinished"}', b'{"seq": 0, "at": 1.0}', b'{"seq" 0}',
+    b'{"seq": 0, "at": 1.0, "event": null}', b'{"seq": 0, "at": 1.0, "event": []}',
+    b'{"seq": 0, "at": 1.0, "event": {"RunFinished": 1}}', b'{"seq": 0, "at": 1.0, "command": "RunFinished"}',
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("line", TORN, ids=range(len(TORN)))
-def test_what_is_no_line_of_ours_reads_as_nothing(line):
-    """Torn, another file's, or of a class that a newer version brought."""
+@pytest.mark.parametrize("line", NONE, ids=range(len(NONE)))
+def test_what_was_never_a_whole_line_of_this_version_reads_as_nothing(line):
+    """Torn, by this version or by an older one, or of a class that a newer version brought."""
     assert decode(line, "event", EVENTS) is None
+
+
+@pytest.mark.parametrize("line", DAMAGED, ids=range(len(DAMAGED)))
+def test_what_is_no_line_of_ours_is_damage(line):
+    """Whole, and nothing that a version of this project writes."""
+    assert decode(line, "event", EVENTS).fact.damaged
+
+
+@pytest.mark.parametrize("fact", [CommandStarted(6, "Tune"), SetGate(0, 11, open=True)], ids=lambda fact: type(fact).__name__)
+def test_any_bit_that_flips_in_a_line_is_found_or_changes_nothing(fact):
+    """In its name, where it would read as one of a newer version, in a number, and in the checksum, whose own name says nothing:
+    without it the line is one of an older version. In the last blank or brace as well."""
+    kind, classes = ("event", EVENTS) if type(fact).__name__ in EVENTS else ("command", COMMANDS)
+    line, found = encode(fact, kind, 3, 1.5)[:-1], 0
+    for place in range(8 * len(line)):
+        flipped = bytearray(line)
+        flipped[place // 8] ^= 1 << place % 8
+        read = decode(bytes(flipped), kind, classes)
+        damaged = isinstance(read.fact, Unreadable) and read.fact.damaged
+        assert damaged or read == Stamped(3, 1.5, fact), bytes(flipped)
+        found += damaged
+    assert found > 0.9 * 8 * len(line)
 
 
 def test_a_command_that_is_none_is_answered():

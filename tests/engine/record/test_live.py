@@ -1,9 +1,13 @@
 """Tests of engine/record/live.py without a worker: what is listed and in which words, what is stopped, resumed and refused."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine.record import commands as ask
@@ -25,7 +29,7 @@ from engine.record.live import discard, find, live_runs, live_sweeps, resume, st
 from engine.record.lock import STALE, beat, is_watched, read_lock, release_lock, take_lock, watch
 from engine.record.recipe import Recipe
 from engine.record.sweep import Sweep
-from engine.record.swept import begin
+from engine.record.sweep_folder import begin
 
 
 @pytest.fixture
@@ -77,6 +81,22 @@ def test_a_sweep_is_listed_until_it_is_over_with_its_cells(folder):
     assert [run.name for run in live_runs()] == ["one"]
 
 
+def test_a_sweep_whose_process_was_stopped_says_which(folder):
+    """The process is one that has nothing to do with sweeps."""
+    at = begin(Sweep({}, {"neurons.level": [0.1, 0.2]}), folder.parent / "sweep")
+    tell(at, SweepStarted({}, 2, 0, 0, "1"))
+    take_lock(at)
+    with subprocess.Popen(["sleep", "60"]) as process:
+        beat(at, worker=process.pid)
+        assert live_sweeps()[0].state == "sweep, busy: 0 of 2 cells done"
+        process.send_signal(signal.SIGSTOP)
+        while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
+        (told,) = live_sweeps()
+        assert told.state == f"sweep, busy: 0 of 2 cells done; process {process.pid} is stopped" and told.stopped == process.pid
+        process.kill()
+
+
 def test_the_state_is_told_in_words(folder):
     """What is being done, and whether anybody does it."""
     post(folder, ask.Evaluate("baseline"))
@@ -100,6 +120,14 @@ def test_a_run_that_cannot_be_read_hides_no_other(folder):
     assert "is not JSON" in live_runs()[1].state
 
 
+@pytest.mark.parametrize("lock", ['{"pid": "x"}', '{"pid": "x", "born": 1, "worker": null, "started": 0, "heartbeat": 0}', None])
+def test_a_lock_that_is_none_hides_no_run(lock, folder):
+    """Words for numbers, or a folder of that name: every run is listed, that one as asleep."""
+    place = create(Recipe(), folder.parent / "locked") / "lock.json"
+    place.write_text(lock) if lock else place.mkdir()
+    assert [(run.name, run.awake) for run in live_runs()] == [(folder.name, False), ("locked", False)]
+
+
 def test_what_is_asleep_is_stopped_without_waking_it(folder):
     """The Stop is there for whoever takes it up."""
     post(folder, ask.Evaluate("baseline"))
@@ -115,6 +143,17 @@ def test_stop_waits_for_the_answer(folder):
     tell(folder, CommandStarted(0, "Evaluate"))
     assert stop(folder, nap=lambda _: tell(folder, CommandStopped(0, "Evaluate"))) == "one has stopped what it was doing."
     assert words(folder) == ("nothing to do", True)
+
+
+def test_resume_says_where_the_process_that_was_to_take_a_run_up_has_ended(folder, tmp_path, monkeypatch):
+    """And not that the run goes on: a disk may be too full for a lock."""
+    script = tmp_path / "python"
+    script.write_text("#!/bin/sh\nexit 9\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    post(folder, ask.Evaluate("baseline"))
+    with pytest.raises(BadInput, match="^run 'one' does not go on: its process ended at once"):
+        resume(folder)
 
 
 def test_what_is_paused_is_resumed_where_it_is(folder):

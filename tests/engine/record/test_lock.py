@@ -79,6 +79,17 @@ def test_a_process_id_that_was_given_away_holds_nothing(tmp_path):
     assert take_lock(tmp_path)
 
 
+def test_a_holder_that_may_not_be_looked_at_holds_the_run(tmp_path, monkeypatch):
+    """As where the system hides the processes of others: nobody takes the run from it, and nobody fails."""
+    assert take_lock(tmp_path)
+
+    def hidden(process: psutil.Process) -> float:
+        raise psutil.AccessDenied(process.pid)
+
+    monkeypatch.setattr(psutil.Process, "create_time", hidden)
+    assert is_alive(read_lock(tmp_path)) and not take_lock(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"pid": 1}'])
 def test_a_lock_that_cannot_be_read_is_held_by_nobody(tmp_path, text):
     """A machine that lost its power leaves such files."""
@@ -115,6 +126,32 @@ def test_a_released_run_is_free(tmp_path):
     release_lock(tmp_path)
     beat(tmp_path)
     assert read_lock(tmp_path) is None
+
+
+WRONG = [
+    {"pid": "x"}, {"pid": 1.5e3}, {"pid": True}, {"pid": None}, {"pid": 10**30}, {"pid": -5}, {"born": "a"}, {"born": None},
+    {"worker": "x"}, {"worker": [1]}, {"started": "now"}, {"heartbeat": {}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_a_lock_that_says_what_no_lock_does_is_nobodys(wrong, tmp_path):
+    """Numbers of the wrong kind, or words in their place: the run can be had."""
+    assert take_lock(tmp_path)
+    (tmp_path / "lock.json").write_text(json.dumps(read_lock(tmp_path) | wrong))
+    assert not is_alive(read_lock(tmp_path))
+    assert take_lock(tmp_path) and is_alive(read_lock(tmp_path))
+
+
+@pytest.mark.parametrize("what", ["folder", "deep", "bytes"])
+def test_a_lock_that_cannot_be_read_is_nobodys(what, tmp_path):
+    """A folder of that name, JSON that has no end, no text."""
+    place = tmp_path / "lock.json"
+    place.mkdir() if what == "folder" else place.write_bytes({"deep": b"[" * 100_000, "bytes": b"\xff"}[what])
+    assert not is_alive(read_lock(tmp_path))
+    beat(tmp_path)
+    release_lock(tmp_path)
+    assert place.exists()
 
 
 def test_a_viewer_is_seen_for_half_a_minute(tmp_path):

@@ -15,6 +15,7 @@ from engine.record.paths import kind_of, typed
 from engine.text.corpora import read_corpus
 
 ROOT = Path(__file__).parents[3]
+SOURCES = ("file", "hub", "wikipedia-dump")
 IMPOSSIBLE = {
     "~no-such-user-here/x": "knows no home folder of no-such-user-here",
     "a\0b": "zero byte",
@@ -32,7 +33,11 @@ def one_sentence(caught: pytest.ExceptionInfo) -> str:
 
 
 @pytest.mark.parametrize("path", IMPOSSIBLE, ids=range(len(IMPOSSIBLE)))
-@pytest.mark.parametrize("ask", [lambda path: typed(path, "here"), lambda path: read_corpus(f"file:{path}"), load])
+@pytest.mark.parametrize(
+    "ask",
+    [lambda path: typed(path, "here"), load, *(lambda path, source=each: read_corpus(f"{source}:{path}") for each in SOURCES)],
+    ids=("typed", "load", *SOURCES),
+)
 def test_a_path_that_cannot_be_is_one_sentence(path, ask):
     """For a corpus and for a model alike."""
     with pytest.raises(BadInput) as caught:
@@ -102,10 +107,12 @@ def test_a_folder_that_may_not_be_looked_into_is_one_sentence(tmp_path, model_fo
         "from engine.models.load import load; from engine.text.corpora import read_corpus\n"
         "from engine.record.client import open_run; from engine.record.folder import create\n"
         "from engine.record.recipe import Recipe; from engine.record.errors import BadInput\n"
-        "import engine.text.corpora.file\n"
+        "import engine.text.corpora.file, engine.text.corpora.wikipedia_dump, engine.text.rows, engine.text.corpora.hub\n"
         "if os.geteuid() == 0: os.seteuid(65534)\n"
         "here, last = sys.argv[1], None\n"
         "asked = [lambda: read_corpus(f'file:{here}/closed/x.txt'), lambda: read_corpus(f'file:{here}/open'),\n"
+        "         lambda: read_corpus(f'hub:{here}/closed/data'), lambda: read_corpus(f'wikipedia-dump:{here}/closed/x.xml'),\n"
+        "         lambda: read_corpus(f'hub:{here}/closed'),\n"
         "         lambda: load(f'{here}/closed/model'), lambda: load(f'{here}/closed'),\n"
         "         lambda: open_run(f'{here}/closed'), lambda: create(Recipe(), Path(here, 'closed', 'run'))]\n"
         "for ask in asked:\n"
@@ -119,14 +126,15 @@ def test_a_folder_that_may_not_be_looked_into_is_one_sentence(tmp_path, model_fo
     (tmp_path / "closed").chmod(0o700)
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
-    assert len(said) == 6 and all("Permission denied" in line for line in said), said
+    assert len(said) == 9 and all("Permission denied" in line for line in said), said
 
 
 def test_the_command_line_refuses_such_a_path_with_status_2(recipe, tmp_path, capsys):
     """One line, whichever field it stands in."""
     path = tmp_path / "recipe.json"
     path.write_text(recipe.model_dump_json())
-    for change in ("corpus=file:~no-such-user-here/x", "model=~no-such-user-here/x"):
-        assert main(["run", str(path), "--folder", str(tmp_path / change[:3]), "--set", change]) == 2
+    corpora = [f"corpus={source}:~no-such-user-here/x" for source in SOURCES]
+    for number, change in enumerate([*corpora, "model=~no-such-user-here/x"]):
+        assert main(["run", str(path), "--folder", str(tmp_path / str(number)), "--set", change]) == 2
         said = capsys.readouterr().err.splitlines()[-1]
         assert said.startswith("espalier: ") and "no-such-user-here" in said

@@ -378,6 +378,17 @@ def test_rounds_on_the_way_to_a_plan_change_nothing_that_an_undo_brings_back():
     assert undone.standing == before.standing
 
 
+def test_what_was_found_out_of_other_weights_is_known_to_be_outdated():
+    """After a recovery nobody should read that nothing was suggested yet; a pruning leaves the weights as they are."""
+    asked = [LOAD, doing(2, "Suggest", SUGGESTED)]
+    assert after(*asked, PRUNE).outdated == () and after(*asked, PRUNE).suggested == SUGGESTED
+    trained = after(*asked, PRUNE, doing(9, "Tune", *TUNED))
+    assert trained.suggested is None and trained.outdated == ("suggested",)
+    assert after(LOAD, PRUNE, doing(9, "Tune", *TUNED)).outdated == ()
+    again = after(*asked, PRUNE, doing(9, "Tune", *TUNED), doing(10, "Suggest", SUGGESTED))
+    assert again.suggested == SUGGESTED
+
+
 def test_a_promise_stands_until_there_is_another_plan():
     """What a suggestion has come to is that plan's, and another model's suggestion is nobody's."""
     kept = SuggestionMeasured(0.1, 0.12)
@@ -387,18 +398,10 @@ def test_a_promise_stands_until_there_is_another_plan():
     assert after(LOAD, doing(1, "Suggest", SUGGESTED), doing(2, "Load", LOADED)).suggested is None
 
 
-def test_a_warning_stands_until_the_next_change_is_asked_for():
-    """All of them stay in the record; a measurement takes none away."""
-    warning = Degraded("a", "b", "c")
-    begun = [*LOAD, CommandStarted(4, "Prune"), warning, CommandFinished(4, "Prune"), CommandStarted(5, "Evaluate")]
-    assert after(begun).warned == warning
-    state = after(begun, [CommandFinished(5, "Evaluate"), CommandStarted(6, "Undo")])
-    assert state.warned is None and state.degraded == (warning,)
-
-
 @pytest.mark.parametrize("arm", ["tuned", "control"])
 def test_a_training_that_goes_on_from_a_bookmark_shows_every_step_once(arm):
-    """What was told of later steps goes; the worker may have died once more before it took the training up."""
+    """What was told of later steps goes; the worker may have died once more before it took the training up, and once more as it
+    had begun to."""
     made = [TuningStarted("tuned", "full", 9, "float32"), Validated("tuned", 0, 3.0, 50)]
     made += [StepTrained("tuned", step, 9, 3.0 - step / 10, 1e-3) for step in range(1, 7)] + [Validated("tuned", 5, 2.5, 50)]
     if arm == "control":
@@ -406,7 +409,7 @@ def test_a_training_that_goes_on_from_a_bookmark_shows_every_step_once(arm):
         made += [replace(fact, arm=arm) for fact in made[:-1]]
     died = [WorkerRestarted("killed", None), WorkerStarted(8, 1), CommandStarted(7, "Tune")]
     again = [TuningStarted(arm, "full", 9, "float32"), TrainingResumed(arm, 4, 0), StepTrained(arm, 5, 9, 2.0, 1e-3)]
-    facts = [*LOAD, *BASELINE, *SCORE, *PRUNE, *PRUNED, CommandStarted(7, "Tune"), *made, *died, *died, *again]
+    facts = [*LOAD, *BASELINE, *SCORE, *PRUNE, *PRUNED, CommandStarted(7, "Tune"), *made, *died, *died, again[0], *died, *again]
     state = after(facts)
     assert state.standing.curves[arm].training == (*((step, 3.0 - step / 10) for step in range(1, 5)), (5, 2.0))
     assert state.standing.curves[arm].validation == ((0, 3.0),)
@@ -415,9 +418,23 @@ def test_a_training_that_goes_on_from_a_bookmark_shows_every_step_once(arm):
     assert done.resumed is None and done.lost == {}
 
 
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_training_that_is_done_again_for_want_of_room_has_every_step_once(answered):
+    """By the same process: asked again after a refusal, whatever else was asked meanwhile, or done again unasked."""
+    made = training("tuned", 9)
+    refused = [CommandRefused(7, "Tune", "", "No room."), *doing(8, "Evaluate", measured("pruned"))]
+    again = [TuningStarted("tuned", "full", 9, "float32"), TrainingResumed("tuned", 4, 0), StepTrained("tuned", 5, 9, 2.0, 1e-3)]
+    line = 9 if answered else 7
+    first = [*LOAD, *PRUNE, CommandStarted(7, "Tune"), *made, *(refused if answered else [])]
+    facts = [*first, CommandStarted(line, "Tune"), *again]
+    state = after(facts)
+    assert state.standing.curves["tuned"].training == (*((step, 3.0 - step / 10) for step in range(1, 5)), (5, 2.0))
+    assert state.standing.curves["tuned"].validation == ((0, 3.0),) and state == one_by_one(stamp(facts))
+
+
 def test_what_is_told_again_after_a_death_counts_once():
     """The same thing was done otherwise in the same place; in another command it counts again."""
-    fact = Degraded("keeping the activations of tuned step 3", "computed again", "memory ran out")
+    fact = Degraded("keeping the activations of step 3 of the recovery", "computed again", "memory ran out")
     begun = [*LOAD, CommandStarted(7, "Tune"), fact, WorkerRestarted("killed", None), CommandStarted(7, "Tune"), fact]
     assert after(begun).degraded == (fact,)
     assert after(begun, [CommandFinished(7, "Tune"), CommandStarted(8, "Tune"), fact]).degraded == (fact, fact)

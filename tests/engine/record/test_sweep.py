@@ -65,6 +65,22 @@ def test_the_share_of_one_block_leaves_the_others_whole():
     assert cell.recipe.neurons.shape == "linear" and cell.recipe.tuning.steps == 9
 
 
+def test_the_share_of_one_layer_leaves_the_others_what_the_schedule_takes_of_them():
+    """As many shares as the model has layers, whichever model and level the cell has; a recipe's own list stays as it is."""
+    linear = {"heads": {"level": 0.3, "shape": "linear", "steepness": 2}}
+    (cell,) = Sweep(linear, {"heads.layers.3": [0.9]}).cells
+    assert cell.recipe.heads.layers == pytest.approx((0.2, 0.2, 0.3, 0.9, 0.4, 0.4)) and cell.recipe.heads.shape == "custom"
+    blocks = {"neurons": {"shape": "custom", "blocks": [0.1, 0.2, 0.3]}}
+    (cell,) = Sweep(blocks, {"neurons.layers.0": [0], "neurons.layers.5": [1]}).cells
+    assert cell.recipe.neurons.layers == (0, 0.1, 0.2, 0.2, 0.3, 1) and cell.recipe.neurons.blocks is None
+    axes = {"heads.layers.1": [0.5], "heads.level": [0, 0.25], "model": ["gpt2-tiny", "smollm2-135m"], "heads.shape": ["uniform"]}
+    for cell in Sweep({}, axes).cells:
+        first, second, *others = cell.recipe.heads.layers
+        assert second == 0.5 and {first, *others} == {cell.set["heads.level"]} and len(others) in (4, 28)
+    (cell,) = Sweep({"heads": {"shape": "custom", "layers": [0, 0.5]}}, {"heads.layers.0": [1]}).cells
+    assert cell.recipe.heads.layers == (1, 0.5)
+
+
 def test_a_combination_that_makes_no_recipe_is_a_cell_with_a_reason():
     """Both values are fine by themselves."""
     sweep = Sweep({}, {"neurons.level": [0.2, 0.6], "neurons.cap": [0.4, 0.9]})
@@ -73,12 +89,31 @@ def test_a_combination_that_makes_no_recipe_is_a_cell_with_a_reason():
     assert bad[0].error == "neurons.level 0.6 cannot be reached under a cap of 0.4."
 
 
+@pytest.mark.parametrize(
+    ("axes", "seeds", "said"),
+    [
+        ({"neurons.level": [0.1, 1.5]}, [0], "neurons.level 1.5 is not allowed; it takes a number from 0 to 1."),
+        ({"criterion": ["activaton", "random"]}, [0], "criterion 'activaton' is not known (did you mean 'activation'?)"),
+        ({"neurons": [{"level": 0.1}, 5]}, [0], "neurons 5 is not allowed"),
+        ({"neurons.level": [0.1]}, [0, -1], "seed -1 is not allowed"),
+    ],
+)
+def test_a_value_that_does_not_fit_costs_its_own_cells(axes, seeds, said):
+    """By itself, whatever stands beside it; the others are done."""
+    sweep = Sweep({}, axes, seeds=seeds)
+    bad = [cell for cell in sweep.cells if cell.recipe is None]
+    assert len(bad) == 1 and len(sweep.cells) == 2 and said in bad[0].error
+
+
 BAD = {
     '{"axes": {"neurons.levl": [0.1]}}': "field 'neurons.levl' is not known (did you mean 'neurons.level'?)",
-    '{"axes": {"neurons.level": [0.1, 1.5]}}': "neurons.level 1.5 is not allowed; it takes a number from 0 to 1.",
+    '{"axes": {"neurons.level": [1.5, 3]}}': "neurons.level 1.5 is not allowed; it takes a number from 0 to 1.",
     '{"axes": {"neurons.level": []}}': "axis neurons.level [] is empty",
-    '{"axes": {"criterion": ["activaton", "random"]}}': "criterion 'activaton' is not known (did you mean 'activation'?)",
+    '{"axes": {"criterion": ["activaton"]}}': "criterion 'activaton' is not known (did you mean 'activation'?)",
     '{"axes": {"neurons.blocks.3": [0.1]}}': "the recipe has no place for a field 'neurons.blocks.3'",
+    '{"axes": {"neurons.layers.6": [0.1]}}': "the recipe has no place for a field 'neurons.layers.6'",
+    '{"recipe": {"model": "some/body"}, "axes": {"heads.layers.1": [0.1]}}': "how many 'some/body' has is not known "
+    "here until it was loaded; give the recipe heads.layers, one share for each layer.",
     '{"axes": {"tuning.steps": [1, 2]}}': "axis tuning.steps changes nothing in the mode 'measure'",
     '{"axes": {"seed": [1, 2]}}': "axis 'seed' is named by the sweep's own field seeds",
     '{"axes": {"neurons": [{"level": 0.1}], "neurons.level": [0.5]}}': "axes neurons and neurons.level set the same place",
@@ -90,7 +125,7 @@ BAD = {
     '{"mode": "recover", "latency": 1}': "latency 1 does not go with",
     '{"seeds": []}': "seeds [] are none",
     '{"seeds": [1, 1]}': "must be whole numbers, each named once",
-    '{"seeds": [0, -1]}': "seed -1 is not allowed; it takes a whole number from 0 to 2,147,483,647.",
+    '{"seeds": [-1, -2]}': "seed -1 is not allowed; it takes a whole number from 0 to 2,147,483,647.",
     '{"recipe": {"modle": 1}}': "field 'modle' is not known (did you mean 'model'?)",
     '{"recipe": 3}': "recipe 3 is no recipe",
     "[]": "The sweep [] is not allowed",

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.record import marks
+from engine.record import bookmark_names
 from engine.record.errors import BadInput
 from engine.record.events import Degraded, StepTrained, TrainingResumed, Validated
 from engine.record.faults import VARIABLE as FAULTS
@@ -106,7 +106,7 @@ def test_only_the_two_newest_stay_and_they_are_their_owners(tmp_path):
     (tmp_path / ".writing-torn").mkdir()
     list(training(model_of(0), tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000006-tuned-6", "000007-tuned-7"]
-    assert marks.reached(tmp_path) == ("tuned", 7)
+    assert bookmark_names.reached(tmp_path) == ("tuned", 7)
     newest = tmp_path / "000007-tuned-7"
     assert stat.S_IMODE(newest.stat().st_mode) == 0o700
     files = {f"{part}.safetensors" for part in ("weights", "first", "second", "counts")}
@@ -125,7 +125,12 @@ def truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-@pytest.mark.parametrize("harm", [flip, truncate, Path.unlink])
+def empty(path: Path) -> None:
+    """Leave nothing of a file but that it is JSON, without a checksum."""
+    path.write_text("{}")
+
+
+@pytest.mark.parametrize("harm", [flip, truncate, Path.unlink, empty])
 @pytest.mark.parametrize("file", ["state.json", "weights.safetensors", "second.safetensors", "counts.safetensors"])
 def test_a_damaged_bookmark_gives_way_to_the_one_before_it(file, harm, tmp_path):
     """It is gone then, and there is something to say; with both damaged there is none."""
@@ -133,7 +138,7 @@ def test_a_damaged_bookmark_gives_way_to_the_one_before_it(file, harm, tmp_path)
     harm(tmp_path / "000005-tuned-5" / file)
     mark, said = shelf(tmp_path).newest()
     assert mark.plain["step"] == 4 and len(said) == 1 and said[0].startswith(f"its {file} ")
-    assert marks.names(tmp_path) == ["000004-tuned-4"]
+    assert bookmark_names.names(tmp_path) == ["000004-tuned-4"]
     harm(tmp_path / "000004-tuned-4" / file)
     assert shelf(tmp_path).newest()[0] is None
 
@@ -151,7 +156,7 @@ def test_a_full_disk_costs_bookmarks_and_not_the_training(fault, tmp_path, monke
     """Said once for as long as it is full; nothing half written stays, and the ones before do."""
     how = {}
     if fault == "no room":  # what comes after it would have none
-        how["marks"] = shelf(tmp_path, reserve=shutil.disk_usage(tmp_path).free)
+        how["marks"] = shelf(tmp_path, reserve=shutil.disk_usage(tmp_path).total)  # not what is free, which others change
     else:
         monkeypatch.setenv(FAULTS, fault)
     whole, other = model_of(0), model_of(0)
@@ -160,10 +165,10 @@ def test_a_full_disk_costs_bookmarks_and_not_the_training(fault, tmp_path, monke
     assert [event for event in events if event is not told] == plain
     assert all(map(torch.equal, whole.parameters(), other.parameters()))
     if fault == "no room":
-        assert "MB are free" in told.why and marks.names(tmp_path) == []
+        assert "MB are free" in told.why and bookmark_names.names(tmp_path) == []
     else:
-        assert told.asked == "a bookmark of the training (tuned) after step 3" and told.why == os.strerror(28)
-        assert marks.names(tmp_path) == ["000005-tuned-7", "000004-tuned-6"]
+        assert told.asked == "a bookmark of the recovery after step 3" and told.why == os.strerror(28)
+        assert bookmark_names.names(tmp_path) == ["000005-tuned-7", "000004-tuned-6"]
     assert not list(tmp_path.glob(".*"))
 
 

@@ -1,21 +1,24 @@
 """Tests of engine/recovery/checkpoints.py: what is written comes back to the bit."""
 
 import json
+import os
 import resource
+import shutil
 import stat
 from dataclasses import replace
 
 import pytest
 import torch
 
+from engine.evaluation.memory import peak
 from engine.pruning.plan import Plan
 from engine.record.disk import Unwritten
 from engine.record.errors import BadInput
 from engine.record.faults import Faults
 from engine.record.recipe import Calibration
 from engine.recovery import checkpoints
-from engine.recovery.checkpoints import LOADED, Checkpoint
-from engine.recovery.seals import Damaged, sealed
+from engine.recovery.checkpoints import LOADED, Checkpoint, Origin
+from engine.recovery.checksums import Damaged, sealed
 from tests.families import FAMILIES, logits, make
 
 PLAN = Plan(heads={(1, 2), (0, 0)}, neurons={(0, 7), (1, 1), (0, 3)})
@@ -35,6 +38,14 @@ def test_a_stand_comes_back_as_it_was_written(tmp_path):
     assert checkpoints.read(tmp_path, first.name) == first == stand(name="step-000001")
     assert checkpoints.read(tmp_path, second.name) == second
     assert (first.weights, second.weights) == (None, "step-000002")
+
+
+def test_a_copy_that_somebody_has_made_beside_a_checkpoint_is_no_number(tmp_path):
+    """Whatever it is called; the next checkpoint counts on from those that are."""
+    first = checkpoints.write(tmp_path, stand(), {}, None)
+    for name in ("step-000001.bak", "step-", "step-0000x9"):
+        shutil.copytree(tmp_path / first.name, tmp_path / name)
+    assert checkpoints.write(tmp_path, stand(), {}, None).name == "step-000002"
 
 
 def test_no_name_is_the_model_as_it_was_loaded(tmp_path):
@@ -61,13 +72,17 @@ def test_parameters_can_be_taken_and_put_back(family, tmp_path):
     assert torch.equal(logits(model), logits(other))
 
 
-def test_taken_parameters_are_copies():
-    """Training goes on in the model and not in what was taken from it."""
-    model = make("gpt2")
-    taken = checkpoints.parameters_of(model)
-    with torch.no_grad():
-        model.transformer.wte.weight.zero_()
-    assert taken["transformer.wte.weight"].any()
+def test_no_second_copy_of_the_weights_is_made_to_write_them(tmp_path):
+    """Neither the model's own nor the control's; a copy would be seen."""
+    model, found = make("gpt2"), []
+
+    def writing():
+        found.append(checkpoints.write(tmp_path, stand(), {}, checkpoints.parameters_of(model)))
+        checkpoints.add_control(tmp_path, found[0], model)
+
+    assert peak(writing, torch.device("cpu")) == 0
+    assert peak(lambda: found.append([one.detach().clone() for one in model.parameters()]), torch.device("cpu")) > 0
+    assert (tmp_path / found[0].name / "control.safetensors").exists()
 
 
 def test_a_control_belongs_to_the_stand_that_it_was_trained_beside(tmp_path):
@@ -81,6 +96,15 @@ def test_a_control_belongs_to_the_stand_that_it_was_trained_beside(tmp_path):
     assert all(torch.equal(found[name], parameter) for name, parameter in model.named_parameters())
     later = checkpoints.write(tmp_path, replace(with_control, parent=tuned.name), {}, None)
     assert checkpoints.read(tmp_path, later.name).control_at == tuned.name
+
+
+def test_no_checkpoint_has_the_name_of_one_that_it_comes_from(tmp_path):
+    """Also where somebody has removed the folders, as a chain of names that leads to itself would have no end."""
+    first = checkpoints.write(tmp_path / "kept", stand(), {}, None)
+    second = checkpoints.write(tmp_path / "kept", replace(stand(), parent=first.name), {}, None)
+    shutil.rmtree(tmp_path / "kept")
+    third = checkpoints.write(tmp_path / "kept", replace(stand(), parent=second.name), {}, None)
+    assert [one.name for one in (first, second, third)] == ["step-000001", "step-000002", "step-000003"]
 
 
 def test_a_failure_leaves_no_half_checkpoint(tmp_path):
@@ -105,9 +129,22 @@ def test_a_disk_that_takes_no_more_leaves_nothing_and_is_told(tmp_path):
             checkpoints.write(tmp_path, stand(), {}, tensors)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert str(caught.value) == "The checkpoint could not be written to disk (File too large); make room there and ask again."
+    why = "The checkpoint could not be written to disk (File too large); see that it can be written there and ask again."
+    assert str(caught.value) == why
     assert list(tmp_path.iterdir()) == []
     assert checkpoints.write(tmp_path, stand(), {}, tensors).name == "step-000001"
+
+
+def test_whoever_interrupts_the_writing_leaves_nothing(tmp_path, monkeypatch):
+    """Ctrl-C is as good as a full disk."""
+
+    def interrupted(*paths: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.write(tmp_path, stand(), {}, {"x": torch.zeros(1)})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_is_full_where_that_is_asked_for(tmp_path):
@@ -182,6 +219,20 @@ def test_a_torn_checkpoint_is_refused_in_one_sentence(tmp_path, text):
         checkpoints.read(tmp_path, name)
 
 
+@pytest.mark.parametrize("lost", [("plan",), ("parent", "reason"), None])
+def test_a_checkpoint_that_has_lost_its_checksum_and_more_is_damaged(tmp_path, lost):
+    """It is of no version before the checksums, which had these entries as well; None: all of it is lost."""
+    name = checkpoints.write(tmp_path, stand(), {}, None).name
+    path = tmp_path / name / "state.json"
+    plain = json.loads(path.read_text())
+    gone = ("checksum", "files", *lost) if lost else tuple(plain)
+    path.write_text(json.dumps({key: value for key, value in plain.items() if key not in gone}))
+    with pytest.raises(
+        Damaged, match=f"'step-000001' is damaged: its state.json has no '{(lost or ('name',))[0]}' and no checksum"
+    ):
+        checkpoints.read(tmp_path, name)
+
+
 PARTS = ("weights", "control", "fitted")
 
 
@@ -242,6 +293,64 @@ def test_a_checkpoint_from_before_the_checksums_is_read_unchecked(tmp_path):
     assert checkpoints.read(tmp_path, name) == before
     assert torch.equal(checkpoints.tensors_of(tmp_path, name, "weights")["a"], torch.ones(5))
     assert checkpoints.tensors_of(tmp_path, name, "fitted") == {}
+
+
+def test_a_checkpoint_in_the_place_of_another_is_damaged(tmp_path):
+    """The two of one run exchanged, and those of another run and another model, whole as they are."""
+    mine = Origin(1700000000.25, "abc")
+    for _ in range(2):
+        checkpoints.write(tmp_path, stand(of=mine), {}, {"a": torch.ones(5)})
+    assert checkpoints.read(tmp_path, "step-000001", mine).of == mine
+    for of, why in ((replace(mine, run=1.5), "another run"), (replace(mine, model="abd"), "another model")):
+        with pytest.raises(Damaged, match=f"'step-000001' is damaged: it is of {why}.$"):
+            checkpoints.read(tmp_path, "step-000001", of)
+        with pytest.raises(Damaged, match=why):
+            checkpoints.tensors_of(tmp_path, "step-000001", "weights", None, of)
+    (tmp_path / "step-000001").rename(tmp_path / "step")
+    (tmp_path / "step-000002").rename(tmp_path / "step-000001")
+    with pytest.raises(Damaged, match="'step-000001' is damaged: it is 'step-000002' by what it says itself.$"):
+        checkpoints.read(tmp_path, "step-000001", mine)
+    with pytest.raises(Damaged, match="by what it says itself"):
+        checkpoints.tensors_of(tmp_path, "step-000001", "weights")
+
+
+def test_a_checkpoint_that_does_not_say_what_it_is_of_is_read(tmp_path):
+    """One of a version before that; nor does a run whose beginning is nowhere refuse its own."""
+    name = checkpoints.write(tmp_path, stand(), {}, None).name
+    path = tmp_path / name / "state.json"
+    plain = json.loads(path.read_text())
+    del plain["of"], plain["checksum"]
+    path.write_text(sealed(plain))
+    assert checkpoints.read(tmp_path, name, Origin(1.5, "abc")) == stand(name=name)
+    other = checkpoints.write(tmp_path, stand(of=Origin(1.5, "abc")), {}, None).name
+    assert checkpoints.read(tmp_path, other).name == other
+
+
+MISFITS = {
+    "another model's": lambda tensors: checkpoints.parameters_of(make("opt", dtype=torch.float32)),
+    "another width": lambda tensors: tensors | {"transformer.wte.weight": torch.ones(3, 2)},
+    "one is missing": lambda tensors: {name: one for name, one in tensors.items() if name != "transformer.wpe.weight"},
+    "a bias too long": lambda tensors: tensors | {"transformer.wpe.bias": torch.ones(1)},
+    "one too many": lambda tensors: tensors | {"transformer.bias": torch.ones(1)},
+}
+
+
+@pytest.mark.parametrize("how", MISFITS)
+def test_tensors_that_have_no_place_in_the_model_are_damage(how, tmp_path):
+    """Before one of them is put there. A bias that compensation gave a projection has its place."""
+    model = make("gpt2", dtype=torch.float32)
+    tensors = checkpoints.parameters_of(model)
+    for part, wanted in (("weights", MISFITS[how](tensors)), ("fitted", {"transformer.h.9.mlp.c_proj.weight": torch.ones(1)})):
+        name = checkpoints.write(
+            tmp_path, stand(), wanted if part == "fitted" else {}, wanted if part == "weights" else None
+        ).name
+        with pytest.raises(Damaged, match=f"its {part}.safetensors has (no )?[a-z]"):
+            checkpoints.tensors_of(tmp_path, name, part, model)
+    llama = make("llama")
+    given = {"model.layers.0.mlp.down_proj.bias": torch.ones(llama.config.hidden_size)}
+    name = checkpoints.write(tmp_path, stand(), given, checkpoints.parameters_of(llama) | given).name
+    for part in ("weights", "fitted"):
+        assert set(given) <= set(checkpoints.tensors_of(tmp_path, name, part, llama))
 
 
 def test_the_line_of_a_stand_says_where_it_is_lost(tmp_path):

@@ -240,8 +240,10 @@ def test_a_step_that_is_no_number_is_undone_and_made_again_at_half_the_rate(monk
     assert [each.learning_rate for each in found] == [half * each.learning_rate for half, each in zip(halves, plain, strict=True)]
     first, second = (event for event in events if isinstance(event, Degraded))
     told = "made again with 0.5 of the learning rate from there on"
-    assert first == Degraded("tuned step 2", told, "the loss of step 2 is nan with a gradient of norm nan")
-    assert second.asked == "tuned step 3" and second.why.endswith("with a gradient of norm inf")
+    assert first == Degraded(
+        "step 2 of the recovery", told, "the loss of step 2 is not a number, the norm of its gradient not a number", "tuned", 2
+    )
+    assert second.asked == "step 3 of the recovery" and second.why.endswith(", the norm of its gradient infinite")
     assert not any(isinstance(event, WentBack) for event in events)
 
 
@@ -333,6 +335,15 @@ def test_a_guard_rail_goes_back_to_the_best_weights():
     assert isinstance(events[-1], WentBack) and "above" in events[-1].why
     if events[-1].step == 0:
         assert all(map(torch.equal, before, model.parameters()))
+
+
+def test_a_guard_that_never_had_anything_to_hold_says_so():
+    """A perplexity of 1 is below that of any model; a guard that the model came down to says nothing."""
+    for guard, told in ((1.0, 1), (1e6, 0)):
+        events = run(make("gpt2", dtype=torch.float32), TUNING.model_copy(update={"guard": guard}))
+        found = [event for event in events if isinstance(event, Degraded)]
+        assert len(found) == told and all(one.asked == "a guard of 1 in the recovery" and one.did == "none" for one in found)
+        assert len(steps_of(events)) == TUNING.steps
 
 
 def test_without_patience_and_guard_nothing_is_kept_or_told():

@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from engine.evaluation.memory import peak
 from engine.recovery.loss import Teacher, distilled, hidden_of, labels_of, loss_of
+from tests.elsewhere import elsewhere
 from tests.families import FAMILIES, NAMES, logits, make, tokens
 
 
@@ -93,3 +95,18 @@ def test_frozen_weights_get_no_gradient():
 def test_the_last_token_of_a_block_predicts_nothing():
     """Every other one predicts its neighbour."""
     assert labels_of(torch.tensor([[1, 2, 3], [4, 5, 6]])).tolist() == [2, 3, -100, 5, 6, -100]
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "llama"])
+def test_a_device_without_float64_distils_the_same(family):
+    """The sum over the pieces is in float64 on the CPU, and back with the model. Shown by tensors that refuse float64 elsewhere,
+    not by such a device."""
+    ids, found = tokens(3, 8), []
+    for place in (nn.Module.float, elsewhere):
+        student, teacher = place(make(family)), place(make(family, seed=1))
+        loss = distilled(student, Teacher(teacher), ids, 2.0, 0.5, 5)
+        loss.backward()
+        found.append((loss.item(), [one.grad for one in student.parameters()]))
+    (wanted, slopes), (told, others) = found
+    assert told == wanted
+    assert all(torch.equal(one, other) for one, other in zip(slopes, others, strict=True))

@@ -11,9 +11,10 @@ import torch
 
 from engine import open_run, run
 from engine.record.errors import BadInput
-from engine.record.events import Evaluated, StepTrained
+from engine.record.events import ENDS, CheckpointSaved, Evaluated, StepTrained
 from engine.record.folder import read_events
 from engine.record.recipe import Recipe
+from engine.record.run_list import listed
 from engine.recovery.ranks import GO, Ranks, left_alone, ranks
 
 ROOT = Path(__file__).parents[3]
@@ -50,8 +51,22 @@ def test_one_process_that_was_to_be_several_says_so(recipe, monkeypatch):
     assert left_alone() is None
 
 
-def launched(folder: Path, recipe: Recipe, faults: str) -> subprocess.CompletedProcess:
-    """Two processes carry a recipe out in `folder` by `accelerate launch` on CPUs, with faults for the second one alone."""
+# The second process dies once the first one has told of two steps.
+DIES = """
+import os, signal, threading, time
+from pathlib import Path
+def die(events):
+    while not events.exists() or events.read_text().count("StepTrained") < 2:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+if os.environ["RANK"] == "1":
+    threading.Thread(target=die, args=[Path("run/events.jsonl")], daemon=True).start()
+"""
+
+
+def launched(folder: Path, recipe: Recipe, faults: str, more: str = "") -> subprocess.CompletedProcess:
+    """Two processes carry a recipe out in `folder` by `accelerate launch` on CPUs, with faults for the second one alone; both
+    begin with the code in `more`."""
     (folder / "recipe.json").write_text(recipe.model_dump_json())
     script = folder / "second.py"
     script.write_text(
@@ -59,6 +74,7 @@ def launched(folder: Path, recipe: Recipe, faults: str) -> subprocess.CompletedP
         f"sys.path.insert(0, {str(ROOT)!r})\n"
         "from engine.__main__ import main\n"
         f"os.environ['ESPALIER_FAULTS'] = {faults!r} if os.environ['RANK'] == '1' else ''\n"
+        f"{more}\n"
         "sys.exit(main())\n"
     )
     # With --cpu accelerate starts one process, whatever number is asked for; this is how it starts two where there is no GPU.
@@ -86,18 +102,28 @@ def test_two_processes_train_as_one(recipe, tmp_path):
     state = open_run(tmp_path / "run")
     assert state.status == "finished"
     assert [(each.asked, each.why) for each in state.degraded] == [
-        (f"3 sequences at once in {arm} step 2", "memory ran out in another process") for arm in ("tuned", "control")
+        (f"3 sequences at once in step 2 of the {arm}", "memory ran out in another process") for arm in ("recovery", "control")
     ]
     assert json.loads((tmp_path / "run" / "model" / "pruning.json").read_text())["history"][-1]["trained_steps"] == 3
+
+
+def test_a_process_that_is_lost_costs_the_training_and_not_the_run(recipe, tmp_path):
+    """Nothing of it is kept as though it had failed: the run is interrupted, and one process can go on with it to its end."""
+    long = recipe.model_copy(update={"tuning": recipe.tuning.model_copy(update={"steps": 3000, "control": False})})
+    done = launched(tmp_path, long, "", DIES)
+    facts = [stamped.fact for stamped in read_events(tmp_path / "run")]
+    assert done.returncode == 1 and f"--resume {tmp_path / 'run'}" in done.stderr
+    assert listed(tmp_path / "run").state.startswith("interrupted in Tune")
+    assert [fact.reason for fact in facts if isinstance(fact, CheckpointSaved)] == ["prune"]
+    assert not any(isinstance(fact, ENDS) for fact in facts)
 
 
 def test_memory_that_one_process_has_no_more_of_ends_both_in_one_sentence(recipe, tmp_path):
     """None waits for the other; the first has written why, and kept what was learnt."""
     done = launched(tmp_path, recipe, "memory@2x9")
     state = open_run(tmp_path / "run")
-    why = (
-        "Memory ran out in another process in tuned step 2, also with one sequence at a time and with activations computed again"
-    )
+    tried = "one sequence at a time and with activations computed again"
+    why = f"Memory ran out in another process in step 2 of the recovery, also with {tried}"
     assert done.returncode == 1 and state.status == "failed" and state.failure.reason.startswith(why)
     assert done.stderr.count(state.failure.reason) == 1
     assert [step for step, _ in state.standing.curves["tuned"].training] == [1] and state.standing.perplexity["tuned"]

@@ -38,4 +38,13 @@ def test_what_is_taken_comes_to_just_below_what_was_asked_for():
     """A text too long for what is left is passed over for a later one that fits; taken and left are all there was, in order."""
     texts = ["a " * 4, "b " * 9, "c " * 3]
     assert take(texts, 8) == (["a " * 4, "c " * 3], ["b " * 9])
-    assert words(texts) == 16
+    assert [words(text) for text in texts] == [4, 9, 3]
+
+
+def test_a_script_without_spaces_has_words():
+    """Two letters each, about; a long word among others is one."""
+    assert words("春眠不觉晓，处处闻啼鸟。" * 50) == 300
+    assert words("the incomprehensibilities of antidisestablishmentarianism") == 4
+    parts = partition({f"{number}": f"{number} 春眠不觉晓处处闻啼鸟" * (10 + number % 7) for number in range(200)}, 0.1)
+    sizes = [sum(map(len, part)) for part in parts]
+    assert 0.08 * sum(sizes) < min(sizes) and max(sizes) == sizes[0]

@@ -5,6 +5,7 @@ import torch
 
 from engine.record.errors import BadInput
 from engine.text.sample import pieces, sample
+from tests.elsewhere import elsewhere
 from tests.engine.text.alphabet import tokenizer
 from tests.families import CLASSES, FAMILIES
 from tests.families import CONFIGS as SMALL
@@ -172,3 +173,30 @@ def test_a_token_that_the_model_does_not_know_is_named():
     model.resize_token_embeddings(50)
     with pytest.raises(BadInput, match=r"holds token \d+ of the tokenizer, and this model knows 0 to 49"):
         sample(model, reader, PROMPT)
+
+
+def test_every_module_keeps_its_mode():
+    """Also one that stands apart from the model around it."""
+    model, reader = small_model("gpt2").train(), tokenizer()
+    model.transformer.h[0].eval()
+    before = [module.training for module in model.modules()]
+    sample(model, reader, PROMPT, tokens=2)
+    assert [module.training for module in model.modules()] == before
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_device_without_float64_writes_the_same(family):
+    """Probabilities in float64 are made of logits that are on the CPU by then. Shown by tensors that refuse float64 while they
+    are not, not by such a device."""
+    model = small_model(family, torch.float32)
+    wanted = sample(model, tokenizer(), PROMPT, tokens=5)
+    assert sample(elsewhere(model), tokenizer(), PROMPT, tokens=5) == wanted
+
+
+@pytest.mark.parametrize("count, passes", [(0, 1), (1, 1), (5, 5)])
+def test_no_pass_is_made_that_nobody_reads(count, passes):
+    """One over the prompt, and one over each new token that another follows."""
+    model, made = small_model("gpt2"), []
+    model.register_forward_hook(lambda *_: made.append(1))
+    assert len(sample(model, tokenizer(), PROMPT, tokens=count)) == len(sample(model, tokenizer(), PROMPT, tokens=0)) + count
+    assert len(made) == passes + 1

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import bqplot
 import ipywidgets
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from engine.record.commands import SetGate
 from engine.record.events import UnitsScored
 from tests.widgets.charts.states import drafted, folded, gates, loaded, scored
 from tests.widgets.charts.test_charts import built, inside, words
-from widgets.charts.importance import shades, shared
+from widgets.charts.importance import between, shades, shared
 from widgets.theme import LIGHT
 from widgets.view import View
 
@@ -66,12 +67,12 @@ def test_a_click_before_a_model_is_loaded_asks_nothing(asked):
 def test_the_keyboard_does_what_a_click_does(drawn, asked):
     """Layer, Head and the button post the same command, and a line of words follows the boxes."""
     layer, head = (parts(drawn, ipywidgets.BoundedIntText, label)[0] for label in ("Layer", "Head"))
-    button = parts(drawn, ipywidgets.Button, "Open or close")[0]
+    button = parts(drawn, ipywidgets.Button)[0]
     layer.value, head.value = 1, 0
-    assert "Layer 1, head 0 is closed" in words(drawn)
+    assert "Layer 1, head 0 is closed" in words(drawn) and button.description == "Open this head"
     button.click()
     layer.value, head.value = 2, 2
-    assert "Layer 2, head 2 is open" in words(drawn)
+    assert "Layer 2, head 2 is open" in words(drawn) and button.description == "Close this head"
     button.click()
     assert asked == [SetGate(1, 0, open=True), SetGate(2, 2, open=False)]
     layer.value, head.value = 1, 3
@@ -102,24 +103,26 @@ def test_marks_lie_on_the_heads_that_they_mean(asked):
     assert crosses.scales["y"].reverse
 
 
-def test_shades_keep_the_order_of_the_scores_and_end_at_percentiles():
-    """The lowest score is the first shade, the highest the last, and an outlier does not press the others together."""
-    scores = (tuple(float(score) for score in range(20)), (*(float(score) for score in range(20, 39)), 1e6))
-    matrix, low, high = shades(scores, 2, 20)
-    assert (np.diff(matrix.ravel()) >= 0).all() and (matrix.min(), matrix.max()) == (0.0, 1.0)
-    assert low == pytest.approx(np.percentile(range(39), 5), abs=0.3) and high < 40
-    assert matrix[1, 10] - matrix[0, 5] > 0.5
+def test_what_goes_first_in_a_layer_is_the_palest_of_it_whatever_other_layers_score():
+    """The order of a layer's shades is that of its scores, and each layer has its own pale and dark ones; an outlier does not
+    press the others together."""
+    scores = (tuple(float(score) for score in range(20)), tuple(1000.0 + score for score in range(20)), (*range(19), 1e6))
+    matrix = shades(scores, 3, 20)
+    assert (np.diff(matrix, axis=1) >= 0).all() and (matrix.min(), matrix.max()) == (0.0, 1.0)
+    assert matrix[0] == pytest.approx(matrix[1])
+    assert matrix[1, 0] < 0.1 < 0.9 < matrix[0, 19]
 
 
 def test_equal_scores_get_the_middle_shade():
-    """A criterion that tells no heads apart is drawn as just that."""
-    matrix, low, high = shades(((2.0, 2.0), (2.0, 2.0)), 2, 2)
-    assert (matrix == 0.5).all() and low == high == 2.0
+    """A criterion that tells no heads apart is drawn as just that, in one layer or in all."""
+    assert (shades(((2.0, 2.0), (0.1 + 0.2, 0.3)), 2, 2) == 0.5).all()
+    of_all = shades(((7.0, 7.0, 7.0), (1.0, 2.0, 3.0)), 2, 3)
+    assert of_all[0, 0] == of_all[0, 2] == pytest.approx(of_all[1, 1]) and of_all[1, 0] < of_all[1, 1] < of_all[1, 2]
 
 
 def test_a_map_never_has_a_single_row_or_column():
     """bqplot squeezes a single row or column away, and then draws nothing."""
-    matrix, *_ = shades(((3.0,),), 1, 1)
+    matrix = shades(((3.0,),), 1, 1)
     assert matrix.shape == (2, 2) and np.isfinite(matrix).all()
 
 
@@ -132,11 +135,46 @@ def test_a_model_without_scores_can_be_pressed(asked):
 
 
 def test_the_legend_says_in_words_what_a_shade_means(drawn):
-    """Which end of the ramp goes first is said, with the scores at its ends."""
+    """Against what a shade is to be read, and what goes first."""
     flat = UnitsScored("magnitude", ((1.0, 2.0, 3.0, 4.0), (5.0, 6.0), (7.0, 8.0, 9.0, 10.0)), 0, None)
     drawn.draw(View(folded(loaded(HEADS), flat), None, LIGHT))
-    assert "score: pale ≤ 1.45, dark ≥ 9.55" in words(drawn)
-    assert "scored by magnitude, low goes first" in words(drawn)
+    assert "low to high in its layer" in words(drawn)
+    assert "scored by magnitude, in each layer the lowest go first" in words(drawn)
+
+
+def test_pointing_at_a_head_tells_its_score_and_what_a_click_does(drawn):
+    """And that there is none, in the cells that only fill up a short layer."""
+    cells = parts(drawn, bqplot.GridHeatMap)[0]
+    for layer, head, told in ((0, 1, "Click to open it"), (2, 3, "Click to close it"), (1, 3, "No head")):
+        cells._handle_custom_msgs(None, {"event": "hover", "data": {"rowNum": layer, "columnNum": head}})
+        assert told in cells.tooltip.value
+        assert f"Layer {layer}, head {head} is" in cells.tooltip.value or told == "No head"
+    score = scored(HEADS).heads[2][3]
+    cells._handle_custom_msgs(None, {"event": "hover", "data": {"rowNum": 2, "columnNum": 3}})
+    assert f"score {score:.3g}" in cells.tooltip.value
+
+
+def test_a_deep_model_has_rows_high_enough_for_their_marks(asked):
+    """The map grows with its layers; a cross is about as wide as it is high, also where a cell is flat."""
+    made = built("importance", asked)
+    figure = parts(made, bqplot.Figure)[0]
+    made.draw(View(folded(loaded((9,) * 6)), None, LIGHT))
+    low = figure.layout.height
+    made.draw(View(folded(loaded((9,) * 30), gates((9,) * 30, ((2, 3),))), None, LIGHT))
+    assert low == LIGHT.chart_height and figure.layout.height == "382px"
+    crosses = [each for each in parts(made, bqplot.Lines) if each.colors == [LIGHT.gone] and each.line_style == "solid"][0]
+    assert 0.2 < np.nanmax(crosses.x) - np.nanmin(crosses.x) < 0.4
+
+
+def test_groups_of_heads_that_share_a_key_stand_apart(asked):
+    """A gap after every third head, and a word on it in the legend; none where every head has a key of its own."""
+    model = replace(loaded((9,) * 2), groups=(3, 9))
+    assert between(model) == [[(3, 0), (3, 1)], [(6, 0), (6, 1)]]
+    made = built("importance", asked)
+    made.draw(View(folded(loaded((9,) * 2)), None, LIGHT))
+    assert "gap" not in words(made)
+    made.draw(View(folded(model), None, LIGHT))
+    assert "gap: between keys" in words(made)
 
 
 def test_heads_that_share_a_key_are_told_of():

@@ -30,6 +30,16 @@ def test_samples_are_drawn_in_gibibytes_over_minutes():
     assert "Machine: 8.0 of 16.0 GiB, 50 % full" in words(drawn).replace("\u00a0", " ") and 'aria-valuenow="50"' in words(drawn)
 
 
+def test_a_container_that_leaves_less_than_the_machine_is_called_one():
+    """In the gauge and in the legend; a machine is one again where it has less left."""
+    drawn = built("memory")
+    for grouped, name in ((True, "Container"), (False, "Machine")):
+        drawn.draw(View(folded(MemorySampled(GIB, 3 * GIB, 4 * GIB, None, None, grouped=grouped)), None, LIGHT))
+        said = words(drawn).replace("\u00a0", " ")
+        assert f"{name}: 3.0 of 4.0 GiB, 75 % full" in said
+        assert ("container" in said, "machine" in said) == (grouped, not grouped), "in the legend"
+
+
 def test_an_accelerator_is_there_only_where_there_is_one():
     """Without one there is no line, no limit, no entry in the legend and no gauge for it."""
     drawn = built("memory")

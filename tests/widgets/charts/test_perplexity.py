@@ -1,6 +1,7 @@
 """Perplexity by stage: a point where it was measured and only there, and the protocol in words."""
 
 import bqplot
+import numpy as np
 import pytest
 
 from tests.widgets.charts.states import RECIPE, drafted, folded, loaded, measured, previewed
@@ -83,4 +84,25 @@ def test_the_axis_has_ends_above_zero_and_a_few_ticks_between(values: list[float
     """All values lie on the axis, room for the last number included, and no more than a handful of ticks."""
     low, high, ticks = span(values)
     assert 0 < low < high and all(low <= value <= high for value in values)
-    assert 1 <= len(ticks) <= 6 and all(low <= tick <= high for tick in ticks)
+    assert (2 if max(values, default=1) < 1e299 else 1) <= len(ticks) <= 6 and all(low <= tick <= high for tick in ticks)
+
+
+def test_points_close_together_fill_their_axis_which_is_said_to_be_narrow():
+    """So that a mild pruning can be seen, and nobody takes it for a severe one."""
+    low, high, ticks = span([139.0, 144.0, 148.0, 153.0])
+    places = np.log(np.array([139.0, 153.0]) / low) / np.log(high / low)
+    assert places[1] - places[0] > 0.25 and len(ticks) >= 3
+    drawn = built("perplexity")
+    (along,) = (each for each in inside(drawn.widget) if isinstance(each, bqplot.Axis) and each.label)
+    for pruned, said in ((153.0, "Perplexity (log scale, narrow: ×1.4 in all)"), (353.0, "Perplexity (log scale)")):
+        drawn.draw(View(folded(measured("baseline", 148.0), measured("pruned", pruned)), None, LIGHT))
+        assert along.label == said
+
+
+def test_a_number_stands_on_no_line():
+    """One below the baseline is right of its stem, which ends at the baseline."""
+    drawn = built("perplexity")
+    drawn.draw(View(folded(measured("baseline", 148.0), measured("control", 139.0), measured("pruned", 153.0)), None, LIGHT))
+    values = next(each for each in inside(drawn.widget) if isinstance(each, bqplot.Label) and "139" in each.text)
+    placed = dict(zip(values.text, values.x, strict=True))
+    assert placed == {"148": 148.0, "153": 153.0, "139": 148.0} and values.x_offset > 0

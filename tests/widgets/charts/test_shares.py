@@ -69,7 +69,7 @@ def test_what_compensation_leaves_and_what_a_suggestion_kept_is_said() -> None:
     chart.draw(View(folded(loaded(), plan, SuggestionMeasured(0.1, 0.25)), None, LIGHT))
     said = chart.widget.children[-1].value
     assert "at most 25" in said and "(attention, layer 4)" in said
-    assert "promised +0.100 nats of loss per token; +0.250 were measured" in said
+    assert "promised a change of the loss by +0.100 nats per token, +0.250 were measured" in said
     chart.draw(View(folded(loaded()), None, LIGHT))
     assert "off by" not in chart.widget.children[-1].value and "promised" not in chart.widget.children[-1].value
 
@@ -85,3 +85,15 @@ def test_what_whole_groups_made_of_a_plan_is_said_while_it_stands():
     assert "In 3 layers &lt;no&gt; head can go." in words(drawn)
     drawn.draw(View(folded(loaded(heads), plan, gates(heads, ())), drafted(heads), LIGHT))
     assert "head can go" not in words(drawn)
+
+
+def test_beyond_so_many_layers_the_draft_is_two_lines_and_not_a_fence() -> None:
+    """Sixty hollow bars covered what they stood beside; the legend names the lines instead."""
+    chart = shares.build(LIGHT, lambda _: None)
+    lines = [each for each in inside(chart.widget) if isinstance(each, bqplot.Lines)]
+    heads = (6,) * 20
+    chart.draw(View(folded(loaded(heads)), drafted(heads), LIGHT))
+    assert [each.y.tolist() for each in lines] == [[1 / 3] * 20, [300 / 512] * 20] and not bars(chart)[1].visible
+    assert "heads would be" in words(chart)
+    chart.draw(View(folded(loaded()), drafted(), LIGHT))
+    assert not any(each.y.size for each in lines) and bars(chart)[1].visible and "heads would be" not in words(chart)

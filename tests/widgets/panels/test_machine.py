@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.record.roll import LiveRun
+from engine.record.run_list import LiveRun
 from engine.record.state import RunState
 from widgets.panels import machine, runs
 from widgets.requests import ChooseRun, DiscardRun, KeepRun, OpenRun, Request, ResumeRun, StopRun
@@ -87,5 +87,5 @@ def test_without_other_runs_nothing_can_be_pressed(panel):
 def test_the_card_of_this_run_has_a_word_on_the_others():
     """How many are at work, and how many were left."""
     assert runs.others(()) == "There is no other run yet."
-    assert runs.others((OTHER,)) == "Others: none at work, listed below."
-    assert runs.others((LEFT, OTHER, replace(LEFT, awake=True))) == "Others: 1 at work, 1 left before the end, listed below."
+    assert runs.others((OTHER,)) == "Other runs: none at work (all are listed below)."
+    assert runs.others((LEFT, OTHER, replace(LEFT, awake=True))) == "Other runs: 1 at work, 1 unfinished (all are listed below)."

@@ -80,7 +80,7 @@ def test_what_came_of_it_stands_beside_its_promise() -> None:
     """Once just this plan was pruned and measured; a plan of other counts, or another criterion's, is none of it."""
     before, after = measured("baseline", 3.0), measured("pruned", 3.04)
     assert came_of(folded(MODEL, FOUND, before, PLAN, after)) == (0.031, pytest.approx(0.04))
-    assert "+0.031 were promised, +0.040 measured" in words(shown(MODEL, FOUND, before, PLAN, after))
+    assert "+0.031 nats per token were promised, +0.040 measured" in words(shown(MODEL, FOUND, before, PLAN, after))
     for other in (replace(PLAN, neuron_counts=(3, 3, 0)), replace(PLAN, criterion="random")):
         assert came_of(folded(MODEL, FOUND, before, other, after)) is None
     assert came_of(folded(MODEL, FOUND, PLAN, after)) is None, "without a baseline there is nothing to hold it against"

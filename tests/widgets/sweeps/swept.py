@@ -9,7 +9,7 @@ from engine.record.cells import SweepCellDone
 from engine.record.recipe import Recipe
 from engine.record.state import RunState
 from engine.record.sweep import Cell, Sweep
-from engine.record.swept import SweepState
+from engine.record.sweep_folder import SweepState
 from widgets.sweeper import Sweeps
 from widgets.theme import LIGHT
 from widgets.view import Drawn, View
@@ -17,6 +17,7 @@ from widgets.view import Drawn, View
 SHARES = [0, 0.25, 0.5]
 TWO = Sweep({}, {"criterion": ["random", "taylor"], "neurons.level": SHARES})
 ONE = Sweep({}, {"neurons.level": SHARES}, "recover", seeds=[0, 1])
+CUBE = Sweep({}, {"criterion": ["random", "taylor"], "compensation": ["none", "bias"], "neurons.level": [0.5, 0.25]})
 WORDS = Sweep({}, {"criterion": ["random", "taylor", "magnitude"]})
 
 

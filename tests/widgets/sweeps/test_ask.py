@@ -7,7 +7,7 @@ import pytest
 
 from engine.record.lifecycle import CommandStarted, WorkerStarted
 from engine.record.recipe import Recipe
-from engine.record.roll import LiveRun
+from engine.record.run_list import LiveRun
 from tests.widgets.charts.states import folded, loaded
 from tests.widgets.sweeps.swept import button, inside, view_of, words
 from widgets.axes import Asked, planned

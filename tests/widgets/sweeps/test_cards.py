@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.widgets.sweeps.swept import ONE, TWO, WORDS, inside, swept, view_of, words
+from tests.widgets.sweeps.swept import CUBE, ONE, TWO, WORDS, inside, swept, view_of, words
 from widgets.sweeps import SWEEPS
 from widgets.theme import DARK, LIGHT
 from widgets.view import Drawn
@@ -25,7 +25,7 @@ def test_a_card_draws_a_sweep_as_it_grows(name: str, theme) -> None:
     module = SWEEPS.load(name)
     drawn = module.build(theme, lambda request: None)
     drawn.draw(view_of(None))
-    for state in (swept(TWO, 0), swept(TWO, 3, failing=1), swept(TWO), swept(ONE, 2), swept(WORDS), swept(TWO)):
+    for state in (swept(TWO, 0), swept(TWO, 3, failing=1), swept(TWO), swept(ONE, 2), swept(WORDS), swept(CUBE, 5), swept(TWO)):
         view = view_of(state, loaded=1)
         assert module.is_wanted(view)
         drawn.draw(view)

@@ -1,7 +1,10 @@
 """The keyboard's way to a cell: a menu for each field, what came of it in words, and its recipe for the controls."""
 
+from dataclasses import replace
+
 import ipywidgets
 
+from engine.record.lifecycle import Degraded
 from engine.record.sweep import Sweep
 from tests.widgets.sweeps.swept import ONE, TWO, button, inside, swept, view_of, words
 from widgets.requests import LoadCell
@@ -24,7 +27,7 @@ def test_a_cell_is_named_by_its_values_and_loaded() -> None:
     button(drawn, "Load this recipe").click()
     (cell,) = [cell for cell in ONE.cells if (cell.set["neurons.level"], cell.seed) == (0.5, 1)]
     assert asked == [LoadCell(cell.number)]
-    assert "Neurons removed 0.5, seed 1</b>: perplexity 124" in words(drawn) and "before training 129" in words(drawn)
+    assert "Neurons removed 50\u00a0%, seed 1</b>: perplexity 124" in words(drawn) and "before training 129" in words(drawn)
     assert "the control 90" in words(drawn) and "800,000 parameters" in words(drawn)
 
 
@@ -41,6 +44,15 @@ def test_the_menus_follow_a_click_on_a_chart_and_what_comes() -> None:
     assert menus(drawn)["Criterion"].value == 0 and "perplexity 165" in words(drawn)
 
 
+def test_of_draws_of_two_fields_one_that_is_there_is_named_first() -> None:
+    """The least values of both meet in none of the cells."""
+    drawn = build(LIGHT, lambda request: None)
+    draws = {"from": 0, "to": 0.8, "draws": 5}
+    sweep = Sweep({}, {"neurons.level": draws, "heads.level": draws})
+    drawn.draw(view_of(swept(sweep)))
+    assert "no such cell" not in words(drawn) and menus(drawn)["Neurons removed"].value != menus(drawn)["Heads removed"].value
+
+
 def test_a_cell_without_a_recipe_cannot_be_loaded_and_says_why() -> None:
     """A combination that makes none."""
     sweep = Sweep({"neurons": {"level": 0.3, "shape": "uniform"}, "heads": {"level": 0}},
@@ -52,6 +64,8 @@ def test_a_cell_without_a_recipe_cannot_be_loaded_and_says_why() -> None:
 
 
 def test_a_failure_is_said_with_its_reason() -> None:
-    """And what is not known is not said."""
-    assert came_of(swept(TWO, failing=0).done[0]) == "failed: It is <b>too</b> much."
-    assert came_of(None) == "not measured yet."
+    """With whatever it was, and with what was done otherwise than asked before."""
+    failed = swept(TWO, failing=0).done[0]
+    assert came_of(failed) == "failed: It is <b>too</b> much."
+    moved = replace(failed, degraded=(Degraded("cuda", "the CPU", "it was full"),))
+    assert came_of(moved) == "failed: It is <b>too</b> much. The CPU instead of cuda: it was full."

@@ -78,6 +78,15 @@ def test_runs_are_chosen_and_their_curves_lie_in_one_chart(panel, asked) -> None
     assert asked == [ChooseRuns((NAMES[0], NAMES[2]))], "a drawing is no choice"
 
 
+def test_runs_that_were_measured_otherwise_are_said_not_to_be_comparable(panel) -> None:
+    """On another text, or on less of it; alike ones need no word."""
+    assert "measured alike" not in words(panel)
+    state = folded(loaded(HEADS), measured("baseline", 60.0, tokens=1024))
+    less = Ran("20250101T120000Z-gpt2-tiny-00aa44", {"criterion": "taylor"}, state)
+    show(panel, Compared((*RUNS, less), (NAMES[0], less.name)))
+    assert "not measured alike (wikipedia-sample, 1,024 tokens in blocks of 256, float32 and" in words(panel)
+
+
 def test_without_a_run_nothing_can_be_taken_away(asked) -> None:
     """And it is said what to do first."""
     panel = build(LIGHT, asked.append)

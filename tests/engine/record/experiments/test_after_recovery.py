@@ -6,7 +6,7 @@ import pytest
 
 from engine.record.catalogue import CRITERIA
 from engine.record.experiments import after_recovery
-from tests.engine.record.experiments.made_up import DENSE, found_by, shaken
+from tests.engine.record.experiments.made_up import DENSE, found_by, in_text, shaken
 
 SWEEPS = after_recovery.sweeps("gpt2-tiny", "short")
 ORDER = {name: place for place, name in enumerate(CRITERIA.names())}
@@ -26,12 +26,17 @@ def law(left, noise):
 
 @pytest.mark.parametrize(
     ("left", "noise", "verdict"),
-    [(0.5, 0.001, "survives"), (-0.5, 0.001, "does not survive"), (0.0, 0.5, "cannot be told to survive")],
+    [
+        (0.5, 0.001, "The ranking of criteria survives recovery"),
+        (-0.5, 0.001, "The ranking of criteria does not survive recovery"),
+        (0.0, 0.5, "Whether the ranking of criteria survives recovery cannot be told"),
+    ],
 )
 def test_a_ranking_survives_is_turned_round_or_drowns(left, noise, verdict):
     """For criteria; a ranking that is turned round has a correlation of -1."""
     found = found_by(SWEEPS, law(left, noise))
-    assert after_recovery.answer(found).startswith(f"The ranking of criteria {verdict} (rank correlation ")
+    said = in_text(after_recovery.answer(found))
+    assert said.startswith(f"{verdict}; rank correlation ") and "the training itself ma" in said.lower()
     if noise < 0.01:
         assert abs(after_recovery.survival(found, "criteria").mean) > 0.9
         assert after_recovery.survival(found, "criteria").count == 3

@@ -10,7 +10,7 @@ import pytest
 
 from engine.record.catalogue import EXPERIMENTS
 from engine.record.errors import UnknownName
-from engine.record.figure import Figure, Table
+from engine.record.figure import Figure, Table, Verdict
 from engine.record.scale import FORMS
 from tests.engine.record.experiments.made_up import found_by
 
@@ -61,13 +61,14 @@ def test_other_models_and_forms(experiment):
 
 @pytest.mark.parametrize("part", ["none", "some", "all"])
 def test_numbers_become_an_answer_charts_and_a_table(experiment, part):
-    """Whatever is there so far: one line of words, charts whose points are cells of the sweeps, rows as wide as their head."""
+    """Whatever is there so far: verdicts in words, charts whose points are cells of the sweeps, rows as wide as their head."""
     sweeps = experiment.sweeps("gpt2-tiny", "short")
     keep = {"none": lambda number: False, "some": lambda number: number % 3 == 1, "all": lambda number: True}[part]
     found = found_by(sweeps, plain, keep) if part != "none" else {}
     answer, figures, table = experiment.answer(found), experiment.figures(found), experiment.table(found)
-    assert answer.endswith(".") and "\n" not in answer and "nan" not in answer
-    assert part != "none" or "cannot be told" in answer
+    assert answer and all(isinstance(each, Verdict) and each.says and each.says[0].upper() == each.says[0] for each in answer)
+    assert not any(re.search(r"\.$|\n|nan\b", text) for each in answer for text in (each.says, each.numbers))
+    assert part != "none" or all("cannot be told" in each.says for each in answer)
     assert isinstance(table, Table) and all(len(row) == len(table.head) for row in table.rows)
     assert bool(table.rows) or part != "all"
     assert figures and len({figure.name for figure in figures}) == len(figures)

@@ -1,22 +1,28 @@
 """Tests of engine/record/experiments/criteria.py: with numbers whose truth is known."""
 
 import math
+from dataclasses import replace
+
+import pytest
 
 from engine.record.catalogue import CRITERIA
 from engine.record.experiments import criteria
-from tests.engine.record.experiments.made_up import DENSE, found_by, shaken
+from engine.record.scale import scale_of
+from engine.record.schedules import count
+from tests.engine.record.experiments.made_up import DENSE, found_by, in_text
 
 SWEEPS = criteria.sweeps("gpt2-tiny", "short")
 
 
 def law(weights, noise):
-    """What goes costs its level, times the weight of its criterion; only random's numbers have chance in them."""
+    """What goes costs its level, times the weight of its criterion; only random's numbers have chance in them, half of its seeds
+    as much above as the others below."""
 
-    def pruned(recipe, draw):
+    def pruned(recipe):
         rise = (recipe.heads.level + recipe.neurons.level) * weights.get(recipe.criterion, 1.0)
-        return {"pruned": DENSE * math.exp(rise + (draw.gauss(0, noise) if recipe.criterion == "random" else 0))}
+        return {"pruned": DENSE * math.exp(rise + (noise * (-1) ** recipe.seed if recipe.criterion == "random" else 0))}
 
-    return shaken(pruned)
+    return pruned
 
 
 def test_every_criterion_has_its_turn_at_all_that_it_scores():
@@ -32,15 +38,27 @@ def test_criteria_beat_chance_are_beaten_or_cannot_be_told():
     """One of each, by the ratio at the mean level; the lowest is named."""
     told = criteria.against_chance(found_by(SWEEPS, law({"taylor": 0.5, "magnitude": 2.0}, 0.01)), "neurons")
     assert {name: found.sign for name, found in told.items() if found.sign} == {"taylor": -1, "magnitude": 1}
-    assert told["taylor"].count == 3 and abs(told["taylor"].mean + 0.5 * 0.35) < 0.01
-    said = criteria.answer(found_by(SWEEPS, law({"taylor": 0.5, "magnitude": 2.0}, 0.01)))
-    assert "Of neurons 1 of 8 criteria beat chance and 1 are beaten by it, of 6 it cannot be told;" in said
-    assert "the lowest, taylor, has 0.84 times" in said and "Of heads and neurons 1 of 8 criteria beat chance" in said
+    assert told["taylor"].count == len(scale_of("gpt2-tiny", "short").draws) == 8 and abs(told["taylor"].mean + 0.5 * 0.35) < 0.01
+    said = in_text(criteria.answer(found_by(SWEEPS, law({"taylor": 0.5, "magnitude": 2.0}, 0.01))))
+    assert "Removing neurons: 1 of 8 criteria beats chance, 1 does worse, 6 cannot be told from it;" in said
+    assert "the lowest, taylor, has 0.84 times" in said and "Removing heads and neurons: 1 of 8 criteria beats chance" in said
+
+
+def test_levels_that_come_to_the_same_heads_count_once():
+    """10 and 20 % of six heads are one head, and one measurement."""
+    found = found_by(SWEEPS, law({"taylor": 0.5}, 0.01))
+    whole = {
+        name: {number: replace(cell, parameters=_left(cell)) for number, cell in cells.items()} for name, cells in found.items()
+    }
+    told = criteria.against_chance(whole, "heads")["taylor"]
+    assert told.mean == pytest.approx(-0.5 * (0.1 + 0.3 + 0.5 + 0.6) / 4, abs=0.01)
+
+
+def _left(cell):
+    return 1000 - 100 * count(cell.set.get("heads.level", 0), 6)
 
 
 def test_where_chance_is_wild_nothing_is_told():
     """A weight that is clear beside little noise is not beside much."""
-    said = criteria.answer(found_by(SWEEPS, law({"taylor": 0.9}, 1.0)))
-    assert (
-        "beat chance" in said and "Of neurons 0 of 8 criteria beat chance and 0 are beaten by it, of 8 it cannot be told" in said
-    )
+    said = in_text(criteria.answer(found_by(SWEEPS, law({"taylor": 0.9}, 1.0))))
+    assert "Removing neurons: none of 8 criteria can be told from chance" in said

@@ -6,7 +6,7 @@ import pytest
 
 from engine.record.experiments import schedules
 from engine.record.schedules import shares
-from tests.engine.record.experiments.made_up import DENSE, found_by, shaken
+from tests.engine.record.experiments.made_up import DENSE, found_by, in_text, shaken
 
 SWEEPS = schedules.sweeps("gpt2-tiny", "short")
 
@@ -50,23 +50,37 @@ def test_all_schedules_of_a_level_take_as_much(form):
 )
 def test_the_best_schedule_is_named_before_and_after_recovery(weights, suggested, best):
     """It takes least where it costs most; `exponential` goes furthest."""
-    said = schedules.answer(found_by(SWEEPS, law(weights, 0.0005, suggested)))
-    assert f"The best schedule without training is {best};" in said and f"after recovery is {best};" in said
+    said = in_text(schedules.answer(found_by(SWEEPS, law(weights, 0.0005, suggested))))
+    level = "60\u00a0% of the neurons gone at random"
+    assert f"Best schedule without training: {best};" in said and f"after recovery, {level}: {best};" in said
+    assert "The training itself made the whole model better; the control has 0.900 times" in said
 
 
 def test_linear_is_told_from_exponential_only_where_they_are_matched():
     """A costly middle speaks for exponential, which takes less of it; a costly back beside it makes the steep one look worse."""
     found = found_by(SWEEPS, law((0, 3, 0)))
-    assert schedules.exponential_over_linear(found).sign == -1 and "Exponential is better than linear" in schedules.answer(found)
+    assert schedules.exponential_over_linear(found).sign == -1 and "exponential is better than linear" in in_text(
+        schedules.answer(found)
+    )
     found = found_by(SWEEPS, law((2, 0, 2)))
-    assert schedules.exponential_over_linear(found).sign == 1 and "Linear is better than exponential" in schedules.answer(found)
+    assert schedules.exponential_over_linear(found).sign == 1 and "linear is better than exponential" in in_text(
+        schedules.answer(found)
+    )
     found = found_by(SWEEPS, law((0, 0, 3)))
     assert schedules.steep_over_gentle(found).sign == 1
 
 
+def test_what_shrinks_from_front_to_back_says_nothing_of_what_grows():
+    """Exponential takes more of both ends, most of the larger one: where the back costs more than the front that is worse for
+    what grows, and better for what shrinks."""
+    found = found_by(SWEEPS, law((0, 1, 2), 0.0005))
+    growing, shrinking = (schedules.exponential_over_linear(found, growing) for growing in (True, False))
+    assert (growing.sign, shrinking.sign) == (1, -1) and "linear is better than exponential" in in_text(schedules.answer(found))
+
+
 def test_equal_schedules_cannot_be_told_apart():
     """Where chance is larger than what the schedules make out."""
-    said = schedules.answer(found_by(SWEEPS, law((1, 1, 1), 0.1)))
+    said = in_text(schedules.answer(found_by(SWEEPS, law((1, 1, 1), 0.1))))
     assert said.count("cannot be told") == 3
 
 

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from engine.models.anatomy import dissect, matrix
 from engine.record.catalogue import METHODS
 from engine.record.errors import BadInput
-from engine.recovery.adapters import SCALE, targets_of
+from engine.recovery.adapters import NAME, SCALE, targets_of
 from tests.engine.recovery.methods.test_contract import pupil_of, recover, text, tuning_of
 from tests.families import FAMILIES, logits, make
 
@@ -46,6 +47,24 @@ def test_the_product_is_added_to_the_weight(family):
         wanted = before + SCALE * up @ down
     course.keep()
     torch.testing.assert_close(matrix(model.get_submodule(path)), wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_a_rank_that_no_projection_has_is_refused_and_a_narrow_one_takes_its_own():
+    """More would train more numbers than the weight itself has, and for nothing. The keys of a group of heads are narrow."""
+    model = make("llama-grouped")
+    sides = {path: min(matrix(model.get_submodule(path)).shape) for path in targets_of(model, dissect(model), "all")}
+    narrow, most = min(sides.values()), max(sides.values())
+    assert narrow < most
+    with pytest.raises(BadInput, match=f"^tuning.rank {most + 1} is more than .* at most {most};"):
+        METHODS.load("lora").begin(pupil_of(model), tuning_of("lora", rank=most + 1), 0)
+    before = logits(model)
+    course = METHODS.load("lora").begin(pupil_of(model), tuning_of("lora", rank=most), 0)
+    own = dict(model.named_parameters())
+    ranks = {path: len(next(one for name, one in own.items() if name.startswith(f"{path}.lora_A"))) for path in sides}
+    assert ranks == sides
+    assert {module.scaling[NAME] for module in model.modules() if isinstance(module, LoraLayer)} == {SCALE}
+    course.drop()
+    assert torch.equal(logits(model), before)
 
 
 def test_targets_are_the_projections_of_a_kind():

@@ -13,6 +13,13 @@ def test_a_short_text_is_refused(tmp_path):
         read_corpus(f"file:{write_text(tmp_path, 'text.txt', 0, paragraphs=9)}")
 
 
+def test_a_text_without_spaces_is_not_too_short(tmp_path):
+    """Forty paragraphs of a hundred words or more in Chinese, of which each is a document."""
+    (tmp_path / "text.txt").write_text("\n\n".join(f"{number}，春眠不觉晓，处处闻啼鸟。" * 20 for number in range(40)))
+    splits = read_corpus(f"file:{tmp_path / 'text.txt'}")
+    assert [len(part) for part in (splits.train, splits.calibration, splits.evaluation)] == [32, 4, 4]
+
+
 def test_a_folder_is_divided_by_file(tmp_path):
     """Every document of every part is one of the files, whole."""
     for number in range(20):

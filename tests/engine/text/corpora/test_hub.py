@@ -13,6 +13,7 @@ from pyarrow import parquet
 from engine.record.errors import BadInput
 from engine.text.corpora import hub as corpus
 from engine.text.corpora import read_corpus
+from engine.text.rows import LOOK
 from tests.fakehub import GATED, environment, serve
 
 READ = """
@@ -123,6 +124,14 @@ def test_only_the_beginning_is_read(tmp_path, monkeypatch):
     assert sorted(text for part in parts(splits) for text in part) == sorted(rows("train", 10))
 
 
+def test_only_the_beginning_is_read_of_a_script_without_spaces(tmp_path, monkeypatch):
+    """Whose rows are not a word each."""
+    monkeypatch.setattr(corpus, "MOST", corpus.MOST | {"train": 1000})
+    texts = [f"{number}，" + "春眠不觉晓，处处闻啼鸟。" * 20 for number in range(100, 200)]
+    write(tmp_path / "train.parquet", text=texts)
+    assert sorted(text for part in parts(read_corpus(f"hub:{tmp_path}")) for text in part) == texts[:9]
+
+
 def test_a_column_of_text_is_known_by_its_name_where_its_first_cell_is_empty(tmp_path):
     """What stands beside it is not taken for it."""
     late, named = tmp_path / "late", tmp_path / "named"
@@ -134,19 +143,37 @@ def test_a_column_of_text_is_known_by_its_name_where_its_first_cell_is_empty(tmp
     assert sorted(text for part in parts(read_corpus(f"hub:{named}")) for text in part) == sorted(rows("content", 20))
 
 
+def test_a_column_of_text_may_be_empty_for_long(tmp_path):
+    """In all rows that are looked at first, or in a whole split, which then is as one that is missing."""
+    lines = [{"text": None, "title": "x"}] * (LOOK + 50) + [{"text": row, "title": "y"} for row in rows("text", 20)]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (tmp_path / "validation.jsonl").write_text(json.dumps({"text": None, "title": "z"}))
+    splits = read_corpus(f"hub:{tmp_path}")
+    assert sorted(text for part in parts(splits) for text in part) == sorted(rows("text", 20)) and splits.calibration
+
+
 @pytest.mark.parametrize(
     "columns, why",
     [
         ({"title": rows("title", 9), "body": rows("body", 9)}, "several columns.*title, body"),
-        ({"number": list(range(9))}, "no column.*number"),
+        ({"number": list(range(9))}, "no column with text in its first 9 rows.*number"),
+        ({"body": [None] * 9, "text": [["a list"]] * 9}, "no column with text in its first 9 rows.*body, text"),
         ({"text": ["the same row"] * 9}, "1 texts that differ"),
     ],
-    ids=["several", "none", "one text"],
+    ids=["several", "none", "no string", "one text"],
 )
 def test_a_dataset_without_its_text_is_refused(columns, why, tmp_path):
     """The message lists the columns that are there."""
     write(tmp_path / "train.parquet", **columns)
     with pytest.raises(BadInput, match=why):
+        read_corpus(f"hub:{tmp_path}")
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "train.csv"])
+def test_an_empty_file_is_refused(name, tmp_path):
+    """In one sentence, whatever the reader of its kind makes of it."""
+    (tmp_path / name).touch()
+    with pytest.raises(BadInput, match="corpus hub .* cannot be read"):
         read_corpus(f"hub:{tmp_path}")
 
 

@@ -1,0 +1,112 @@
+"""Keeps a worker of a run alive: starts it, replaces it when it dies, says what it died of; knows no torch, and no command.
+
+What a death costs is for the next worker (`engine.resuming`); here only how often it may happen in a row is decided, and what of
+it can be known from outside: an accelerator's driver ends a process by itself, and the system kills one where memory runs out.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from engine.journal import Journal
+from engine.record.bookmark_names import release
+from engine.record.detached import last_words
+from engine.record.faults import without
+from engine.record.folder import read_events
+from engine.record.lifecycle import Degraded, RunFailed, WorkerRestarted
+from engine.record.lock import beat, release_lock, take_lock
+from engine.record.memory import THRESHOLDS, kills
+from engine.record.state import RunState, fold
+
+BEAT = 1.0  # seconds between heartbeats of the supervisor and between memory samples of the worker
+FAILED = 1  # how a worker ends that an error has ended, which Python has printed
+MOST = 200  # letters of that
+DEVICE_FAILED = 75  # how a worker ends whose accelerator failed
+CRASHES = (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)  # how one ends that an accelerator's driver has ended
+RESTARTS = 5  # deaths in a row, without a command done or a checkpoint saved in between, after which the run is given up
+# OpenMP's threads wait for one another by spinning, unless told otherwise. With more busy processes than cores a training step
+# then took many times as long: the spinning thread keeps the core from the one that it waits for.
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+SHELTER = "the CPU, in another process"
+
+
+def supervise(folder: Path, root: Path = Path("/")) -> int:
+    """Keep a worker alive for a run; returns 0 when the worker ended by itself, 1 when the run was given up. `root` is where the
+    system's files lie that tell what it has killed."""
+    if not take_lock(folder):
+        return 0
+    for beside in folder.glob(".lock.json.*"):  # half written by a supervisor that was killed
+        beside.unlink(missing_ok=True)
+    deaths, worker, shelter = 0, None, []
+    try:
+        while True:
+            before, killed = _how_far(folder), kills(root)
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "engine.worker", str(folder), "--serve", str(os.getpid()), *shelter],
+                stdin=subprocess.DEVNULL,
+                env=PATIENT | THRESHOLDS | os.environ | (without("device") if shelter else {}),
+            )
+            while worker.poll() is None:
+                beat(folder, worker=worker.pid)
+                try:
+                    worker.wait(BEAT)
+                except subprocess.TimeoutExpired:
+                    continue
+            if worker.returncode == 0:
+                return 0
+            state = fold(RunState(), read_events(folder))
+            if state.is_over:  # it has said so, and died on its way out: nothing comes after the end
+                return 0
+            short = ran_short(worker.returncode, state, bool(shelter), killed, kills(root))
+            deaths = 0 if _how_far(folder) != before else deaths
+            if short is False or state.doing != "Tune":  # a training has an end by itself: it begins with less memory each time
+                deaths += 1
+            if (fact := crashed_on(worker.returncode, state)) is not None:
+                _tell(folder, fact)
+            shelter = ["--cpu"] if fact is not None or worker.returncode == DEVICE_FAILED else shelter
+            said = last_words(folder / "worker.log") if worker.returncode == FAILED else ""
+            why = f"the worker ended with status {worker.returncode}" + (f" ({said[:MOST]})" if said else "")
+            why += f" while doing {state.doing}" if state.doing else ""
+            why += ", killed by the system because memory ran out" if short else ""
+            if deaths >= RESTARTS:
+                _tell(folder, RunFailed(f"{why}, {deaths} times in a row"))
+                release(folder)
+                return 1
+            _tell(folder, WorkerRestarted(why, state.checkpoint, short=short))
+    finally:
+        if worker is not None and worker.poll() is None:
+            worker.terminate()
+            worker.wait()
+        release_lock(folder)
+
+
+def crashed_on(status: int, state: RunState) -> Degraded | None:
+    """What there is to say where a worker seems to have died of its accelerator without a word, as its driver has it die."""
+    device = state.model.device if state.model is not None else "cpu"
+    if status not in CRASHES or device == "cpu":
+        return None
+    return Degraded(device, SHELTER, f"the worker ended with status {status}, as it does when an accelerator fails")
+
+
+def ran_short(status: int, state: RunState, sheltered: bool, before: int | None, after: int | None) -> bool | None:
+    """Whether a worker was killed because the machine's memory ran out, the system having killed so many processes for that
+    `before` and `after`. None where it was killed and the system does not count: somebody's own `kill -9` ends it with the same
+    status. It is not asked of one that computes on an accelerator: there less at once holds no less of this memory."""
+    on_cpu = sheltered or state.model is None or state.model.device == "cpu"
+    if status != -signal.SIGKILL or not on_cpu:
+        return False
+    return None if before is None or after is None else after > before
+
+
+def _how_far(folder: Path) -> tuple[object, ...]:
+    """What a run has got done: commands, checkpoints of the model that is loaded, and the place where training went on last."""
+    state = fold(RunState(), read_events(folder))
+    return state.commands_done, len(state.parents), state.resumed
+
+
+def _tell(folder: Path, fact: object) -> None:
+    log = Journal(folder)
+    log.append(fact)
+    log.close()
