@@ -279,8 +279,8 @@ def see_to(left: Interrupted, bench, fell_back: bool) -> tuple[object, ...]:
 
 def _deaths(facts: Sequence[Any], line: int, newest: tuple[str, int] | None) -> list[bool | None]:
     """The workers that were replaced while they carried out the command of that line, since it last got further: to a checkpoint,
-    or to another bookmark than the one before. Of each, whether it was killed in a training because memory ran out (None: it was
-    killed, and nobody knows). `newest` is the arm and the step of the bookmark from which the next worker goes on."""
+    or to another bookmark than the one before, but for those that somebody killed. Of each, whether it was killed in a training
+    because memory ran out (None: it was killed, and nobody knows). `newest`: arm and step of the bookmark gone on from."""
     deaths, doing, trains, place = [], False, False, None
     for fact in facts:
         match fact:
@@ -293,7 +293,8 @@ def _deaths(facts: Sequence[Any], line: int, newest: tuple[str, int] | None) -> 
             case TrainingResumed(arm=arm, step=step) if doing:
                 deaths, place = deaths if place == (arm, step) else deaths[-1:], (arm, step)
             case WorkerRestarted():
-                deaths, doing = deaths + ([fact.short if trains else False] if doing and fact.supervised else []), False
+                counts = doing and fact.supervised and not fact.outside
+                deaths, doing = deaths + ([fact.short if trains else False] if counts else []), False
             case WorkerStarted():
                 doing = False
     return deaths[-1:] if newest not in (None, place) else deaths

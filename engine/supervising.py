@@ -26,6 +26,7 @@ MOST = 200  # letters of that
 DEVICE_FAILED = 75  # how a worker ends whose accelerator failed
 CRASHES = (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)  # how one ends that an accelerator's driver has ended
 RESTARTS = 5  # deaths in a row, without a command done or a checkpoint saved in between, after which the run is given up
+KILLS = 20  # of `kill -9` by somebody, counted likewise, after which the run is left to be resumed: it has done nothing wrong
 # OpenMP's threads wait for one another by spinning, unless told otherwise. With more busy processes than cores a training step
 # then took many times as long: the spinning thread keeps the core from the one that it waits for.
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -39,7 +40,7 @@ def supervise(folder: Path, root: Path = Path("/")) -> int:
         return 0
     for beside in folder.glob(".lock.json.*"):  # half written by a supervisor that was killed
         beside.unlink(missing_ok=True)
-    deaths, worker, shelter = 0, None, []
+    deaths, felled, worker, shelter = 0, 0, None, []
     try:
         while True:
             before, killed = _how_far(folder), kills(root)
@@ -59,9 +60,13 @@ def supervise(folder: Path, root: Path = Path("/")) -> int:
             state = fold(RunState(), read_events(folder))
             if state.is_over:  # it has said so, and died on its way out: nothing comes after the end
                 return 0
-            short = ran_short(worker.returncode, state, bool(shelter), killed, kills(root))
-            deaths = 0 if _how_far(folder) != before else deaths
-            if short is False or state.doing != "Tune":  # a training has an end by itself: it begins with less memory each time
+            after = kills(root)
+            short = ran_short(worker.returncode, state, bool(shelter), killed, after)
+            deaths, felled = (0, 0) if _how_far(folder) != before else (deaths, felled)
+            outside = from_outside(worker.returncode, killed, after)
+            if outside:
+                felled += 1
+            elif short is False or state.doing != "Tune":  # a training has an end by itself: it begins with less memory each time
                 deaths += 1
             if (fact := crashed_on(worker.returncode, state)) is not None:
                 _tell(folder, fact)
@@ -74,7 +79,10 @@ def supervise(folder: Path, root: Path = Path("/")) -> int:
                 _tell(folder, RunFailed(f"{why}, {deaths} times in a row"))
                 release(folder)
                 return 1
-            _tell(folder, WorkerRestarted(why, state.checkpoint, short=short))
+            if felled >= KILLS:
+                _tell(folder, Degraded("another worker", "none, until the run is resumed", f"{why}, {felled} times in a row"))
+                return 1
+            _tell(folder, WorkerRestarted(why, state.checkpoint, short=short, outside=outside))
     finally:
         if worker is not None and worker.poll() is None:
             worker.terminate()
@@ -98,6 +106,12 @@ def ran_short(status: int, state: RunState, sheltered: bool, before: int | None,
     if status != -signal.SIGKILL or not on_cpu:
         return False
     return None if before is None or after is None else after > before
+
+
+def from_outside(status: int, before: int | None, after: int | None) -> bool:
+    """Whether somebody has killed a worker (`kill -9`), the system having killed as many processes for want of memory `before` as
+    `after`. No process ends itself so: what it was doing is not to blame. False where the system does not count."""
+    return status == -signal.SIGKILL and before is not None and before == after
 
 
 def _how_far(folder: Path) -> tuple[object, ...]:

@@ -121,12 +121,14 @@ class Degraded:
 class WorkerRestarted:
     """The worker ended unasked and another one took over; `checkpoint` is where that one went on from. `supervised`: whether
     somebody was left who had watched over it, so that it was the worker that failed and not the machine or its user. `short`:
-    whether the system killed it because memory ran out; None where it was killed and the system does not tell for what."""
+    whether the system killed it because memory ran out; None where it was killed and the system does not tell for what.
+    `outside`: whether somebody killed it, so that what it was doing is not to blame."""
 
     why: str
     checkpoint: str | None
     supervised: bool = True
     short: bool | None = False
+    outside: bool = False
 
 
 @dataclass(frozen=True)

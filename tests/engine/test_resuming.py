@@ -36,6 +36,7 @@ SAVED = tell.CheckpointSaved("step-000001", None, "prune")
 CHANGES = ("CorpusLoaded", "CheckpointSaved", "Undone", "ModelCut", "ModelSaved", "StepTrained")
 CUT = 6  # the line of the cut in the run that dies
 DIED = WorkerRestarted("killed", None)
+OUTSIDE = WorkerRestarted("killed", None, outside=True)
 ALL_DIED = WorkerRestarted("all that worked on the run ended", None, supervised=False)
 
 
@@ -125,6 +126,8 @@ def test_a_recovery_that_had_diverged_is_refused_as_it_was_about_to_be(folder):
         ((DIED, *resumed(4), DIED, *resumed(8), DIED, *resumed(12)), False),
         ((DIED, *resumed(4), DIED, *resumed(8), DIED), True),
         ((*resumed(4), *resumed(4)), False),  # supervisors died
+        ((DIED, *resumed(4), *(OUTSIDE, *resumed(4)) * 9), False),  # somebody killed them
+        ((OUTSIDE, *resumed(4), DIED, *resumed(4), OUTSIDE, *resumed(4), DIED), True),
     ],
 )
 def test_a_command_is_given_up_that_two_workers_died_of_without_getting_further(facts, given_up, folder):

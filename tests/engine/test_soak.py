@@ -63,16 +63,18 @@ def stepped(arm: str, step: int) -> Callable[[list[Stamped]], bool]:
 
 
 def moments(draw: random.Random, count: int) -> list[tuple[str, Moment]]:
-    """Who is to be killed and when, in the order of the run. Between two deaths in the training of one arm there is a bookmark: a
-    command that workers die of again and again at the same place is given up, which is another test's."""
+    """Who is to be killed and when, in the order of the run; also again and again at the same place."""
     soon = draw.random() * 0.05  # in the writing that begins then, which takes some hundredths of a second
-    late = (("training", stepped("tuned", draw.randint(32, STEPS - 1)), 0.0), ("checkpoint", stepped("tuned", STEPS), soon))
+    first = draw.randint(2, STEPS - 1)
     come = [
         ("load", begun("Load"), draw.random()),
         ("score", begun("Score"), draw.random() * 0.1),
         ("prune", begun("Prune"), draw.random() * 0.1),
         ("bookmark", stepped("tuned", EVERY * draw.randint(1, 3)), draw.random() * 0.02),
-        draw.choice(late),
+        ("training", stepped("tuned", first), 0.0),
+        ("training again, as soon as it is taken up", stepped("tuned", first), draw.random() * 3),
+        ("training, soon after", stepped("tuned", min(first + draw.randint(1, 3), STEPS - 1)), 0.0),
+        ("checkpoint", stepped("tuned", STEPS), soon),
         ("control", stepped("control", draw.randint(1, STEPS)), 0.0),
         ("cut", begun("Cut"), draw.random() * 0.3),
         ("export", begun("Save"), soon),

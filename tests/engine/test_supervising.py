@@ -23,7 +23,7 @@ from engine.record.lock import read_lock, watch
 from engine.record.state import RunState
 from engine.recovery.bookmarks import VARIABLE
 from engine.recovery.memory_savings import KILLED
-from engine.supervising import RESTARTS, SHELTER, crashed_on, ran_short, supervise
+from engine.supervising import KILLS, RESTARTS, SHELTER, crashed_on, from_outside, ran_short, supervise
 
 LOADED = ModelLoaded("m", "gpt2", 1, 8, 8, (1,), (1,), (1,), (1,), "cuda", "float32")
 ON_CUDA, ON_CPU = (RunState(model=replace(LOADED, device=device)) for device in ("cuda", "cpu"))
@@ -58,13 +58,22 @@ def test_a_worker_was_killed_for_memory_where_the_system_says_that_it_has_killed
     assert ran_short(status, state, sheltered, before, after) is short
 
 
+@pytest.mark.parametrize(
+    ("status", "before", "after", "outside"),
+    [(KILL, 3, 3, True), (KILL, 3, 4, False), (KILL, None, None, False), (-signal.SIGSEGV, 3, 3, False), (9, 3, 3, False)],
+)
+def test_somebody_has_killed_a_worker_that_no_lack_of_memory_has(status, before, after, outside):
+    """A process may crash of what it does; by `kill -9` it dies of others alone."""
+    assert from_outside(status, before, after) is outside
+
+
 @pytest.fixture
 def dying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Has every worker end at once with the status that is given, in place of Python."""
+    """Has every worker end at once with the status that is given, in place of Python; with -9 by that signal."""
 
     def die(status: int) -> None:
         script = tmp_path / "python"
-        script.write_text(f"#!/bin/sh\nexit {status}\n")
+        script.write_text("#!/bin/sh\n" + (f"kill -{-status} $$\n" if status < 0 else f"exit {status}\n"))
         script.chmod(0o700)
         monkeypatch.setattr(sys, "executable", str(script))
 
@@ -98,6 +107,20 @@ def test_an_error_that_nobody_knows_is_told_with_the_death_that_it_was(dying, re
     why = "the worker ended with status 1 (ValueError: an odd file)"
     assert {fact.why for fact in events_of(folder) if isinstance(fact, WorkerRestarted)} == {why}
     assert open_run(folder).failure.reason == f"{why}, {RESTARTS} times in a row"
+
+
+def test_a_run_whose_workers_somebody_kills_one_after_another_is_left_to_be_resumed(dying, counter, recipe, tmp_path):
+    """Not failed, since it has done nothing wrong: it says so, nobody holds it any more, and another supervisor goes on."""
+    folder = create(recipe, tmp_path / "run")
+    events_of(folder, RunStarted(recipe.model_dump(mode="json"), "1"))
+    dying(KILL)
+    why = "the worker ended with status -9"
+    for _ in range(2):
+        assert supervise(folder, tmp_path) == 1
+        state = open_run(folder)
+        assert not state.is_over and read_lock(folder) is None
+    assert state.degraded == (Degraded("another worker", "none, until the run is resumed", f"{why}, {KILLS} times in a row"),)
+    assert len(state.restarts) == 2 * (KILLS - 1) and all(each.outside and each.why == why for each in state.restarts)
 
 
 def wait(folder: Path, holds: Callable[[RunState], bool]) -> RunState:

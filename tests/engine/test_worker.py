@@ -234,12 +234,24 @@ def test_a_command_that_kills_the_worker_twice_is_refused_not_tried_for_ever(cli
     client.post(tune(client, 1_000_000))
     for death in (1, 2):
         wait(client, lambda state, n=death: len(state.restarts) == n - 1 and state.step is not None and state.status == "busy")
-        os.kill(read_lock(client.folder)["worker"], signal.SIGKILL)
+        os.kill(read_lock(client.folder)["worker"], signal.SIGSEGV)
         wait(client, lambda state, n=death: len(state.restarts) == n)
     state = wait(client, lambda state: state.refused is not None)
     assert state.refused.reason == "Tune was given up: the worker ended twice while doing it."
     client.post(ask.Evaluate("baseline", client.recipe.evaluation))
     assert "baseline" in wait(client, lambda state: "baseline" in state.standing.perplexity).standing.perplexity
+
+
+def test_a_command_whose_workers_somebody_kills_is_never_given_up(client):
+    """Nor is the run, though it gets no further in between: `kill -9` comes from outside, wherever the training is."""
+    client.post(tune(client, 1_000_000))
+    for death in range(3):
+        wait(client, lambda state, n=death: len(state.restarts) == n and state.step is not None and state.status == "busy")
+        os.kill(read_lock(client.folder)["worker"], signal.SIGKILL)
+    state = wait(client, lambda state: len(state.restarts) == 3 and state.step is not None and state.status == "busy")
+    assert state.refused is None and all(each.outside for each in state.restarts)
+    client.post(ask.Stop())
+    assert wait(client, lambda state: state.status == "idle").checkpoint is not None
 
 
 def test_a_worker_that_nobody_watches_ends_and_the_next_command_wakes_another_where_it_stood(client, monkeypatch):
