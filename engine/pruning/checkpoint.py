@@ -4,10 +4,7 @@ Knows nothing of runs: where the folder lies and what is said about the model is
 """
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
@@ -36,7 +33,7 @@ from engine.pruning.card import card
 from engine.pruning.gates import has_closed
 from engine.record.digests import digest
 from engine.record.errors import BadInput, shorten
-from engine.record.faults import full, only
+from engine.record.whole_folder import put_whole
 
 __all__ = ["load_pruned", "save"]
 
@@ -68,32 +65,6 @@ def save(
         (place / "README.md").write_text(card(stored, dense, dissect(model), folder.name), encoding="utf-8")
 
     put_whole(folder, write)
-
-
-def put_whole(folder: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a new folder beside the place of `folder`, and then put it there, in place of what was there before."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        (beside / "new").mkdir()
-        write(beside / "new")
-        if only("export").strikes("export", 0):
-            raise full()
-        _swap(beside, folder)
-    finally:
-        shutil.rmtree(beside)
-
-
-def _swap(beside: Path, folder: Path) -> None:
-    old = beside / "old"
-    if folder.exists():
-        os.rename(folder, old)
-    try:
-        os.rename(beside / "new", folder)
-    except OSError:
-        if old.exists():
-            os.rename(old, folder)
-        raise
 
 
 def describe(model: nn.Module, tokenizer: bool, about: Mapping[str, object]) -> tuple[Stored, dict[str, Tensor]]:

@@ -16,8 +16,9 @@ from engine.models.plain import Plain, smaller, with_biases, zeroed
 from engine.models.reading import quiet
 from engine.models.stored import BUFFERS, Stored, weights_of
 from engine.pruning.card import RECORD, Form, card
-from engine.pruning.checkpoint import describe, put_whole, save, write_model, write_record
+from engine.pruning.checkpoint import describe, save, write_model, write_record
 from engine.record.errors import BadInput, shorten
+from engine.record.whole_folder import put_whole
 
 PROBE = (2, 32)  # rows and tokens of the random text on which logits are compared
 

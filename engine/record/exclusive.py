@@ -30,6 +30,22 @@ def alone(path: Path, waits: Callable[[], None] = lambda: None) -> Iterator[bool
         os.close(at)
 
 
+def is_free(path: Path) -> bool:
+    """Whether somebody was alone with this path and is no more; False where its file is not there, or nobody can tell."""
+    try:
+        at = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(at, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(at)
+
+
 def _has_come_in(at: int, waits: Callable[[], None]) -> bool:
     end = time.monotonic() + PATIENCE
     while True:

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from engine.record.exclusive import alone
+from engine.record.exclusive import alone, is_free
 
 ROOT = Path(__file__).parents[3]
 HOLD = (
@@ -51,6 +51,16 @@ def test_a_holder_that_was_killed_holds_nothing(tmp_path):
     first.communicate(timeout=60)
     with alone(tmp_path / "lock") as held:
         assert held
+
+
+def test_a_lock_is_free_once_its_holder_has_gone(tmp_path):
+    """However it went; one that was never held is not known to be."""
+    assert not is_free(tmp_path / "lock")
+    first = holder(tmp_path / "lock")
+    assert first.stdout.readline() == "True\n" and not is_free(tmp_path / "lock")
+    first.kill()
+    first.communicate(timeout=60)
+    assert is_free(tmp_path / "lock") and is_free(tmp_path / "lock")
 
 
 def test_where_no_file_can_be_made_nobody_is_kept_out(tmp_path):

@@ -1,0 +1,53 @@
+"""A folder that is put in its place whole or not at all, whatever ends who writes it; knows nothing of what is in it."""
+
+import glob
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.record.exclusive import alone, is_free
+from engine.record.faults import full, only
+
+LOCK, NEW, OLD = "lock", "new", "old"  # in the hidden folder beside: held while it is written, what comes, and what was there
+
+
+def put_whole(folder: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a new folder beside the place of `folder`, and then put it there, in place of what was there before.
+
+    What writers that were killed have left beside it is taken away, and what one had just moved out of its place is put back.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _clear(folder)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        with alone(beside / LOCK):
+            (beside / NEW).mkdir()
+            write(beside / NEW)
+            if only("export").strikes("export", 0):
+                raise full()
+            _swap(beside, folder)
+    finally:
+        shutil.rmtree(beside)
+
+
+def _swap(beside: Path, folder: Path) -> None:
+    old = beside / OLD
+    if folder.exists():
+        os.rename(folder, old)
+    try:
+        os.rename(beside / NEW, folder)
+    except OSError:
+        if old.exists():
+            os.rename(old, folder)
+        raise
+
+
+def _clear(folder: Path) -> None:
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}-*"):
+        if not is_free(left / LOCK):  # another's, who writes it just now
+            continue
+        if (left / OLD).exists() and not folder.exists():
+            os.rename(left / OLD, folder)
+        shutil.rmtree(left, ignore_errors=True)
