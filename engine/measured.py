@@ -25,10 +25,11 @@ Events = Generator[Event, None, None]
 
 
 class Measured:
-    """The perplexities of one desk's model by stage, as `found`, and what a suggestion that was followed has promised."""
+    """The perplexities of one desk's model by stage, as `found`, and what a suggestion that was followed has promised.
+    `writes`: whether a model that was trained does."""
 
-    def __init__(self, desk: Desk):
-        self._desk = desk
+    def __init__(self, desk: Desk, writes: bool = True):
+        self._desk, self._writes = desk, writes
         self.found: dict[str, Evaluated] = {}
         self.promised: float | None = None  # how much the loss should rise, by the suggestion that was followed
 
@@ -53,7 +54,8 @@ class Measured:
     def trained(self, model: nn.Module, stage: str, command: Tune) -> Events:
         """Measure a model that a recovery has trained, and have it write, as that asks for it."""
         yield from self.evaluate(model, stage, command.evaluation)
-        yield self.sample(model, stage, command.prompt, command.seed)
+        if self._writes:
+            yield self.sample(model, stage, command.prompt, command.seed)
 
     def sample(self, model: nn.Module, stage: str, prompt: str, seed: int, new: int = 40) -> TextSampled:
         """Continue a prompt by `new` tokens with a model, as the text of a stage."""

@@ -54,11 +54,14 @@ class Recovery:
 
     `marked` says that bookmarks are to be written. Where there is one of the same command at the same checkpoint, it goes on from
     that: of a process that has ended, or of a training whose checkpoint found no room on the disk. `shortages` is how many
-    processes were killed in it because memory ran out. One that is `given_up` comes to the bookmark and no further.
+    processes were killed in it because memory ran out. One that is `given_up` comes to the bookmark and no further. Without a
+    `curve` it is validated where something hangs on it.
     """
 
-    def __init__(self, desk: Desk, command: Tune, marked: bool = False, shortages: int = 0, given_up: bool = False):
-        self.desk, self.command, self._shortages, self._given_up = desk, command, shortages, given_up
+    def __init__(
+        self, desk: Desk, command: Tune, marked: bool = False, shortages: int = 0, given_up: bool = False, curve: bool = True
+    ):
+        self.desk, self.command, self._shortages, self._given_up, self._curve = desk, command, shortages, given_up, curve
         self.steps = 0
         self._marked = marked and ranks().count == 1  # of several processes each would need its own
         self._weights = desk.stand.weights  # as they were before it
@@ -203,7 +206,7 @@ class Recovery:
         held_out, steps = self._held_out(), command.steps(part)
         yield TuningStarted(arm, tuning.method, tuning.steps, str(precision).removeprefix("torch."), steps[0])
         how = {"arm": arm, "seed": command.seed, "precision": precision, "part": steps, "mark": mark}
-        how["shortages"] = self._shortages
+        how |= {"shortages": self._shortages, "curve": self._curve}
         if self._marked:
             # What a control's LoRA has added to the weights in earlier parts no checkpoint has.
             how["marks"] = self._bookmarks(arm, part > 1 and arm == "control" and not course.in_place, part=part)

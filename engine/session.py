@@ -198,6 +198,12 @@ def run_commands(recipe: Recipe, commands: Iterable[ask.Command], folder: Path) 
     return written(folder, watched(events, torch), lasts=True)
 
 
+def carried_out(bench: Workbench, commands: Iterable[ask.Command]) -> Iterator[Event]:
+    """Carry out these commands on a workbench that stays, as a run without a folder does; the last event is `RunFinished`, or
+    `RunFailed` where one was refused. Errors that are nobody's refusal are raised."""
+    yield from serve(bench, Inbox((*commands, ask.Finish(whole=True))), lambda: False)
+
+
 def _run(recipe: Recipe, bench: Workbench, inbox: Inbox, asked: int) -> Iterator[Event]:
     try:
         yield RunStarted(recipe.model_dump(mode="json"), version(), asked, torch.get_num_threads())

@@ -43,10 +43,10 @@ Events = Generator[tell.Event, None, None]
 
 class Workbench:
     """One model with one text, and all that is done to them. `folder` is where checkpoints and the export go (None: away);
-    `sheltered` has every model on the CPU, whatever is asked."""
+    `sheltered` has every model on the CPU, whatever is asked. Without `curves` a training is told by numbers alone."""
 
-    def __init__(self, folder: Path | None = None, recipe: Recipe | None = None, sheltered: bool = False):
-        self.folder, self.sheltered = folder, sheltered
+    def __init__(self, folder: Path | None = None, recipe: Recipe | None = None, sheltered: bool = False, curves: bool = True):
+        self.folder, self.sheltered, self._curves = folder, sheltered, curves
         self.recipe = recipe or Recipe()
         self._base = resident()  # what is held without any model
         self.desk: Desk | None = None
@@ -181,7 +181,7 @@ class Workbench:
         self.desk = Desk(loaded, texts, device, precision, self.folder)
         if told is None:
             release(self.desk.checkpoints.parent)  # the bookmarks of another model's recovery
-        self.measured = Measured(self.desk)
+        self.measured = Measured(self.desk, self._curves)
         yield text
 
     def _tell(self, criterion: str, scores: Scores, calibration: Calibration, seed: int) -> Events:
@@ -238,9 +238,9 @@ class Workbench:
         self._smaller, self._refused = None, 0
 
     def _tune(self, command: ask.Tune) -> Events:
-        desk, (part, parts) = self.desk, command.part
+        desk, (part, parts), marked = self.desk, command.part, self.folder is not None
         before, passed = None if self._trained_before else desk.stand, 0 < self._refused < part
-        self._recovery = Recovery(desk, command, self.folder is not None, self._shortages, self._given_up)
+        self._recovery = Recovery(desk, command, marked, self._shortages, self._given_up, self._curves)
         self._trained_before = self._given_up = False
         if before is not None and not passed:
             yield from self.measured.renew(command.evaluation)  # now: once it is trained the pruned model is gone

@@ -27,7 +27,7 @@ LEVELS = (
     ("engine.workbench", "engine.exports"),
     ("engine.session",),
     ("engine.sweeps.measuring",),
-    ("engine.sweeps.cells", "engine.sweeps.searching", "engine.sweeps.cluster"),
+    ("engine.sweeps.cells", "engine.sweeps.training", "engine.sweeps.searching", "engine.sweeps.cluster"),
     ("engine.sweeps.cluster_worker", "engine.sweeps.in_flight"),
     ("engine.sweeps.dispatching",),
     ("engine.sweeps",),

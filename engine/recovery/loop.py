@@ -46,6 +46,7 @@ def train(
     marks: Bookmarks | None = None,
     mark: Bookmark | None = None,
     shortages: int = 0,
+    curve: bool = True,
 ) -> Events:
     """Train what requires a gradient in `model` on `blocks` `[n, length]`, lowering `loss` (None: that of the text), which may
     ask models `beside` this one.
@@ -60,7 +61,8 @@ def train(
     finite. A `WentBack` before that says that the weights are now the best of which there was a copy; without one they are
     those of the last step. Where memory runs out the step is made again with less of it (`engine.recovery.memory_savings`), and
     where there is no way to, `Shortage` is raised; which weights are left then is told in the same way. `shortages` is how often
-    that has ended a process since it began, or since the `mark`: it goes on as though it had been told so each time.
+    that has ended a process since it began, or since the `mark`: it goes on as though it had been told so each time. Without a
+    `curve` it is validated at both ends alone, unless the tuning looks at validations: the weights come to the same.
 
     Now and then a bookmark is written into `marks`. From a `mark` the training goes on where it was: on the CPU the steps, the
     losses and the weights are, to the bit, those of a training that was never interrupted.
@@ -68,7 +70,8 @@ def train(
     stepper = Stepper(model, loss or partial(loss_of, model), tuning, seed, precision, beside)
     stepper.owed = shortages
     try:
-        yield from _steps(stepper, blocks, held_out, arm, part or (0, tuning.steps), marks, mark)
+        points = VALIDATIONS if curve or tuning.patience or tuning.guard else 1
+        yield from _steps(stepper, blocks, held_out, arm, part or (0, tuning.steps), marks, mark, points)
     finally:
         stepper.close()
 
@@ -81,10 +84,11 @@ def _steps(
     part: tuple[int, int],
     marks: Bookmarks | None,
     mark: Bookmark | None,
+    points: int,
 ) -> Events:
     tuning, (first, end) = stepper.tuning, part
     watch = Watch(stepper.trained, tuning.patience, tuning.guard)
-    every, why, undone = max(1, tuning.steps // VALIDATIONS), "", 0
+    every, why, undone = max(1, tuning.steps // points), "", 0
     if mark is not None:
         place, resumed = take_up(mark, stepper, watch)
         yield resumed

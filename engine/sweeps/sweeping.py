@@ -18,9 +18,10 @@ from engine.record.memory import available
 from engine.record.sweep import Sweep
 from engine.record.sweep_folder import SweepState, begin, replayed
 from engine.session import written
-from engine.sweeps.cells import measured, recovered
+from engine.sweeps.cells import measured
 from engine.sweeps.dispatching import check_scheduler, dispatched
 from engine.sweeps.searching import searched
+from engine.sweeps.training import recovered
 
 PASSING = (Progressed, StepTrained, MemoryEstimated)  # of thousands of cells these would fill a disk
 SHARE, MOST = 4, 4 * 10**9  # of the free memory one part is for what cells share, and no more bytes than that

@@ -1,37 +1,21 @@
 """Tests of engine/sweeps/cells.py: a cell's number is its recipe's run alone, and a failed cell takes no other with it."""
 
 import shutil
-from dataclasses import asdict
-from itertools import product
 
 import pytest
 from safetensors.torch import load_file, save_file
 
-from engine import run
 from engine.desk import Desk
-from engine.models.load import load
 from engine.record.cells import SweepCellDone
-from engine.record.events import Evaluated, GatesChanged, ModelLoaded, StepTrained
+from engine.record.events import ModelLoaded
 from engine.record.lifecycle import Progressed
 from engine.record.sweep import Sweep
-from engine.record.sweep_folder import SweepState, cells_told
-from engine.summary import as_table
 from engine.sweeps import measuring
-from engine.sweeps.cells import measured, recovered
+from engine.sweeps.cells import measured
+from engine.sweeps.training import recovered
+from tests.engine.sweeps.outcomes import alone, outcomes
 
 MEMORY = 10**8
-
-
-def outcomes(events) -> dict[int, SweepCellDone]:
-    """What came of each cell, by number."""
-    return {event.number: event for event in events if isinstance(event, SweepCellDone)}
-
-
-def alone(recipe):
-    """The perplexities of a recipe run by itself, and the parameters that it left."""
-    events = list(run(recipe))
-    found = {event.stage: event.perplexity for event in events if isinstance(event, Evaluated)}
-    return found, [event.parameters_after for event in events if isinstance(event, GatesChanged)][-1]
 
 
 AXES = {
@@ -69,84 +53,6 @@ def test_a_sweep_of_several_models_and_texts_reads_each_once(recipe, tmp_path, m
     for where, passes in ((folder, 2 * 4), (folder, 0), (None, 2 * 4)):
         told = [event for event in measured(cells, MEMORY, where) if isinstance(event, Progressed)]
         assert sum(event.what.startswith("calibration, in") for event in told) == passes, where
-
-
-def test_a_recovery_is_the_run_with_its_control(recipe):
-    """Each cell is a run by itself; what it comes to is the recovered model's."""
-    sweep = Sweep(recipe, {"neurons.level": [0.2, 0.6]}, "recover")
-    found = outcomes(recovered(sweep.cells))
-    for cell in sweep.cells:
-        expected, parameters = alone(cell.recipe)
-        assert found[cell.number].perplexities == expected and set(expected) == {"baseline", "pruned", "tuned", "control"}
-        assert (found[cell.number].perplexity, found[cell.number].parameters) == (expected["tuned"], parameters)
-
-
-def test_cells_whose_control_is_the_same_training_train_it_once(recipe):
-    """Whatever is pruned, and how; another seed, rate, text or length to measure has one of its own. Each has the number that its
-    recipe has when it is run alone."""
-    cells = Sweep(recipe, {"neurons.level": [0.2, 0.6], "tuning.learning_rate": [1e-3, 2e-3]}, "recover").cells
-    shorter = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"tokens": 96})})
-    (again,), (short,) = (Sweep(asked, {}, "recover", seeds=[1]).cells for asked in (recipe, shorter))
-    controls = {}
-    for some, trainings in ((cells, 2), ((again,), 1), ((again,), 0), ((short,), 1)):
-        events = list(recovered(some, controls))
-        steps = [event for event in events if isinstance(event, StepTrained) and event.arm == "control"]
-        assert len(steps) == trainings * recipe.tuning.steps
-        found = outcomes(events)
-        for cell in some:
-            assert found[cell.number].perplexities == alone(cell.recipe)[0]
-    assert len(set(controls.values())) == 4
-
-
-def test_a_control_that_was_trained_otherwise_than_asked_or_in_rounds_is_nobody_elses(recipe, monkeypatch):
-    """A step that was made again, and the parts in which the rounds of the model beside it come."""
-    axes = {"neurons.level": [0.2, 0.6]}
-    rounds = recipe.model_copy(update={"rounds": 2, "recover": "rounds"})
-    for asked, fault in ((rounds, ""), (recipe, "loss@2")):
-        monkeypatch.setenv("ESPALIER_FAULTS", fault)
-        events = list(recovered(Sweep(asked, axes, "recover").cells))
-        controls = [event for event in events if isinstance(event, StepTrained) and event.arm == "control"]
-        assert {event.step for event in controls} == set(range(1, asked.tuning.steps + 1)) and len(
-            controls
-        ) >= 2 * asked.tuning.steps
-
-
-def test_the_cut_model_of_a_cell_is_timed_where_that_is_asked(recipe):
-    """Beside the dense one, as a run does that cuts; nothing else of the cell changes."""
-    asked = {"recipe": recipe, "axes": {"neurons.level": [0.5]}, "mode": "recover"}
-    (plain,), (timed,) = (outcomes(recovered(Sweep(**asked, latency=yes).cells)).values() for yes in (False, True))
-    works = {(each.batch, each.what) for each in timed.latency}
-    assert plain.latency == () and works == set(product((1, 8), ("prefill", "decode")))
-    assert all(each.dense > 0 and each.cut > 0 and each.length == 32 for each in timed.latency)
-    assert timed.perplexities == plain.perplexities | {"cut": pytest.approx(plain.perplexity, rel=1e-5)}
-    assert (timed.perplexity, timed.parameters) == (plain.perplexity, plain.parameters)
-
-
-def test_what_was_done_otherwise_is_told_with_its_cell(recipe, monkeypatch):
-    """In the event, in the table and in the file for other programs; of the other cells nothing."""
-    monkeypatch.setenv("ESPALIER_FAULTS", "loss@2")
-    sweep = Sweep(recipe, {"tuning.steps": [1, 4]}, "recover")
-    found = outcomes(recovered(sweep.cells))
-    short, long = (found[cell.number] for cell in sweep.cells)
-    assert short.degraded == () and {each.asked for each in long.degraded} == {"step 2 of the recovery", "step 2 of the control"}
-    told, table = cells_told(SweepState(sweep, done=found)), as_table(SweepState(sweep, done=found))
-    assert "degraded" not in told[0] and told[1]["degraded"] == [asdict(each) for each in long.degraded]
-    assert "instead of step 2 of the recovery: " in table.splitlines()[-1] and "instead of" not in table.splitlines()[-2]
-
-
-def test_a_round_that_its_guard_undid_is_not_what_a_cell_came_to(recipe):
-    """The first of two rounds is refused, always: the cell's model is the whole one, and nothing that was measured of the pruned
-    one is told. A guard that lets both pass changes nothing."""
-    rounds = recipe.model_copy(update={"rounds": 2, "recover": "rounds"})
-    cells = Sweep(rounds, {"tuning.guard": [1.5, 1e6]}, "recover", latency=True).cells
-    found = outcomes(recovered(cells))
-    refused, kept = (found[cell.number] for cell in cells)
-    assert set(refused.perplexities) == {"baseline", "cut"} and refused.perplexity == refused.perplexities["baseline"]
-    assert refused.parameters > kept.parameters and refused.parameters == load(recipe.model).anatomy.parameters
-    assert refused.perplexities["cut"] == pytest.approx(refused.perplexity, rel=1e-5)
-    assert refused.degraded[0].asked == "round 1 of 2 and those after it" and kept.degraded == ()
-    assert set(kept.perplexities) == {"baseline", "pruned", "tuned", "control", "cut"}
-    assert kept.perplexity == kept.perplexities["tuned"]
 
 
 @pytest.mark.parametrize("do", [lambda cells: measured(cells, MEMORY), recovered], ids=["measure", "recover"])
