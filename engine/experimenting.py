@@ -3,23 +3,27 @@
 `engine.record.experiments` says what is measured and what comes of it. Stopped, it goes on where it was, as a sweep does.
 """
 
+import json
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.provenance import told
 from engine.record.catalogue import EXPERIMENTS
-from engine.record.cells import SweepStarted
+from engine.record.cells import SweepCellDone, SweepStarted
 from engine.record.errors import BadInput
 from engine.record.events import Event
 from engine.record.experiment_folder import folder_of
-from engine.record.folder import read_events
+from engine.record.folder import Writer, read_events
+from engine.record.lifecycle import RunStopped
 from engine.record.lock import claimed
 from engine.record.result import Result
-from engine.record.sweep_folder import is_sweep, open_sweep
+from engine.record.sweep import Cell
+from engine.record.sweep_folder import begin, is_sweep, open_sweep
 
 
 def experimenting(name: str, model: str, form: str, folder: Path, scheduler: str | None = None) -> Iterator[Event]:
@@ -47,6 +51,27 @@ def _ending_at_once() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def take_over(result: Result, folder: Path) -> None:
+    """Have the cells that a result file says are done be done in the folder of its experiment too, so that only the others are
+    measured there; sweeps of which the folder has anything, and those that the experiment has no more, stay as they are."""
+    for called, asked in EXPERIMENTS.load(result.experiment).sweeps(result.model, result.form).items():
+        at, kept = folder_of(folder, called), result.sweeps.get(called)
+        if at.exists() or kept is None or replace(kept, seeds=asked.seeds) != asked:
+            continue
+        done = {_which(cell): cell for cell in result.found.get(called, {}).values() if cell.status == "done"}
+        told = [replace(done[_which(cell)], number=cell.number) for cell in asked.cells if _which(cell) in done]
+        if not told:
+            continue
+        with closing(Writer(begin(asked, at) / "events.jsonl")) as record:
+            with_what = result.versions.get("espalier", ""), None, dict(result.versions), result.machine
+            for fact in (SweepStarted(asked.plain(), len(asked.cells), 0, 0, *with_what), *told, RunStopped()):
+                record.append(fact)
+
+
+def _which(cell: Cell | SweepCellDone) -> str:
+    return json.dumps([dict(cell.set), cell.seed], sort_keys=True)
 
 
 def gathered(name: str, model: str, form: str, folder: Path) -> Result:

@@ -244,5 +244,6 @@ def _newest() -> ChooseExperiment:
     if begun:
         return max(begun, key=begun.get)
     names = EXPERIMENTS.names()
-    first = next((name for name in names if shipped(name, Tried.model, Tried.form) is not None), names[0])
-    return ChooseExperiment(first, Tried.model, Tried.form)
+    every = (ChooseExperiment(name, Tried.model, form) for name in names for form in reversed(FORMS))
+    ships = (one for one in every if shipped(one.name, one.model, one.form) is not None)
+    return next(ships, ChooseExperiment(names[0], Tried.model, Tried.form))

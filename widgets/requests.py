@@ -155,7 +155,7 @@ class ChooseRuns:
 
 @dataclass(frozen=True)
 class ChooseExperiment:
-    """Speak of this experiment, on a model, in the short form or the full one."""
+    """Speak of this experiment, on a model, in one of its forms."""
 
     name: str
     model: str

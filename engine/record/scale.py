@@ -1,7 +1,7 @@
-"""How much the two forms of an experiment take: tokens, levels, criteria, seeds, training steps; knows no experiment.
+"""How much the forms of an experiment take: tokens, levels, criteria, seeds, training steps; knows no experiment.
 
-"short" is for minutes, on two cores with the built-in models; "full" is for a night. A model of another size reads less text in
-the short form.
+"short" is for a minute or two, on two cores with a built-in model, "medium" for ten, "full" for a night. A model of another size
+reads less text in the first two.
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,16 @@ from engine.record.catalogue import models
 from engine.record.errors import UnknownName
 from engine.record.sweep import Mode, Sweep
 
-Form = Literal["short", "full"]
-FORMS = ("short", "full")
+Form = Literal["short", "medium", "full"]
+DURATIONS = {"short": "a minute or two", "medium": "ten minutes", "full": "a night"}  # with a built-in model
+FORMS = tuple(DURATIONS)
 SMALL = 5_000_000  # parameters, up to which a model reads 16,384 tokens a second on one core of today, or nearly
 CHANCE = "random"  # the criterion whose seeds are replicates of the same measurement
+
+
+def durations() -> str:
+    """How long each form takes, in a line."""
+    return "; ".join(f"{form}: {time}" for form, time in DURATIONS.items())
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,16 @@ def scale_of(model: str, form: Form) -> Scale:
         recipe, training = _recipe(model, 16384 if _is_small(model) else 8192, 16384), _training(200, 8, 128)
         chosen |= {"criteria": ("activation", "magnitude", "taylor", "energy"), "seeds": (0, 1, 2, 3, 4), "trained": 4}
         return Scale(recipe, _tenths(9), _tenths(6), training, **chosen)
-    if _is_small(model):
+    if form == "medium" and _is_small(model):
         return Scale(_recipe(model, 4096, 8192), (0.1, 0.3, 0.5, 0.7, 0.9), _tenths(6), _training(20, 8, 64), **chosen)
     chosen |= {"criteria": ("activation",), "oracle": False}
-    return Scale(_recipe(model, 1024, 2048), (0.3, 0.6, 0.9), (0.2, 0.4, 0.6), _training(6, 4, 64), **chosen)
+    few = {"shares": (0.3, 0.6, 0.9), "levels": (0.2, 0.4, 0.6)}
+    if form == "medium":
+        return Scale(_recipe(model, 1024, 2048), tuning=_training(6, 4, 64), **few, **chosen)
+    chosen["draws"] = chosen["seeds"]
+    if _is_small(model):
+        return Scale(_recipe(model, 2048, 4096), tuning=_training(10, 4, 64), **few, **chosen)
+    return Scale(_recipe(model, 512, 1024), tuning=_training(3, 2, 64), **few, **chosen)
 
 
 def repeated(

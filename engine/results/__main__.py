@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from engine.agreeing import agreed, agreeing, comparison
-from engine.experimenting import experimenting, gathered
+from engine.experimenting import experimenting, gathered, take_over
 from engine.progress import Progress
 from engine.record.agreement_file import as_json as agreed_as_json
 from engine.record.agreement_file import read_agreed
@@ -18,7 +18,7 @@ from engine.record.errors import BadInput
 from engine.record.experiment_folder import as_file_name, default_folder
 from engine.record.folder import write_atomic
 from engine.record.result import as_json, read_result
-from engine.record.scale import FORMS
+from engine.record.scale import FORMS, durations
 from engine.results.agreement import figures
 from engine.results.outcome import INSTALL, charts
 from engine.results.page import ACROSS, AGREEMENT, BESIDE, page, panels, read_agreements, read_all, with_quote
@@ -30,12 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Do what the arguments say and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m engine.results", description=__doc__.splitlines()[0])
     parser.add_argument("--run", action="store_true", help="carry the experiments out first; resumed where they were")
-    parser.add_argument("--form", choices=FORMS, default="short", help="short: minutes; full: a night")
+    parser.add_argument("--form", choices=FORMS, default="short", help=f"for each with a built-in model: {durations()}")
     parser.add_argument("--model", nargs="+", help="default: the built-in ones")
     every = [*EXPERIMENTS.names(), AGREEMENT]
     parser.add_argument("--experiment", nargs="+", default=every, help=f"default: all; {AGREEMENT}: a part of {BESIDE} alone")
     parser.add_argument("--without-oracle", action="store_true", help=f"{AGREEMENT}: leave out what takes many passes")
-    parser.add_argument("--replace", action="store_true", help="let the short form take the place of results of the full one")
+    parser.add_argument("--replace", action="store_true", help="let a shorter form take the place of a longer one")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where results.md and results/ are (default: docs)")
     given = parser.parse_args(arguments)
     (given.docs / "results").mkdir(parents=True, exist_ok=True)
@@ -64,21 +64,23 @@ def path_of(name: str, model: str, into: Path) -> Path:
 
 
 def may_take(path: Path, form: str) -> bool:
-    """Whether a result of this form may be written there: a short one does not take the place of a full one, which took a night.
-    Says so on stderr where it may not."""
-    full = FORMS[-1]
-    if form == full or not path.exists():
+    """Whether a result of this form may be written there: it does not take the place of one of a longer form. Says so on stderr
+    where it may not."""
+    if not path.exists():
         return True
     there = read_agreed(path) if path.name.startswith(f"{AGREEMENT}-") else read_result(path)
-    if there.form != full:
+    if FORMS.index(there.form) <= FORMS.index(form):
         return True
-    print(f"{path} stays as it is: it has the {full} form, and this would be the {form} one (--replace).", file=sys.stderr)
+    print(f"{path} stays as it is: it has the {there.form} form, and this would be the {form} one (--replace).", file=sys.stderr)
     return False
 
 
 def measure(name: str, model: str, form: str, into: Path) -> None:
-    """Carry one experiment out on one model, and keep its result file."""
+    """Carry one experiment out on one model, but for what its result file has already, and keep that file."""
     folder, progress = default_folder(name, model, form), Progress(sys.stderr)
+    there = read_result(path) if (path := path_of(name, model, into)).exists() else None
+    if there is not None and (there.experiment, there.model, there.form) == (name, model, form):
+        take_over(there, folder)
     print(f"{name} on {model}, {form} form, in {folder}", file=sys.stderr)
     for event in experimenting(name, model, form, folder):
         progress.show(event)

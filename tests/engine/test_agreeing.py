@@ -28,7 +28,7 @@ MODEL = ModelLoaded("gpt2-tiny", "gpt2", 9, 256, 3072, (6, 4), (5, 8), (1, 1), (
 @pytest.fixture
 def asked(recipe) -> Comparison:
     """Five criteria on the tiny model."""
-    return Comparison("short", recipe, NAMES, SEEDS)
+    return Comparison("medium", recipe, NAMES, SEEDS)
 
 
 def test_the_correlations_are_those_that_pandas_finds(asked, recipe, tmp_path):
@@ -70,20 +70,20 @@ def test_a_run_that_is_not_over_or_is_another_is_refused(asked, tmp_path):
 
 def test_an_oracle_is_there_where_it_is_afforded_and_wanted():
     """With as many seeds as the experiment has."""
-    assert comparison("gpt2-tiny", "short").criteria == CRITERIA.names() and comparison("gpt2-tiny", "short").seeds == SEEDS
+    assert comparison("gpt2-tiny", "medium").criteria == CRITERIA.names() and comparison("gpt2-tiny", "medium").seeds == SEEDS
     cheap = tuple(name for name in CRITERIA.names() if name != "ablation")
-    assert comparison("gpt2-tiny", "short", oracle=False).criteria == comparison("smollm2-135m", "short").criteria == cheap
+    assert comparison("gpt2-tiny", "medium", oracle=False).criteria == comparison("smollm2-135m", "medium").criteria == cheap
     assert len(comparison("smollm2-135m", "full").seeds) == 5 and "ablation" in comparison("smollm2-135m", "full").criteria
 
 
 def test_results_keep_a_comparison_that_was_made_and_show_it(tmp_path, monkeypatch, capsys):
     """Beside the other files, with the command that repeats it; nothing is compared again."""
     monkeypatch.setenv("ESPALIER_HOME", str(tmp_path))
-    asked, docs = comparison("gpt2-tiny", "short", oracle=False), tmp_path / "docs"
-    folder = default_folder("agreement", "gpt2-tiny", "short")
+    asked, docs = comparison("gpt2-tiny", "medium", oracle=False), tmp_path / "docs"
+    folder = default_folder("agreement", "gpt2-tiny", "medium")
     assert folder.parent == home()
     _write(asked, folder, asked.criteria)
-    command = ["--experiment", "agreement", "--model", "gpt2-tiny", "--form", "short", "--without-oracle"]
+    command = ["--experiment", "agreement", "--model", "gpt2-tiny", "--form", "medium", "--without-oracle"]
     assert main(["--run", *command, "--docs", str(docs)]) == 0
     kept = read_agreed(docs / "results" / "agreement-gpt2-tiny.json")
     assert kept == agreed(asked, folder) and list(kept.found) == list(SEEDS)

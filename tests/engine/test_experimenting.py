@@ -5,12 +5,13 @@ import resource
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine.__main__ import main
-from engine.experimenting import experimenting, gathered
+from engine.experimenting import experimenting, gathered, take_over
 from engine.record.catalogue import EXPERIMENTS
 from engine.record.cells import SweepCellDone
 from engine.record.client import is_held
@@ -19,7 +20,7 @@ from engine.record.errors import BadInput
 from engine.record.experiment_folder import folder_of
 from engine.record.lifecycle import RunFinished
 from engine.record.registry import Registry
-from engine.record.result import read_result
+from engine.record.result import as_json, read_result
 from engine.record.running_sweeps import stop
 from engine.record.sweep_folder import open_sweep
 from engine.results.__main__ import main as results
@@ -137,6 +138,27 @@ def test_results_are_measured_and_become_the_page(model, tmp_path):
     (file,) = (docs / "results").glob("levels-*.json")
     assert read_result(file).done == 5 and (docs / "results" / "levels-levels.svg").is_file()
     assert "The levels cost something." in pages[0] and len(set(pages)) == 1
+
+
+def test_what_a_result_file_has_is_not_measured_again(model, tmp_path, monkeypatch):
+    """On another machine, whose folders are empty: those cells stay as they are, with what they were measured with and on."""
+    asked = ["--run", "--model", model, "--experiment", "levels", "--docs", str(tmp_path / "docs")]
+    assert results(asked) == 0
+    (file,) = (tmp_path / "docs" / "results").glob("levels-*.json")
+    whole = read_result(file)
+    kept = {"of neurons": {1: replace(whole.found["of neurons"][1], perplexity=7.0, perplexities={"pruned": 7.0})}}
+    file.write_text(as_json(replace(whole, machine="another machine", found=kept)))
+    monkeypatch.setenv("ESPALIER_HOME", str(tmp_path / "elsewhere"))
+    assert results(asked) == 0
+    again = read_result(file)
+    assert again.done == 5 and again.machine == f"another machine; {whole.machine}"
+    assert again.found["of neurons"][1].perplexity == 7.0
+    others = {**whole.found["of neurons"], 1: again.found["of neurons"][1]}
+    assert {number: cell.perplexity for number, cell in again.found["of neurons"].items()} == {
+        number: cell.perplexity for number, cell in others.items()
+    }
+    take_over(replace(whole, form="full"), tmp_path / "other")  # its cells are of other recipes than the form has
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_short_result_takes_the_place_of_a_full_one_only_where_that_is_asked_for(model, tmp_path, capsys):

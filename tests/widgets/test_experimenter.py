@@ -24,7 +24,7 @@ from widgets.followed import Pace
 from widgets.requests import ChooseExperiment, PickCell, StartExperiment, StopExperiment
 
 NAME = "sensitivity"
-CHOICE = ChooseExperiment(NAME, "gpt2-tiny", "short")
+CHOICE = ChooseExperiment(NAME, "gpt2-tiny", "medium")
 
 
 def came_of(cell: Cell) -> SweepCellDone:
@@ -145,9 +145,9 @@ def test_another_model_or_form_is_another_experiment_and_a_wrong_one_is_refused(
     short = look(chosen, clock).cells
     chosen.obey(ChooseExperiment(NAME, "gpt2-tiny", "full"))
     assert look(chosen, clock).cells > short
-    chosen.obey(ChooseExperiment(NAME, "no model", "short"))
+    chosen.obey(ChooseExperiment(NAME, "no model", "medium"))
     assert "is not known" in look(chosen, clock).said and chosen.look(True).refused and chosen.look(True).cells == 0
-    chosen.obey(ChooseExperiment("nothing", "gpt2-tiny", "short"))
+    chosen.obey(ChooseExperiment("nothing", "gpt2-tiny", "medium"))
     assert "is not known" in chosen.look(True).said
 
 

@@ -1,6 +1,6 @@
 """A question about pruning, and what its measurements say: choose an experiment and a model, and start it. The answer, its
 charts and its table are worked out from the cells that are done so far, with their uncertainty; “cannot tell” is an answer. The
-short form takes minutes on a built-in model, the full one a night. Click a point to put its recipe into the controls."""
+short form takes a minute or two on a built-in model, the full one a night. Click a point to put its recipe into the controls."""
 
 from html import escape
 
@@ -11,7 +11,7 @@ from ipywidgets.widgets.widget_string import TextStyle
 from engine.record.catalogue import models
 from engine.record.errors import counted
 from engine.record.figure import Table
-from engine.record.scale import FORMS
+from engine.record.scale import DURATIONS
 from widgets.canvas import Canvas
 from widgets.drawing import put, short
 from widgets.experimenter import Tried, questions
@@ -28,7 +28,7 @@ TIPS = {START: "Carry it out, or what is left of it, in a process of its own, wh
 TAKES = {"experiment-csv": "Its table (CSV)", "experiment-json": "All of it (JSON)", "experiment-charts": "Its chart (PNG)"}
 INSTEAD = "Show the result that ships with this program."
 HIDDEN, SHOWN = "none", None
-TIMES = {f"{form} ({time})": form for form, time in zip(FORMS, ("minutes", "a night"), strict=True)}
+TIMES = {f"{form} ({time})": form for form, time in DURATIONS.items()}
 BEHIND = "In brackets: the interval of 95 % and the replicates, which are measurements with other seeds, criteria or models."
 ROWS = 200  # of the table on the page; the CSV has all
 

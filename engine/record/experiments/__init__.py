@@ -4,7 +4,7 @@ The contract. The file's name is the experiment's name; the first line of its do
 the question, the next how it is judged. The functions:
 
     sweeps(model, form) -> Mapping[str, Sweep]   what is to be measured, by name, in the order in which it is done; several where
-                                                 one grid cannot say it; `form` is "short" (minutes) or "full" (a night)
+                                                 one grid cannot say it; `form` is one of `engine.record.scale`
     answer(found) -> tuple[Verdict, ...]         what they say, computed from the numbers, each with its uncertainty
     figures(found) -> tuple[Figure, ...]         charts (`engine.record.figure`)
     table(found) -> Table                        the numbers behind them

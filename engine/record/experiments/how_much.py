@@ -21,7 +21,9 @@ from engine.record.spread import Estimate, as_percent, as_ratio, as_times, estim
 from engine.record.sweep import Sweep
 
 KINDS = ("neurons", "heads")
-LEVELS = {"short": (0, 0.15, 0.3, 0.45, 0.6), "full": (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)}
+LEVELS = {
+    "short": (0, 0.3, 0.6), "medium": (0, 0.15, 0.3, 0.45, 0.6), "full": (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+}  # fmt: skip
 BENDS = 3  # levels at which the bend must be known before one of them is called special
 ASKED = 0.3  # the level that is said to be special
 GRID = {"heads.level": [0, 0.3, 0.6], "neurons.level": [0, 0.3, 0.6, 0.9]}

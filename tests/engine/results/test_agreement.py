@@ -27,7 +27,7 @@ def made(numbers: dict, models=MODELS, kind: str = "heads", seeds=(0,)) -> list[
         told = [RankCorrelation(*pair, kind, of[place], 6) for pair, of in numbers.items() if of[place] is not None]
         found = {seed: tuple(one for one in told if seed == seeds[0] or "random" in (one.one, one.other)) for seed in seeds}
         names = tuple(name for name in NAMES if any(name in (one.one, one.other) for one in told))
-        results.append(Agreed(model, "short", "2026-11-22", {}, "", "text", 512, 32, 1.0, UNITS, names, found))
+        results.append(Agreed(model, "medium", "2026-11-22", {}, "", "text", 512, 32, 1.0, UNITS, names, found))
     return results
 
 

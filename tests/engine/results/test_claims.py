@@ -16,8 +16,8 @@ MODELS = ("gpt2-tiny", "opt-tiny", "pythia-tiny")
 def results(experiment, law):
     """The results of an experiment on the built-in models, by a law for recipes."""
     asked = MODELS[:1] if experiment == "front-against-back" else MODELS
-    sweeps = {model: EXPERIMENTS.load(experiment).sweeps(model, "short") for model in asked}
-    return [Result(experiment, model, "short", "", {}, "", each, found_by(each, shaken(law))) for model, each in sweeps.items()]
+    sweeps = {model: EXPERIMENTS.load(experiment).sweeps(model, "medium") for model in asked}
+    return [Result(experiment, model, "medium", "", {}, "", each, found_by(each, shaken(law))) for model, each in sweeps.items()]
 
 
 def verdicts(said, found):
@@ -112,8 +112,8 @@ def test_the_back_is_better_and_everywhere(back, better, elsewhere):
         weight = back[(*MODELS, "smollm2-135m").index(recipe.model)]
         return {"pruned": DENSE * math.exp(front + middle + weight * last + draw.gauss(0, 0.003))}
 
-    sweeps = EXPERIMENTS.load("front-against-back").sweeps("smollm2-135m", "short")
-    found = [Result("front-against-back", "smollm2-135m", "short", "", {}, "", sweeps, found_by(sweeps, shaken(law)))]
+    sweeps = EXPERIMENTS.load("front-against-back").sweeps("smollm2-135m", "medium")
+    found = [Result("front-against-back", "smollm2-135m", "medium", "", {}, "", sweeps, found_by(sweeps, shaken(law)))]
     named = (*MODELS, "smollm2-135m")
     assert verdicts("Under a limit on size", found) == dict(zip(named, better, strict=True))
     assert verdicts("What holds for GPT-2", found) == dict(zip(named[1:], elsewhere, strict=True))
@@ -128,8 +128,8 @@ def test_what_the_first_layer_brings_about_on_every_model_is_not_what_holds_for_
         rise = 4 * taken[0] + sum(at * share for at, share in enumerate(others)) / 10
         return {"pruned": DENSE * math.exp(rise + draw.gauss(0, 0.0003))}
 
-    sweeps = EXPERIMENTS.load("front-against-back").sweeps("smollm2-135m", "short")
-    found = [Result("front-against-back", "smollm2-135m", "short", "", {}, "", sweeps, found_by(sweeps, shaken(law)))]
+    sweeps = EXPERIMENTS.load("front-against-back").sweeps("smollm2-135m", "medium")
+    found = [Result("front-against-back", "smollm2-135m", "medium", "", {}, "", sweeps, found_by(sweeps, shaken(law)))]
     assert verdicts("What holds for GPT-2", found)["smollm2-135m"] == NOT
 
 

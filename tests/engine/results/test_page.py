@@ -70,11 +70,11 @@ def test_criteria_were_compared_as_the_experiment_has_them(results, agreements):
 
 def test_the_page_is_made_from_files_alone(tmp_path, capsys):
     """What was not run is said; a number that is changed in a file is changed on the page; no experiment is carried out."""
-    name, sweeps = "sensitivity", EXPERIMENTS.load("sensitivity").sweeps("opt-tiny", "short")
+    name, sweeps = "sensitivity", EXPERIMENTS.load("sensitivity").sweeps("opt-tiny", "medium")
     (tmp_path / "results").mkdir()
     for high in (1.5, 3.0):
         found = found_by(sweeps, lambda recipe, high=high: {"pruned": 100 * high ** (recipe.neurons.blocks or (0,))[0]})
-        result = Result(name, "opt-tiny", "short", "2026-11-22", {"espalier": "0"}, "a machine", sweeps, found)
+        result = Result(name, "opt-tiny", "medium", "2026-11-22", {"espalier": "0"}, "a machine", sweeps, found)
         (tmp_path / "results" / "any.json").write_text(as_json(result))
         assert main(["--docs", str(tmp_path)]) == 0
         text = (tmp_path / "results.md").read_text()
@@ -87,13 +87,13 @@ def test_the_page_is_made_from_files_alone(tmp_path, capsys):
 
 def test_cells_that_failed_are_told_apart_from_those_that_were_not_run():
     """Failed ones with their reasons, each with how many there are."""
-    sweeps = EXPERIMENTS.load("sensitivity").sweeps("opt-tiny", "short")
+    sweeps = EXPERIMENTS.load("sensitivity").sweeps("opt-tiny", "medium")
     found = found_by(sweeps, lambda recipe: {"pruned": 150.0}, keep=lambda number: number > 0)
     first = next(iter(sweeps))
     for number in (1, 2, 3):
         why = "No room." if number < 3 else "No model."
         found[first][number] = replace(found[first][number], status="failed", error=why, perplexity=None, perplexities={})
-    result = Result("sensitivity", "opt-tiny", "short", "2026-11-22", {"espalier": "0"}, "a machine", sweeps, found)
+    result = Result("sensitivity", "opt-tiny", "medium", "2026-11-22", {"espalier": "0"}, "a machine", sweeps, found)
     told = "\n".join(missing([result], []))
     title = "Sensitivity: which layers can lose units on opt-tiny"
     assert (

@@ -84,7 +84,8 @@ def test_what_is_chosen_and_pressed_is_told_and_a_drawing_is_not(panel, asked) -
     """The buttons say why they are grey."""
     assert asked == [] and button(panel, "Stop it").disabled
     menu(panel, "On the model").value = " opt-tiny "
-    assert [words for words, _ in menu(panel, "Form").options] == ["short (minutes)", "full (a night)"]
+    forms = ["short (a minute or two)", "medium (ten minutes)", "full (a night)"]
+    assert [words for words, _ in menu(panel, "Form").options] == forms
     menu(panel, "Form").value = "full"
     button(panel, "Start the experiment").click()
     show(panel, replace(SOME, going=True))

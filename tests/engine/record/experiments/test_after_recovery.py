@@ -8,7 +8,7 @@ from engine.record.catalogue import CRITERIA
 from engine.record.experiments import after_recovery
 from tests.engine.record.experiments.made_up import DENSE, found_by, in_text, shaken
 
-SWEEPS = after_recovery.sweeps("gpt2-tiny", "short")
+SWEEPS = after_recovery.sweeps("gpt2-tiny", "medium")
 ORDER = {name: place for place, name in enumerate(CRITERIA.names())}
 
 

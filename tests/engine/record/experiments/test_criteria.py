@@ -11,7 +11,7 @@ from engine.record.scale import scale_of
 from engine.record.schedules import count
 from tests.engine.record.experiments.made_up import DENSE, found_by, in_text
 
-SWEEPS = criteria.sweeps("gpt2-tiny", "short")
+SWEEPS = criteria.sweeps("gpt2-tiny", "medium")
 
 
 def law(weights, noise):
@@ -30,7 +30,7 @@ def test_every_criterion_has_its_turn_at_all_that_it_scores():
     asked = {name: {cell.recipe.criterion for cell in sweep.cells} for name, sweep in SWEEPS.items()}
     assert asked["heads"] | asked["heads, random"] == set(CRITERIA.names())
     assert asked["neurons"] == asked["heads"] - {"ablation"} == asked["heads and neurons, 40 percent"]
-    larger = [cell.recipe.criterion for sweep in criteria.sweeps("smollm2-135m", "short").values() for cell in sweep.cells]
+    larger = [cell.recipe.criterion for sweep in criteria.sweeps("smollm2-135m", "medium").values() for cell in sweep.cells]
     assert "taylor" in larger and "ablation" not in larger
 
 
@@ -38,7 +38,7 @@ def test_criteria_beat_chance_are_beaten_or_cannot_be_told():
     """One of each, by the ratio at the mean level; the lowest is named."""
     told = criteria.against_chance(found_by(SWEEPS, law({"taylor": 0.5, "magnitude": 2.0}, 0.01)), "neurons")
     assert {name: found.sign for name, found in told.items() if found.sign} == {"taylor": -1, "magnitude": 1}
-    assert told["taylor"].count == len(scale_of("gpt2-tiny", "short").draws) == 8 and abs(told["taylor"].mean + 0.5 * 0.35) < 0.01
+    assert told["taylor"].count == len(scale_of("gpt2-tiny", "medium").draws) == 8 and abs(told["taylor"].mean + 0.5 * 0.35) < 0.01
     said = in_text(criteria.answer(found_by(SWEEPS, law({"taylor": 0.5, "magnitude": 2.0}, 0.01))))
     assert "Removing neurons: 1 of 8 criteria beats chance, 1 does worse, 6 cannot be told from it;" in said
     assert "the lowest, taylor, has 0.84 times" in said and "Removing heads and neurons: 1 of 8 criteria beats chance" in said

@@ -8,7 +8,7 @@ from engine.record.experiments import front_against_back
 from engine.record.schedules import shares
 from tests.engine.record.experiments.made_up import DENSE, found_by, in_text, shaken
 
-SWEEPS = front_against_back.sweeps("smollm2-135m", "short")
+SWEEPS = front_against_back.sweeps("smollm2-135m", "medium")
 
 
 def law(back, noise=0.001):

@@ -9,7 +9,7 @@ from engine.record.experiments import how_much
 from engine.record.schedules import count
 from tests.engine.record.experiments.made_up import DENSE, found_by, in_text, shaken
 
-SWEEPS = how_much.sweeps("gpt2-tiny", "short")
+SWEEPS = how_much.sweeps("gpt2-tiny", "medium")
 
 
 def law(rise, noise=0.001):
@@ -69,7 +69,7 @@ def test_what_a_criterion_chooses_is_told_apart_from_what_chance_does():
     assert "chosen by activation, perplexity is 1.3" in in_text(how_much.answer(found))
 
 
-@pytest.mark.parametrize("form", ["short", "full"])
+@pytest.mark.parametrize("form", ["medium", "full"])
 def test_whole_heads_bend_no_smooth_loss(form):
     """Of six heads 10 and 20 % are one: a loss that grows with the square of what is really gone bends everywhere alike."""
 

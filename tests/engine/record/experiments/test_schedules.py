@@ -8,7 +8,7 @@ from engine.record.experiments import schedules
 from engine.record.schedules import shares
 from tests.engine.record.experiments.made_up import DENSE, found_by, in_text, shaken
 
-SWEEPS = schedules.sweeps("gpt2-tiny", "short")
+SWEEPS = schedules.sweeps("gpt2-tiny", "medium")
 
 
 def taken(recipe):
@@ -29,7 +29,7 @@ def law(weights, noise=0.002, suggested=1.0):
     return shaken(costs)
 
 
-@pytest.mark.parametrize("form", ["short", "full"])
+@pytest.mark.parametrize("form", ["medium", "full"])
 def test_all_schedules_of_a_level_take_as_much(form):
     """And of a steepness, linear and exponential have the same ends."""
     for cell in (cell for name in ("shapes", "recovered") for cell in schedules.sweeps("gpt2-tiny", form)[name].cells):

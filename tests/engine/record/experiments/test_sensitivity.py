@@ -8,7 +8,7 @@ import pytest
 from engine.record.experiments import sensitivity
 from tests.engine.record.experiments.made_up import DENSE, found_by, in_text, shaken
 
-SWEEPS = sensitivity.sweeps("gpt2-tiny", "short")
+SWEEPS = sensitivity.sweeps("gpt2-tiny", "medium")
 
 
 def law(weights, noise):
