@@ -36,6 +36,16 @@ from engine.watching import suit
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the arguments say and return the exit status."""
+    given = _parser().parse_args(arguments)
+    try:
+        does = {"models": list_models, "run": run_recipe, "sweep": run_sweep, "runs": list_live, "show": show_run}
+        does |= {"experiment": run_experiment, "export": export_run}
+        return does[given.command](given)
+    except BadInput as error:
+        return fail(str(error), 2)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m engine", description="Prune a transformer, see what it costs, train it back."
     )
@@ -86,13 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     taken.add_argument(
         "--dense", action="store_true", help="in the shapes of the dense model, zeros where units went, for plain transformers"
     )
-    given = parser.parse_args(arguments)
-    try:
-        does = {"models": list_models, "run": run_recipe, "sweep": run_sweep, "runs": list_live, "show": show_run}
-        does |= {"experiment": run_experiment, "export": export_run}
-        return does[given.command](given)
-    except BadInput as error:
-        return fail(str(error), 2)
+    return parser
 
 
 def list_models(given: argparse.Namespace) -> int:

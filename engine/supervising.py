@@ -40,15 +40,11 @@ def supervise(folder: Path, root: Path = Path("/")) -> int:
         return 0
     for beside in folder.glob(".lock.json.*"):  # half written by a supervisor that was killed
         beside.unlink(missing_ok=True)
-    deaths, felled, worker, shelter = 0, 0, None, []
+    crashes, killings, worker, shelter = 0, 0, None, []
     try:
         while True:
             before, killed = _how_far(folder), kills(root)
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "engine.worker", str(folder), "--serve", str(os.getpid()), *shelter],
-                stdin=subprocess.DEVNULL,
-                env=PATIENT | THRESHOLDS | os.environ | (without("device") if shelter else {}),
-            )
+            worker = _started(folder, shelter)
             while worker.poll() is None:
                 beat(folder, worker=worker.pid)
                 try:
@@ -60,34 +56,48 @@ def supervise(folder: Path, root: Path = Path("/")) -> int:
             state = fold(RunState(), read_events(folder))
             if state.is_over:  # it has said so, and died on its way out: nothing comes after the end
                 return 0
-            after = kills(root)
-            short = ran_short(worker.returncode, state, bool(shelter), killed, after)
-            deaths, felled = (0, 0) if _how_far(folder) != before else (deaths, felled)
-            outside = from_outside(worker.returncode, killed, after)
-            if outside:
-                felled += 1
-            elif short is False or state.doing != "Tune":  # a training has an end by itself: it begins with less memory each time
-                deaths += 1
+            died = _death(worker.returncode, folder, state, bool(shelter), (killed, kills(root)))
+            crashes, killings = (0, 0) if _how_far(folder) != before else (crashes, killings)
+            killings += died.outside
+            # A training has an end by itself where memory is short: it begins with less each time.
+            crashes += not died.outside and (died.short is False or state.doing != "Tune")
             if (fact := crashed_on(worker.returncode, state)) is not None:
                 _tell(folder, fact)
             shelter = ["--cpu"] if fact is not None or worker.returncode == DEVICE_FAILED else shelter
-            said = last_words(folder / "worker.log") if worker.returncode == FAILED else ""
-            why = f"the worker ended with status {worker.returncode}" + (f" ({said[:MOST]})" if said else "")
-            why += f" while doing {state.doing}" if state.doing else ""
-            why += ", killed by the system because memory ran out" if short else ""
-            if deaths >= RESTARTS:
-                _tell(folder, RunFailed(f"{why}, {deaths} times in a row"))
+            if crashes >= RESTARTS:
+                _tell(folder, RunFailed(f"{died.why}, {crashes} times in a row"))
                 release(folder)
                 return 1
-            if felled >= KILLS:
-                _tell(folder, Degraded("another worker", "none, until the run is resumed", f"{why}, {felled} times in a row"))
+            if killings >= KILLS:
+                why = f"{died.why}, {killings} times in a row"
+                _tell(folder, Degraded("another worker", "none, until the run is resumed", why))
                 return 1
-            _tell(folder, WorkerRestarted(why, state.checkpoint, short=short, outside=outside))
+            _tell(folder, died)
     finally:
         if worker is not None and worker.poll() is None:
             worker.terminate()
             worker.wait()
         release_lock(folder)
+
+
+def _started(folder: Path, shelter: list[str]) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "engine.worker", str(folder), "--serve", str(os.getpid()), *shelter],
+        stdin=subprocess.DEVNULL,
+        env=PATIENT | THRESHOLDS | os.environ | (without("device") if shelter else {}),
+    )
+
+
+def _death(
+    status: int, folder: Path, state: RunState, sheltered: bool, counted: tuple[int | None, int | None]
+) -> WorkerRestarted:
+    """What there is to say of a worker that ended so; `counted` is how many the system had killed before and after."""
+    said = last_words(folder / "worker.log") if status == FAILED else ""
+    short = ran_short(status, state, sheltered, *counted)
+    why = f"the worker ended with status {status}" + (f" ({said[:MOST]})" if said else "")
+    why += f" while doing {state.doing}" if state.doing else ""
+    why += ", killed by the system because memory ran out" if short else ""
+    return WorkerRestarted(why, state.checkpoint, short=short, outside=from_outside(status, *counted))
 
 
 def crashed_on(status: int, state: RunState) -> Degraded | None:

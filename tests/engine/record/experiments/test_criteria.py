@@ -38,7 +38,9 @@ def test_criteria_beat_chance_are_beaten_or_cannot_be_told():
     """One of each, by the ratio at the mean level; the lowest is named."""
     told = criteria.against_chance(found_by(SWEEPS, law({"taylor": 0.5, "magnitude": 2.0}, 0.01)), "neurons")
     assert {name: found.sign for name, found in told.items() if found.sign} == {"taylor": -1, "magnitude": 1}
-    assert told["taylor"].count == len(scale_of("gpt2-tiny", "medium").draws) == 8 and abs(told["taylor"].mean + 0.5 * 0.35) < 0.01
+    assert (
+        told["taylor"].count == len(scale_of("gpt2-tiny", "medium").draws) == 8 and abs(told["taylor"].mean + 0.5 * 0.35) < 0.01
+    )
     said = in_text(criteria.answer(found_by(SWEEPS, law({"taylor": 0.5, "magnitude": 2.0}, 0.01))))
     assert "Removing neurons: 1 of 8 criteria beats chance, 1 does worse, 6 cannot be told from it;" in said
     assert "the lowest, taylor, has 0.84 times" in said and "Removing heads and neurons: 1 of 8 criteria beats chance" in said
