@@ -6,12 +6,14 @@ should the share grow linearly or exponentially?
 Seven schedules take the same level of the neurons, 10 to 60 %: uniform, linear and exponential up and down, middle-heavy, and the
 shares that are suggested. Linear and exponential are also compared at the same level and the same steepness, over a range of
 steepness, those that grow from front to back apart from those that shrink, and as a gentle linear beside a steep exponential,
-where shape and steepness differ at once. At one level, 60 % chosen at random, the models are trained as well, beside a control
-that lost nothing. A schedule is better where its perplexity is lower beyond the spread over criteria and the seeds of random.
+where shape and steepness differ at once. At 60 % chosen at random, in the full form at 20 and 40 % too, the models are trained as
+well, beside a control that lost nothing. A schedule is better where its perplexity is lower beyond the spread over criteria and
+the seeds of random.
 """
 
 import math
 from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import Any
 
 from engine.record.done_cells import Done, Found, control, done, grouped, leader, of_training, paired, ratios
@@ -26,24 +28,29 @@ MIDDLE = (0.75, 1.5, 0.75)  # of the level, in the blocks; the mean is the level
 STEEPNESS = (0.25, 0.5, 1, 2, 4, 8)
 GENTLE, SHARP = 2, 4  # the steepness of the linear and of the exponential schedule that were compared before
 AT = 0.3  # the level at which steepness varies
-RECOVERED = 0.6  # the level that is trained
+RECOVERED = 0.6  # the level that is trained in every form
+TRAINED = {"short": (RECOVERED,), "medium": (RECOVERED,), "full": (0.2, 0.4, RECOVERED)}
 SUGGESTED = "suggested"
 
 
 def sweeps(model: str, form: Form) -> Mapping[str, Sweep]:
-    """All schedules at all levels, the suggested shares, steepness by shape, and the recovery of one level with its control."""
+    """All schedules at all levels, the suggested shares, steepness by shape, and the recovery of some levels with its control."""
     scale = scale_of(model, form)
     suggest = scale.recipe | {"allocation": "suggest"}
     varied = scale.recipe | {"neurons": {"level": AT, "shape": "linear"}}
     trained = scale.recipe | {"tuning": scale.tuning, "criterion": CHANCE}
-    at = {"neurons": {"level": RECOVERED, "shape": "uniform"}, "allocation": "suggest"}
+    recovered = {}
+    for level in TRAINED[form]:
+        at = {"neurons": {"level": level, "shape": "uniform"}, "allocation": "suggest"}
+        plain, suggested = _called(level)
+        recovered[plain] = Sweep(trained, {"neurons": shaped(level)}, "recover", scale.seeds)
+        recovered[suggested] = Sweep(trained | at, {}, "recover", scale.seeds)
     return {
         **repeated(scale, "shapes", scale.recipe, {"neurons": [each for level in scale.levels for each in shaped(level)]}),
         **repeated(scale, SUGGESTED, suggest, {"neurons.level": list(scale.levels)}),
         **repeated(scale, "steepness", varied, {"neurons.shape": list(GROWN), "neurons.steepness": list(STEEPNESS)}),
         "control": Sweep(trained, {}, "recover", scale.seeds),
-        "recovered": Sweep(trained, {"neurons": shaped(RECOVERED)}, "recover", scale.seeds),
-        "recovered, suggested": Sweep(trained | at, {}, "recover", scale.seeds),
+        **recovered,
     }
 
 
@@ -69,9 +76,11 @@ def shape_of(cell: Done) -> str:
 def answer(found: Found) -> tuple[Verdict, ...]:
     """The best schedule before and after recovery, what the training itself does, and linear against exponential: matched, and as
     they were compared before."""
-    when = f"after recovery, {as_percent(RECOVERED)} of the neurons gone at random"
-    pruned, trained = _best(_measured(found), "pruned", "without training"), _best(_trained(found), "tuned", when)
-    return pruned, trained, *of_training(control(found)), _matched(found)
+    pruned, recovered = _best(_measured(found), "pruned", "without training"), []
+    for level in _levels_trained(found):
+        when = f"after recovery, {as_percent(level)} of the neurons gone at random"
+        recovered.append(_best(_trained(found, level), "tuned", when))
+    return pruned, *recovered, *of_training(control(found)), _matched(found)
 
 
 def exponential_over_linear(found: Found, growing: bool = True) -> Estimate | None:
@@ -94,11 +103,7 @@ def figures(found: Found) -> tuple[Figure, ...]:
     levels = tuple(ratios(name, cells, _level) for name, cells in shapes.items())
     by_shape = grouped(done(found, *both("steepness")), lambda cell: cell.cell.set["neurons.shape"])
     steep = tuple(ratios(name, cells, _steepness) for name, cells in by_shape.items())
-    over, trained = "perplexity over the whole model's", list(_trained(found))
-    stages = (("pruned", "pruned"), ("tuned", "recovered")) if trained else ()
-    bars = tuple(ratios(name, trained, shape_of, stage) for stage, name in stages)
-    kept = control(found)
-    lines = (Line("control: trained, nothing gone", math.exp(kept.mean)),) if kept and trained else ()
+    over = "perplexity over the whole model's"
     x_label = f"steepness: the back block's share over the front's, at a level of {as_percent(AT)}"
     return (
         Figure(
@@ -112,18 +117,19 @@ def figures(found: Found) -> tuple[Figure, ...]:
             shares=True,
         ),
         Figure("steepness", "curves", "Linear and exponential, matched", x_label, over, steep, log_x=True),
-        Figure(
-            "recovery",
-            "bars",
-            f"A level of {as_percent(RECOVERED)}, before and after recovery",
-            "schedule",
-            over,
-            bars,
-            log_y=True,
-            lines=lines,
-            base=1.0,
-        ),
+        *(_recovery(found, level) for level in _levels_trained(found)),
     )
+
+
+def _recovery(found: Found, level: float) -> Figure:
+    trained, kept = _trained(found, level), control(found)
+    stages = (("pruned", "pruned"), ("tuned", "recovered")) if trained else ()
+    bars = tuple(ratios(name, trained, shape_of, stage) for stage, name in stages)
+    lines = (Line("control: trained, nothing gone", math.exp(kept.mean)),) if kept and trained else ()
+    name = "recovery" if level == RECOVERED else f"recovery-{level * 100:.0f}"
+    title = f"A level of {as_percent(level)}, before and after recovery"
+    over = "perplexity over the whole model's"
+    return Figure(name, "bars", title, "schedule", over, bars, log_y=True, lines=lines, base=1.0)
 
 
 def table(found: Found) -> Table:
@@ -134,9 +140,9 @@ def table(found: Found) -> Table:
     for name, cells in grouped(done(found, *both("steepness")), lambda cell: cell.cell.set["neurons.shape"]).items():
         for x, y, low, high in _points(ratios(name, cells, _steepness)):
             rows.append((f"{name}, steepness {x:g}", AT, "pruned", y, low, high))
-    for stage, called in (("pruned", "pruned"), ("tuned", "recovered")):
-        for x, y, low, high in _points(ratios(called, _trained(found), shape_of, stage)):
-            rows.append((x, RECOVERED, f"{called}, trained ones", y, low, high))
+    for level, (stage, called) in product(_levels_trained(found), (("pruned", "pruned"), ("tuned", "recovered"))):
+        for x, y, low, high in _points(ratios(called, _trained(found, level), shape_of, stage)):
+            rows.append((x, level, f"{called}, trained ones", y, low, high))
     return Table(("schedule", "level", "stage", "perplexity ratio", "lowest", "highest"), tuple(rows))
 
 
@@ -167,12 +173,23 @@ def _measured(found: Found) -> list[Done]:
     return done(found, *both("shapes"), *both(SUGGESTED))
 
 
-def _trained(found: Found) -> list[Done]:
-    return done(found, "recovered", "recovered, suggested")
+def _called(level: float) -> tuple[str, str]:
+    """The names of the sweeps that train a level: by the schedules that have a shape, and by the one that is suggested."""
+    name = "recovered" if level == RECOVERED else f"recovered, {level * 100:.0f} percent"
+    return name, f"{name}, {SUGGESTED}"
+
+
+def _levels_trained(found: Found) -> tuple[float, ...]:
+    """The levels of which anything was trained, and always the one that is in every form."""
+    return tuple(level for level in TRAINED["full"] if level == RECOVERED or _trained(found, level))
+
+
+def _trained(found: Found, level: float = RECOVERED) -> list[Done]:
+    return done(found, *_called(level))
 
 
 def _level(cell: Done) -> float:
-    """The level of a cell's schedule; what sets none is at the level that is trained."""
+    """The level of a cell's schedule; what sets none is trained, at one level at a time."""
     return cell.cell.set["neurons"]["level"] if "neurons" in cell.cell.set else cell.cell.set.get("neurons.level", RECOVERED)
 
 

@@ -89,3 +89,17 @@ def test_the_control_stands_beside_the_recovery():
     *_, bars = schedules.figures(found_by(SWEEPS, law((1, 1, 1))))
     assert bars.kind == "bars" and [line.y for line in bars.lines] == [pytest.approx(0.9, rel=0.01)]
     assert [series.name for series in bars.series] == ["pruned", "recovered"] and "suggested" in bars.series[0].x
+
+
+def test_the_full_form_trains_several_levels():
+    """Each has a verdict, a chart and rows of its own; what is measured of one says nothing of another."""
+    full = schedules.sweeps("gpt2-tiny", "full")
+    found = found_by(full, law((3, 1, 0), 0.0005))
+    said, names = in_text(schedules.answer(found)), [figure.name for figure in schedules.figures(found)]
+    for level, name in ((20, "recovery-20"), (40, "recovery-40"), (60, "recovery")):
+        assert f"Best schedule after recovery, {level}\u00a0% of the neurons gone at random: exponential up;" in said
+        assert name in names
+    rows = {(row[1], row[2]) for row in schedules.table(found).rows if row[2].endswith("trained ones")}
+    assert rows == {(level, f"{stage}, trained ones") for level in (0.2, 0.4, 0.6) for stage in ("pruned", "recovered")}
+    some = {name: cells for name, cells in found.items() if "40 percent" not in name}
+    assert "40\u00a0%" not in in_text(schedules.answer(some)) and len(schedules.figures(some)) == len(names) - 1
