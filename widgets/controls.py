@@ -26,6 +26,9 @@ FIELDS = {"tuning": "steps", "blocks": "front", "prompt": "prompt", "heads": "he
 
 # A text of the menu that needs more, as it begins in a recipe → what to write into the field below it.
 TAKING = {f"{name}:": entry.facts["ASKS"] for name, entry in CORPORA.entries.items() if "TAKES" in entry.facts}
+PATHS, BETWEEN = "paths", ";"  # three texts of one's own, and what is written between their paths
+SPLITS = CORPORA.entry(PATHS).facts["PARTS"]
+TAKING |= {PATHS: "Write three paths with ; between them: of texts to train on, to calibrate on, and to measure on."}
 
 
 class Controls:
@@ -60,10 +63,9 @@ class Controls:
     def read(self) -> Choices:
         """What the controls say now."""
         value = {name: self._set[name] if self._is_as_set(name) else widget.value for name, widget in self._each.items()}
-        corpus = value["corpus"] + value["corpus_path"].strip() if value["corpus"] in TAKING else value["corpus"]
         return Choices(
             model=value["model_name"].strip() if value["model"] == OTHER else value["model"],
-            corpus=self._rest.corpus if value["corpus"] == "as given" else corpus,
+            corpus=self._corpus(value["corpus"], value["corpus_path"].strip()),
             criterion=value["criterion"],
             heads=round(value["heads"], 4),
             neurons=round(value["neurons"], 4),
@@ -81,8 +83,9 @@ class Controls:
         """The field that still waits for words and what to write there, or None."""
         if self._each["model"].value == OTHER and not self._each["model_name"].value.strip():
             return "model", "Write the model's id on the hub, or the path of a folder on this machine."
-        if self._each["corpus"].value in TAKING and not self._each["corpus_path"].value.strip():
-            return "corpus", TAKING[self._each["corpus"].value]
+        kind, where = self._each["corpus"].value, self._each["corpus_path"].value.strip()
+        if kind in TAKING and (not where or kind == PATHS and isinstance(self._corpus(kind, where), str)):
+            return "corpus", TAKING[kind]
         return None
 
     def show(self, choices: Choices, later: Collection[str] = ()) -> None:
@@ -101,7 +104,7 @@ class Controls:
         if name == OTHER:
             wanted["model_name"] = choices.model
         if isinstance(choices.corpus, dict):
-            wanted["corpus"] = "as given"
+            wanted |= {"corpus": PATHS, "corpus_path": _in_a_line(choices.corpus)}
         elif (kind := f"{choices.corpus.partition(':')[0]}:") in TAKING:
             wanted |= {"corpus": kind, "corpus_path": choices.corpus.removeprefix(kind)}
         else:
@@ -157,6 +160,15 @@ class Controls:
             if widget.disabled != bool(reason) or widget.tooltip != tip:
                 widget.disabled, widget.tooltip = bool(reason), tip
 
+    def _corpus(self, kind: str, where: str) -> str | dict[str, str]:
+        """The text that is chosen, as a recipe has it; three paths of which some are missing stay as they were written."""
+        if kind != PATHS:
+            return kind + where if kind in TAKING else kind
+        rest, paths = self._rest.corpus, [path.strip() for path in where.split(BETWEEN)]
+        if isinstance(rest, dict) and where == _in_a_line(rest):  # a path may have what stands between them in its name
+            return rest
+        return dict(zip(SPLITS, paths, strict=True)) if len(paths) == len(SPLITS) and all(paths) else where
+
     def _is_as_set(self, name: str) -> bool:
         """Whether a slider stands where it was set, to a step: then what was set is what counts, with all its digits."""
         if name not in self._set:
@@ -200,7 +212,7 @@ def _build(choices: Choices) -> dict[str, ipywidgets.DOMWidget]:
     return {
         "model": menu("model", _models(choices)),
         "model_name": text("model_name"),
-        "corpus": menu("corpus", _corpora(choices)),
+        "corpus": menu("corpus", _corpora()),
         "corpus_path": text("corpus_path"),
         "criterion": menu(
             "criterion",
@@ -247,11 +259,14 @@ def _models(choices: Choices) -> list[tuple[str, str]]:
     return [*found, (OTHER, OTHER)]
 
 
-def _corpora(choices: Choices) -> list[tuple[str, str]]:
+def _corpora() -> list[tuple[str, str]]:
     found = []
     for name, entry in CORPORA.entries.items():
-        if name != "paths" and f"{name}:" not in TAKING:
+        if name != PATHS and f"{name}:" not in TAKING:
             found.append((f"{name} ({entry.facts['SOURCE']})" if entry.facts["SOURCE"] != "built in" else name, name))
-    given = [("three paths, as the recipe has them", "as given")] if isinstance(choices.corpus, dict) else []
-    taking = [("own file" if kind == OWN_FILE else CORPORA.entry(kind[:-1]).facts["LABEL"], kind) for kind in TAKING]
-    return [*found, *taking, *given]
+    labels = {kind: CORPORA.entry(kind.removesuffix(":")).facts["LABEL"] for kind in TAKING} | {OWN_FILE: "own file"}
+    return [*found, *((labels[kind], kind) for kind in TAKING)]
+
+
+def _in_a_line(paths: Mapping[str, str]) -> str:
+    return f"{BETWEEN} ".join(paths[split] for split in SPLITS)

@@ -16,7 +16,7 @@ HELP = {
     "model": "The language model to prune. The first ones come with Espalier and need no network.",
     "model_name": "A model's id on the hub, such as distilgpt2, or a folder on this machine.",
     "corpus": "What is read: one part to train on, one to find the units that matter, one to measure perplexity on.",
-    "corpus_path": "A text file, a folder of them or a Wikipedia dump on this machine; or the id of a dataset of the hub.",
+    "corpus_path": "A text file, a folder of them or a Wikipedia dump on this machine, or three paths; or a dataset of the hub.",
     "criterion": model_field("criterion").reason,
     "heads": f"Attention heads. {model_field('heads.level').reason}",
     "neurons": f"Neurons of the MLPs. {model_field('neurons.level').reason}",

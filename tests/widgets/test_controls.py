@@ -5,7 +5,7 @@ import pytest
 from engine.record.catalogue import CRITERIA
 from engine.record.recipe import Recipe, Schedule
 from widgets.choices import choices_of, criterion_help
-from widgets.controls import HELP, LABELS, OTHER, Controls
+from widgets.controls import HELP, LABELS, OTHER, TAKING, Controls
 
 WORDS = ("Model", "Text", "Criterion", "Heads", "Neurons", "Shape", "Steepness", "Apply to", "Front", "Middle", "Back",
          "Recovery steps", "Prompt")  # fmt: skip
@@ -49,6 +49,7 @@ def test_what_is_shown_is_what_is_read(controls: Controls) -> None:
         Recipe(model="gpt2@main", corpus="wikipedia-dump:/tmp/x.xml.bz2"),
         Recipe(model="smollm2-135m", corpus="hub:some/data/set"),
         Recipe(corpus="wikitext-2", criterion="magnitude"),
+        Recipe(corpus={"train": "/tmp/a; b.txt", "calibration": "/tmp/c", "evaluation": "/tmp/d.txt"}),
     ):
         choices = choices_of(recipe, 6)
         controls.show(choices)
@@ -74,6 +75,19 @@ def test_fields_for_a_name_and_a_path_are_there_when_they_are_needed(controls: C
     assert controls.incomplete()[0] == "model"
     controls._each["model_name"].value = "some/model"
     assert controls.incomplete() is None and controls.read().model == "some/model"
+
+
+def test_three_paths_are_written_in_one_line(controls: Controls) -> None:
+    """In the order that the sentence below says; as long as one is missing, it is there."""
+    controls._each["corpus"].value = "paths"
+    controls.unfold()
+    assert controls._each["corpus_path"].layout.display is None
+    for written in ("", "a.txt", "a.txt; b.txt", "a.txt; ; c.txt", "a.txt; b.txt; c.txt; d.txt"):
+        controls._each["corpus_path"].value = written
+        assert controls.incomplete() == ("corpus", TAKING["paths"])
+    controls._each["corpus_path"].value = " a.txt;b c.txt ; /d"
+    assert controls.incomplete() is None
+    assert controls.read().corpus == {"train": "a.txt", "calibration": "b c.txt", "evaluation": "/d"}
 
 
 @pytest.mark.parametrize(
