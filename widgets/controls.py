@@ -26,8 +26,8 @@ FIELDS = {"tuning": "steps", "blocks": "front", "prompt": "prompt", "heads": "he
 
 # A text of the menu that needs more, as it begins in a recipe → what to write into the field below it.
 TAKING = {f"{name}:": entry.facts["ASKS"] for name, entry in CORPORA.entries.items() if "TAKES" in entry.facts}
-PATHS, BETWEEN = "paths", ";"  # three texts of one's own, and what is written between their paths
-SPLITS = CORPORA.entry(PATHS).facts["PARTS"]
+PATHS, BETWEEN = "paths:", ";"  # three texts of one's own, and what is written between their paths
+SPLITS = CORPORA.entry("paths").facts["PARTS"]
 TAKING |= {PATHS: "Write three paths with ; between them: of texts to train on, to calibrate on, and to measure on."}
 
 
@@ -162,12 +162,13 @@ class Controls:
 
     def _corpus(self, kind: str, where: str) -> str | dict[str, str]:
         """The text that is chosen, as a recipe has it; three paths of which some are missing stay as they were written."""
+        written = kind + where if kind in TAKING else kind
         if kind != PATHS:
-            return kind + where if kind in TAKING else kind
+            return written
         rest, paths = self._rest.corpus, [path.strip() for path in where.split(BETWEEN)]
         if isinstance(rest, dict) and where == _in_a_line(rest):  # a path may have what stands between them in its name
             return rest
-        return dict(zip(SPLITS, paths, strict=True)) if len(paths) == len(SPLITS) and all(paths) else where
+        return dict(zip(SPLITS, paths, strict=True)) if len(paths) == len(SPLITS) and all(paths) else written
 
     def _is_as_set(self, name: str) -> bool:
         """Whether a slider stands where it was set, to a step: then what was set is what counts, with all its digits."""
@@ -262,7 +263,7 @@ def _models(choices: Choices) -> list[tuple[str, str]]:
 def _corpora() -> list[tuple[str, str]]:
     found = []
     for name, entry in CORPORA.entries.items():
-        if name != PATHS and f"{name}:" not in TAKING:
+        if f"{name}:" not in TAKING:
             found.append((f"{name} ({entry.facts['SOURCE']})" if entry.facts["SOURCE"] != "built in" else name, name))
     labels = {kind: CORPORA.entry(kind.removesuffix(":")).facts["LABEL"] for kind in TAKING} | {OWN_FILE: "own file"}
     return [*found, *((labels[kind], kind) for kind in TAKING)]

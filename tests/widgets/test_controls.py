@@ -79,12 +79,13 @@ def test_fields_for_a_name_and_a_path_are_there_when_they_are_needed(controls: C
 
 def test_three_paths_are_written_in_one_line(controls: Controls) -> None:
     """In the order that the sentence below says; as long as one is missing, it is there."""
-    controls._each["corpus"].value = "paths"
-    controls.unfold()
-    assert controls._each["corpus_path"].layout.display is None
+    controls._each["corpus"].value = "paths:"
+    assert controls.incomplete() == ("corpus", TAKING["paths:"])
+    controls.show(controls.read())  # as the page does
+    assert controls._each["corpus_path"].layout.display is None and controls._each["corpus"].value == "paths:"
     for written in ("", "a.txt", "a.txt; b.txt", "a.txt; ; c.txt", "a.txt; b.txt; c.txt; d.txt"):
         controls._each["corpus_path"].value = written
-        assert controls.incomplete() == ("corpus", TAKING["paths"])
+        assert controls.incomplete() == ("corpus", TAKING["paths:"])
     controls._each["corpus_path"].value = " a.txt;b c.txt ; /d"
     assert controls.incomplete() is None
     assert controls.read().corpus == {"train": "a.txt", "calibration": "b c.txt", "evaluation": "/d"}
