@@ -35,9 +35,9 @@ class SweepCellDone:
     that were measured, on so many predicted `tokens`, and `parameters` what the model weighs then. Of the layers of the model
     `shared` were not run for this cell, since an earlier one had run them; `kept` bytes were held for later cells. `latency` is
     that of the cut model beside the dense one, where the sweep asks for it. `degraded` is what was done otherwise than asked in a
-    cell that is a whole run. `seconds` went into this cell, what it worked out for
-    others too: one of each criterion has the scoring in it. Of a cell that is only measured, the loading of the model and the
-    dense model's perplexity are left out; one that trains is a whole run, but for a control that an earlier one has trained.
+    cell that is trained. `seconds` went into this cell, what it worked out for others too: one of each criterion has the scoring
+    in it. Of a cell that is only measured, the loading of the model and the dense model's perplexity are left out; of those that
+    are trained the first has them in it, and a control is in the one that trained it.
     """
 
     number: int
