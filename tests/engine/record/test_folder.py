@@ -6,6 +6,7 @@ import re
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -329,6 +330,18 @@ def test_a_line_that_does_not_fit_on_the_disk_is_an_error_and_is_mended(run):
 
 
 ENDINGS = {"RunFinished": RunFinished(), "RunStopped": RunStopped(), "RunFailed": RunFailed("why", "model")}
+
+
+def test_nothing_is_written_into_a_file_that_was_deleted(run):
+    """Nobody would read it: whoever writes hears of it in a sentence, and whatever is in its place is left as it is."""
+    with closing(Writer(run / "events.jsonl")) as writer:
+        writer.append(RunFinished())
+        (run / "events.jsonl").unlink()
+        for _ in range(2):
+            with pytest.raises(BadInput, match=r"events\.jsonl' was deleted while something went on there;"):
+                writer.append(RunFinished())
+            (run / "events.jsonl").write_bytes(b"")
+    assert (run / "events.jsonl").read_bytes() == b""
 
 
 @pytest.mark.parametrize("name", EVENTS)
