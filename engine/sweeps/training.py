@@ -7,6 +7,7 @@ next cell. Nothing is sampled, and validated is what training hangs on: a cell i
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from engine.record import commands as ask
@@ -63,14 +64,18 @@ class CellTrainer:
             recipe = recipe.model_copy(update={"tuning": recipe.tuning.model_copy(update={"control": False})})
         told = list(self._loading) if (stands := _of_loading(recipe)) == self._stands else []
         try:
-            for event in carried_out(self._bench, self._commands(recipe, bool(told))):
-                told.append(event)
-                if isinstance(event, Progressed | StepTrained):
-                    yield event
-                if isinstance(event, Evaluated) and event.stage == "baseline":
-                    self._stands, self._loading = stands, list(told)
+            with closing(carried_out(self._bench, self._commands(recipe, bool(told)))) as events:
+                for event in events:
+                    told.append(event)
+                    if isinstance(event, Progressed | StepTrained):
+                        yield event
+                    if isinstance(event, Evaluated) and event.stage == "baseline":
+                        self._stands, self._loading = stands, list(told)
         except FAILURES as error:
             failure = reason(error)
+        except BaseException:  # whoever leaves in the middle of a training leaves weights that nobody has kept
+            self.close()
+            raise
         # Folded as the record of any run is: what a guard has undone, and all that was measured of it, is not the cell's.
         state = fold(RunState(), [Stamped(seq, 0.0, event) for seq, event in enumerate(told)])
         seconds = time.perf_counter() - start

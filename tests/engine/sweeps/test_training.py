@@ -134,3 +134,16 @@ def test_what_the_cells_have_in_common_is_done_once(recipe, monkeypatch):
     assert [event.step for event in told if isinstance(event, Validated)] == [0, recipe.tuning.steps] * 4  # with one control
     passes = [event.what for event in told if isinstance(event, Progressed)]
     assert sum(what.startswith("calibration, in") for what in passes) == len({what for what in passes if "calibration" in what})
+
+
+def test_whoever_leaves_in_a_training_leaves_nothing_to_the_next_cell(recipe):
+    """The weights as they are by then are no model's: the cells are those of their recipes alone, also where they come again."""
+    trainer, cells = CellTrainer(), Sweep(recipe, {"neurons.level": [0.2, 0.6]}, "recover").cells
+    events = trainer.recovered(cells)
+    for event in events:
+        if isinstance(event, StepTrained) and event.step == 2:
+            break
+    events.close()
+    found = outcomes(trainer.recovered(cells))
+    trainer.close()
+    assert [found[cell.number].perplexities for cell in cells] == [alone(cell.recipe)[0] for cell in cells]
