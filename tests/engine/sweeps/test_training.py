@@ -95,25 +95,23 @@ def test_a_round_that_its_guard_undid_is_not_what_a_cell_came_to(recipe):
 
 
 WAYS = {
-    "methods": {"tuning.method": ["full", "lora", "distil"], "tuning.cut_first": [False, True]},
-    "rounds": {"rounds": [1, 2], "recover": ["end", "rounds"], "revive": [False, True]},
-    "compensations": {"compensation": ["none", "least-squares", "sequential"], "criterion": ["magnitude", "taylor"]},
-    "ends": {"tuning.patience": [0, 1], "tuning.guard": [0, 1.5], "tuning.steps": [0, 3]},
+    "methods": {"tuning.method": ["full", "lora", "distil"]},
+    "rounds": {"rounds": [2, 1], "recover": ["rounds"], "revive": [True, False]},
+    "compensations": {"compensation": ["least-squares", "sequential", "none"], "tuning.cut_first": [True]},
+    "ends": {"tuning.patience": [1], "tuning.guard": [0, 1.5], "tuning.steps": [3]},
 }
 
 
 @pytest.mark.parametrize("axes", WAYS)
 def test_cells_that_follow_one_another_on_one_model_are_their_recipes_alone(axes, recipe):
-    """To the bit, whatever the cell before has trained, cut or laid over the model. The model is loaded and measured once."""
-    cells = Sweep(recipe.model_copy(update={"cut": True}), WAYS[axes], "recover").cells
-    cells = [cell for cell in cells if cell.recipe is not None]
-    events = list(recovered(cells))
-    found = outcomes(events)
+    """To the bit, whatever the cell before has trained, cut or laid over the model."""
+    cells = [cell for cell in Sweep(recipe, WAYS[axes], "recover", latency=axes == "ends").cells if cell.recipe is not None]
+    found = outcomes(recovered(cells))
     for cell in cells:
         expected, parameters = alone(cell.recipe)
         assert found[cell.number].status == "done", found[cell.number].error
         assert (found[cell.number].perplexities, found[cell.number].parameters) == (expected, parameters), cell.set
-    assert len(cells) >= 6
+    assert len(cells) >= 2
 
 
 def test_what_the_cells_have_in_common_is_done_once(recipe, monkeypatch):
