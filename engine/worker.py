@@ -42,6 +42,7 @@ from engine.record.line import Stamped
 from engine.record.lock import Viewers, is_stopped_worker
 from engine.record.memory import forget_peak, give_back
 from engine.record.state import RunState, fold
+from engine.record.whole_folder import clear
 from engine.record.whole_runs import ANSWERS, asked_at_once, is_whole, known_end
 from engine.resuming import take_up, threads_in_hand
 from engine.supervising import BEAT, DEVICE_FAILED, SHELTER, supervise
@@ -210,6 +211,7 @@ class Sampler:
 
 def sweep(folder: Path) -> None:
     """Remove what processes that were killed have left half written beside its place; only the one worker of a run may."""
+    clear(folder / "model")  # first: what it was to replace may lie in what is left
     for beside in (*folder.glob(".model-*"), *folder.glob("artifacts/**/.*.safetensors.*"), *folder.glob("artifacts/*.writing")):
         shutil.rmtree(beside) if beside.is_dir() else beside.unlink(missing_ok=True)
 

@@ -19,7 +19,7 @@ def put_whole(folder: Path, write: Callable[[Path], None]) -> None:
     What writers that were killed have left beside it is taken away, and what one had just moved out of its place is put back.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _clear(folder)
+    clear(folder)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         with alone(beside / LOCK):
@@ -44,7 +44,8 @@ def _swap(beside: Path, folder: Path) -> None:
         raise
 
 
-def _clear(folder: Path) -> None:
+def clear(folder: Path) -> None:
+    """Take away what writers of `folder` that were killed have left beside it, and put back what one had just moved."""
     for left in folder.parent.glob(f".{glob.escape(folder.name)}-*"):
         if not is_free(left / LOCK):  # another's, who writes it just now
             continue

@@ -31,7 +31,7 @@ from engine.summary import in_words, summary
 from engine.supervising import DEVICE_FAILED, SHELTER, supervise
 from engine.text.cache import path_of
 from engine.workbench import Workbench
-from engine.worker import read_ahead
+from engine.worker import read_ahead, sweep
 
 pytestmark = pytest.mark.slow
 PATIENCE = 120  # seconds: a process that imports torch on a busy machine takes some
@@ -252,6 +252,16 @@ def test_a_command_whose_workers_somebody_kills_is_never_given_up(client):
     assert state.refused is None and all(each.outside for each in state.restarts)
     client.post(ask.Stop())
     assert wait(client, lambda state: state.status == "idle").checkpoint is not None
+
+
+def test_a_model_that_a_killed_save_had_just_moved_is_put_back(tmp_path):
+    """By the next worker, before it removes what was left; what has no lock, as older versions left it, is removed alone."""
+    for name in (".model-a/new", ".model-a/old", ".model-b/new"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / ".model-a" / "lock").touch()
+    (tmp_path / ".model-a" / "old" / "config.json").write_text("{}")
+    sweep(tmp_path)
+    assert (tmp_path / "model" / "config.json").read_text() == "{}" and [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_a_worker_that_nobody_watches_ends_and_the_next_command_wakes_another_where_it_stood(client, monkeypatch):
