@@ -16,7 +16,8 @@ from engine.progress import Progress
 from engine.record.beforehand import check_beforehand
 from engine.record.by_name import discard, folder_of, resume, stop
 from engine.record.catalogue import EXPERIMENTS, check_model, models
-from engine.record.client import is_held, is_waiting, open_run
+from engine.record.claim import is_held
+from engine.record.client import is_waiting, open_run
 from engine.record.disk import Unwritten, telling_full
 from engine.record.errors import BadInput, PeerLost, shorten
 from engine.record.events import Event

@@ -15,12 +15,12 @@ from pathlib import Path
 from engine.provenance import told
 from engine.record.catalogue import EXPERIMENTS
 from engine.record.cells import SweepCellDone, SweepStarted
+from engine.record.claim import claimed
 from engine.record.errors import BadInput
 from engine.record.events import Event
 from engine.record.experiment_folder import folder_of
 from engine.record.folder import Writer, read_events
 from engine.record.lifecycle import RunStopped
-from engine.record.lock import claimed
 from engine.record.result import Result
 from engine.record.sweep import Cell
 from engine.record.sweep_folder import begin, is_sweep, open_sweep

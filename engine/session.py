@@ -15,6 +15,7 @@ from engine.inbox import Inbox
 from engine.record import commands as ask
 from engine.record.bookmark_names import release
 from engine.record.catalogue import version
+from engine.record.claim import Claim
 from engine.record.disk import Unwritten, telling_full
 from engine.record.errors import BadInput, PeerLost
 from engine.record.events import ENDS, Event, TrainingResumed
@@ -33,7 +34,6 @@ from engine.record.lifecycle import (
     RunStopped,
 )
 from engine.record.line import Unreadable
-from engine.record.lock import release_lock
 from engine.record.recipe import Recipe
 from engine.record.whole_runs import begin, end_of
 from engine.recovery.ranks import left_alone, ranks
@@ -193,9 +193,9 @@ def run_commands(recipe: Recipe, commands: Iterable[ask.Command], folder: Path) 
     """Carry out these commands in place of a recipe's own, and end the run, as `run` does in a folder; the page has the recipe in
     its controls."""
     asked = (*commands, ask.Finish(whole=True))
-    begin(recipe, folder, asked)
+    claim = begin(recipe, folder, asked)
     events = _run(recipe, Workbench(folder, recipe), Inbox(folder=folder), len(asked))
-    return written(folder, watched(events, torch), lasts=True)
+    return written(claim, watched(events, torch), lasts=True)
 
 
 def carried_out(bench: Workbench, commands: Iterable[ask.Command]) -> Iterator[Event]:
@@ -230,13 +230,14 @@ def _run(recipe: Recipe, bench: Workbench, inbox: Inbox, asked: int) -> Iterator
         bench.close()
 
 
-def written(folder: Path, events: Iterator[Event], passing: tuple[type, ...] = (), lasts: bool = False) -> Iterator[Event]:
-    """The same events, each written into the folder as it comes, but for the classes in `passing`; at the end the folder's lock,
-    which the caller holds, is given back. Whoever leaves before that, by Ctrl-C or by leaving the loop, has stopped what happens
+def written(claim: Claim, events: Iterator[Event], passing: tuple[type, ...] = (), lasts: bool = False) -> Iterator[Event]:
+    """The same events, each written into the claimed folder as it comes, but for the classes in `passing`; at the end the claim
+    is given up. Whoever leaves before that, by Ctrl-C or by leaving the loop, has stopped what happens
     there, unless it `lasts`. Raises `Unwritten` where the disk takes no more."""
-    writer, last, full = Writer(folder / "events.jsonl"), None, False
+    writer, last, full = Writer(claim.folder / "events.jsonl"), None, False
     try:
         for last in events:
+            claim.beat()
             try:
                 with telling_full("What happens in the run"):
                     if not isinstance(last, passing):
@@ -250,6 +251,6 @@ def written(folder: Path, events: Iterator[Event], passing: tuple[type, ...] = (
         if not isinstance(last, ENDS) and not full and not lasts:
             writer.append(RunStopped())
         if isinstance(last, ENDS) and not full:
-            release(folder)
+            release(claim.folder)
         writer.close()
-        release_lock(folder)
+        claim.release()

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from engine.journal import Journal
 from engine.record.bookmark_names import release
+from engine.record.claim import BEAT, take_lock
 from engine.record.detached import last_words
 from engine.record.faults import without
 from engine.record.folder import read_events
 from engine.record.lifecycle import Degraded, RunFailed, WorkerRestarted
-from engine.record.lock import beat, release_lock, take_lock
 from engine.record.memory import THRESHOLDS, kills
 from engine.record.state import RunState, fold
 
-BEAT = 1.0  # seconds between heartbeats of the supervisor and between memory samples of the worker
+PATIENCE = 10.0  # seconds that a worker has in which to end once it was asked to
 FAILED = 1  # how a worker ends that an error has ended, which Python has printed
 MOST = 200  # letters of that
 DEVICE_FAILED = 75  # how a worker ends whose accelerator failed
@@ -36,7 +36,7 @@ SHELTER = "the CPU, in another process"
 def supervise(folder: Path, root: Path = Path("/")) -> int:
     """Keep a worker alive for a run; returns 0 when the worker ended by itself, 1 when the run was given up. `root` is where the
     system's files lie that tell what it has killed."""
-    if not take_lock(folder):
+    if (claim := take_lock(folder)) is None:
         return 0
     for beside in folder.glob(".lock.json.*"):  # half written by a supervisor that was killed
         beside.unlink(missing_ok=True)
@@ -46,7 +46,7 @@ def supervise(folder: Path, root: Path = Path("/")) -> int:
             before, killed = _how_far(folder), kills(root)
             worker = _started(folder, shelter)
             while worker.poll() is None:
-                beat(folder, worker=worker.pid)
+                claim.beat(worker=worker.pid)
                 try:
                     worker.wait(BEAT)
                 except subprocess.TimeoutExpired:
@@ -74,10 +74,20 @@ def supervise(folder: Path, root: Path = Path("/")) -> int:
                 return 1
             _tell(folder, died)
     finally:
-        if worker is not None and worker.poll() is None:
-            worker.terminate()
-            worker.wait()
-        release_lock(folder)
+        if worker is not None:
+            end(worker)
+        claim.release()
+
+
+def end(worker: subprocess.Popen, patience: float = PATIENCE) -> None:
+    """Ask a worker to end, and end it where it does not: one that is stopped hears nothing, and Python may lose an exception that
+    comes while it clears away."""
+    worker.terminate()
+    try:
+        worker.wait(patience)
+    except subprocess.TimeoutExpired:
+        worker.kill()
+        worker.wait()
 
 
 def _started(folder: Path, shelter: list[str]) -> subprocess.Popen:

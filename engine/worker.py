@@ -24,6 +24,7 @@ from pathlib import Path
 from engine.journal import Journal
 from engine.record.bookmark_names import release
 from engine.record.catalogue import CORPORA, version
+from engine.record.claim import BEAT
 from engine.record.disk import telling_full
 from engine.record.errors import BadInput
 from engine.record.events import ENDS
@@ -45,7 +46,7 @@ from engine.record.state import RunState, fold
 from engine.record.whole_folder import clear
 from engine.record.whole_runs import ANSWERS, asked_at_once, is_whole, known_end
 from engine.resuming import take_up, threads_in_hand
-from engine.supervising import BEAT, DEVICE_FAILED, SHELTER, supervise
+from engine.supervising import DEVICE_FAILED, SHELTER, supervise
 from engine.text.cache import path_of
 from engine.watching import accelerator_in_use, in_use, suit
 

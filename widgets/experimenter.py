@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.record import running_sweeps
 from engine.record.catalogue import EXPERIMENTS, check_model, models
-from engine.record.client import is_held
+from engine.record.claim import is_held
 from engine.record.detached import start_apart
 from engine.record.errors import BadInput
 from engine.record.experiment_folder import default_folder, folder_of

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.record import running_sweeps
-from engine.record.client import is_held
+from engine.record.claim import is_held
 from engine.record.errors import BadInput
 from engine.record.lock import stopped_process
 from engine.record.recipe import Recipe

@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.record import folder as files
+from engine.record.claim import is_held
 from engine.record.commands import HOLDS, Command
 from engine.record.detached import start_apart
 from engine.record.errors import BadInput
 from engine.record.folder import Tail
 from engine.record.line import Stamped
-from engine.record.lock import is_alive, read_lock, stopped_process, watch
+from engine.record.lock import stopped_process, watch
 from engine.record.recipe import Recipe
 from engine.record.state import RunState, fold
 from engine.record.whole_runs import ANSWERS, is_whole
@@ -29,12 +30,6 @@ def open_run(folder: Path | str) -> RunState:
     state = fold(RunState(recipe=files.plain_recipe(Path(folder))), files.read_events(Path(folder)))
     damaged = files.damaged_recipe(Path(folder))
     return state if damaged is None else replace(state, otherwise=state.otherwise.and_also(damaged, False))
-
-
-def is_held(folder: Path) -> bool:
-    """Whether a living process holds a run: the supervisor of its worker, or the command line that carries it out."""
-    holder = read_lock(folder)
-    return holder is not None and is_alive(holder)
 
 
 def is_waiting(folder: Path) -> bool:

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.record import folder as files
-from engine.record.client import Client, is_held, is_waiting, open_run
+from engine.record.claim import is_held, take_lock
+from engine.record.client import Client, is_waiting, open_run
 from engine.record.commands import Resume, Stop
 from engine.record.errors import BadInput, counted
-from engine.record.lock import is_watched, read_lock, release_lock, stopped_process, take_lock
+from engine.record.lock import is_watched, read_lock, stopped_process
 from engine.record.recipe import Recipe
 from engine.record.run_list import LiveRun, listed
 from engine.record.state import RunState
@@ -128,7 +129,7 @@ def delete(folder: Path, what: str, mark: str) -> str:
             raise BadInput(
                 f"{what} {name!r} is on a page, or was within the last half minute; close that page first, and wait as long."
             )
-        if not take_lock(folder):
+        if (claim := take_lock(folder)) is None:
             raise BadInput(f"{what} {name!r} is held by a process that carries it out; stop it first, and let that process end.")
     except OSError as error:
         raise BadInput(f"{what} {name!r} cannot be deleted: {error.strerror}.") from error
@@ -140,8 +141,7 @@ def delete(folder: Path, what: str, mark: str) -> str:
         told = "cannot be deleted" if whole else f"is deleted but for what is left in {folder}"
         raise BadInput(f"{what} {name!r} {told}: {error.strerror}.") from error
     finally:
-        if folder.exists():
-            release_lock(folder)
+        claim.release()
     return f"{name} is deleted."
 
 

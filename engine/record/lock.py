@@ -1,17 +1,13 @@
-"""Who holds a run and who looks at it: claims of living processes, and marks of viewers; knows nothing of what they do."""
+"""What lock.json says of who holds a run, and who looks at it: living processes and marks of viewers; claims nothing itself."""
 
-import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
-
-from engine.record.errors import BadInput, shorten
-from engine.record.folder import write_atomic
 
 STALE = 30.0  # seconds without a mark after which a viewer counts as gone
 REAL = (int, float)
@@ -22,61 +18,6 @@ SAYS = {
     "started": REAL,
     "heartbeat": REAL,
 }  # a lock, and in which types
-
-
-def take_lock(folder: Path) -> bool:
-    """Claim a run for this process; False where another living process holds it. A dead one's claim is taken over."""
-    at = os.open(folder, os.O_RDONLY)
-    try:
-        # Without it two processes that find a dead claim at once can each remove it, the second one the first one's new claim.
-        fcntl.flock(at, fcntl.LOCK_EX)
-        holder = read_lock(folder)
-        if holder is not None and is_alive(holder):
-            return False
-        now = time.time()
-        claim = {"pid": os.getpid(), "born": _born(psutil.Process()), "boot": _boot(), "worker": None}
-        claim |= {"started": now, "heartbeat": now}
-        write_atomic(Path(folder) / "lock.json", json.dumps(claim))
-        return True
-    finally:
-        os.close(at)
-
-
-def beat(folder: Path, **facts: object) -> None:
-    """Renew this process's claim, adding facts such as the worker's process id; nothing where another one holds the run.
-
-    Nor on a disk that takes no more: the claim stands as it was, and it is by the process that it is known to be alive.
-    """
-    holder = read_lock(folder)
-    if holder is None or holder["pid"] != os.getpid():
-        return
-    with suppress(OSError):
-        write_atomic(Path(folder) / "lock.json", json.dumps(holder | facts | {"heartbeat": time.time()}))
-
-
-def release_lock(folder: Path) -> None:
-    """Give up this process's claim."""
-    holder = read_lock(folder)
-    if holder is not None and holder["pid"] == os.getpid():
-        (Path(folder) / "lock.json").unlink(missing_ok=True)
-
-
-@contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """A claim for as long as something lasts, on a folder that is made where there is none. Raises `BadInput` where it cannot be
-    made, or another process holds it."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        is_ours = take_lock(folder)
-    except OSError as error:
-        raise BadInput(f"folder {shorten(str(folder))} cannot be made ({error.strerror}); name another one.") from error
-    if not is_ours:
-        holder = (read_lock(folder) or {}).get("pid")
-        raise BadInput(f"folder {shorten(str(folder))} is in use by process {holder}; wait until it is done, or stop it.")
-    try:
-        yield
-    finally:
-        release_lock(folder)
 
 
 def read_lock(folder: Path) -> dict | None:
@@ -90,6 +31,11 @@ def read_lock(folder: Path) -> dict | None:
         return nobody
     fits = isinstance(holder, dict) and all(type(holder.get(key)) in types for key, types in SAYS.items())
     return holder if fits else nobody
+
+
+def myself() -> dict[str, object]:
+    """What a lock says of the process that writes it."""
+    return {"pid": os.getpid(), "born": _born(psutil.Process()), "boot": _boot()}
 
 
 def is_alive(holder: dict) -> bool:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.record import folder as files
-from engine.record.client import is_held
+from engine.record.claim import is_held
 from engine.record.commands import HOLDS, Command, Preview, Sample
 from engine.record.errors import BadInput
 from engine.record.folder import Tail

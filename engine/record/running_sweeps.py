@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from engine.record import detached
-from engine.record.client import is_held
+from engine.record.claim import is_held
 from engine.record.errors import BadInput, shorten
 from engine.record.folder import home
 from engine.record.live import delete
@@ -74,6 +74,8 @@ def stop(folder: Path) -> str:
     where none does."""
     holder = read_lock(folder)
     if holder is None or not is_alive(holder):
+        if is_held(folder):  # it names itself anew after each cell
+            raise BadInput(f"sweep {folder.name!r} goes on, and lock.json does not name its process; try it again in a minute.")
         raise BadInput(f"sweep {folder.name!r} is doing nothing; there is nothing to stop.")
     if holder["pid"] == os.getpid():
         raise BadInput(f"sweep {folder.name!r} is carried out by this very process; stop it where it was started.")

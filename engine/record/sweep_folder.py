@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.record.cells import SweepBestFound, SweepCellDone, SweepStarted
-from engine.record.client import is_held
+from engine.record.claim import is_held
 from engine.record.errors import BadInput, shorten
 from engine.record.folder import home, name_for, read_events, write_atomic
 from engine.record.lifecycle import RunFailed, RunFinished, RunStopped

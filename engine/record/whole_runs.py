@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.record.bookmark_names import release
+from engine.record.claim import Claim, take_lock
 from engine.record.commands import Command, Finish, Pause, Resume, Step, Stop
 from engine.record.disk import telling_full
 from engine.record.errors import BadInput, shorten
@@ -22,34 +23,36 @@ from engine.record.exclusive import alone
 from engine.record.folder import Writer, beginning, create, is_over, post, read_commands
 from engine.record.lifecycle import CommandFinished, CommandRefused, CommandStopped, RunFailed, RunFinished, RunStopped
 from engine.record.line import Stamped, Unreadable
-from engine.record.lock import beat, release_lock, take_lock
 from engine.record.recipe import Recipe
 from engine.record.state import RunState
 
 ANSWERS = (CommandFinished, CommandRefused, CommandStopped)
 
 
-def begin(recipe: Recipe, folder: Path, commands: Sequence[Command]) -> Path:
-    """Make a run folder in which all of these commands are asked, held by this process; returns it.
+def begin(recipe: Recipe, folder: Path, commands: Sequence[Command]) -> Claim:
+    """Make a run folder in which all of these commands are asked, held by this process; returns its claim.
 
     The recipe, without which a folder holds no run, comes last: whenever this process dies, all is asked or there is no run.
     Raises `BadInput` for a folder that holds a run already, that another process is just making one in, or that cannot be made.
     """
+    taken: list[Claim] = []
+
     with ExitStack() as undo:
 
         def ask(folder: Path) -> None:
-            if not take_lock(folder):  # before anything waits in it, or a page that looks would wake a worker for it
+            # Before anything waits in it, or a page that looks would wake a worker for it.
+            if (claim := take_lock(folder, worker=os.getpid())) is None:
                 raise BadInput(f"folder {shorten(str(folder))} is held by another process; name another one.")
-            undo.callback(release_lock, folder)
-            beat(folder, worker=os.getpid())
+            taken.append(claim)
+            undo.callback(claim.release)
             with tempfile.TemporaryDirectory(dir=folder, prefix=".asking-") as beside:
                 for command in commands:
                     post(Path(beside), command)
                 os.replace(Path(beside) / "commands.jsonl", folder / "commands.jsonl")
 
-        made = create(recipe, folder, ask)
+        create(recipe, folder, ask)
         undo.pop_all()
-    return made
+    return taken[0]
 
 
 def is_whole(folder: Path) -> bool:
@@ -128,7 +131,7 @@ def stop_asleep(folder: Path, state: RunState) -> bool:
     was trained since its last checkpoint goes. Raises `Unwritten` where the disk takes no more, and `BadInput` where a worker has
     not ended."""
     with telling_full("The end of the run"):
-        if not take_lock(folder):
+        if (claim := take_lock(folder)) is None:
             return False
     try:
         # A worker whose supervisor was killed has a second left to write in.
@@ -142,7 +145,7 @@ def stop_asleep(folder: Path, state: RunState) -> bool:
         release(folder)
         return True
     finally:
-        release_lock(folder)
+        claim.release()
 
 
 def _refuse(folder: Path) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from engine.provenance import machine, versions
 from engine.record.catalogue import version
 from engine.record.cells import SweepCellDone, SweepStarted
-from engine.record.errors import BadInput, shorten
+from engine.record.claim import in_use, take_lock
+from engine.record.errors import BadInput
 from engine.record.events import Event, StepTrained
 from engine.record.lifecycle import MemoryEstimated, Progressed, RunFailed, RunFinished
-from engine.record.lock import beat, read_lock, take_lock
 from engine.record.memory import available
 from engine.record.sweep import Sweep
 from engine.record.sweep_folder import SweepState, begin, replayed
@@ -47,11 +47,9 @@ def sweep(
     if folder is None:
         return _carried_out(SweepState(asked), memory, None, scheduler)
     folder = begin(asked, Path(folder))
-    if not take_lock(folder):
-        holder = (read_lock(folder) or {}).get("pid")
-        raise BadInput(f"folder {shorten(str(folder))} is in use by process {holder}; wait until it is done, or stop it.")
-    beat(folder, worker=os.getpid())
-    return written(folder, _carried_out(replayed(asked, folder), memory, folder, scheduler), PASSING)
+    if (claim := take_lock(folder, worker=os.getpid())) is None:
+        raise in_use(folder)
+    return written(claim, _carried_out(replayed(asked, folder), memory, folder, scheduler), PASSING)
 
 
 def _carried_out(state: SweepState, memory: int, folder: Path | None, scheduler: str | None) -> Iterator[Event]:

@@ -14,7 +14,7 @@ from engine.__main__ import main
 from engine.experimenting import experimenting, gathered, take_over
 from engine.record.catalogue import EXPERIMENTS
 from engine.record.cells import SweepCellDone
-from engine.record.client import is_held
+from engine.record.claim import is_held
 from engine.record.detached import start_apart
 from engine.record.errors import BadInput
 from engine.record.experiment_folder import folder_of

@@ -13,12 +13,12 @@ import pytest
 
 from engine.__main__ import main
 from engine.record.catalogue import models
+from engine.record.claim import take_lock
 from engine.record.client import Client, open_run
 from engine.record.commands import Evaluate, Stop, Tune
 from engine.record.folder import Writer, create, post
 from engine.record.lifecycle import CommandStarted, RunStarted
 from engine.record.live import live_runs
-from engine.record.lock import take_lock
 from engine.record.recipe import Recipe
 from engine.record.run_list import LiveRun
 

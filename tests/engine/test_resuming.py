@@ -22,7 +22,6 @@ from engine.record.lifecycle import (
     WorkerStarted,
 )
 from engine.record.line import Stamped
-from engine.record.lock import release_lock
 from engine.record.recipe import Recipe
 from engine.record.state import RunState, fold
 from engine.record.whole_runs import begin as begun
@@ -203,8 +202,7 @@ def test_a_command_in_hand_goes_on_with_as_many_threads(facts, threads, folder):
 def test_a_run_that_is_one_recipe_has_as_many_threads_between_its_commands_too(recipe, tmp_path):
     """All of it is in hand until its end, and its weights are to be the same to the bit."""
     folder = tmp_path / "run"
-    begun(recipe, folder, (ask.Undo(), ask.Finish(whole=True)))
-    release_lock(folder)
+    begun(recipe, folder, (ask.Undo(), ask.Finish(whole=True))).release()
     facts = (RunStarted({}, "1", 2, 1), CommandStarted(0, "Undo"), CommandFinished(0, "Undo"))
     writer = Writer(folder / "events.jsonl")
     for fact in facts:
@@ -425,8 +423,8 @@ def test_what_was_done_since_a_damaged_checkpoint_is_done_again_where_the_run_is
     in that again. Without a record of what had made it the run cannot go on."""
     for _ in run(recipe, tmp_path / "whole"):
         pass
-    folder = begun(recipe, tmp_path / "dies", (*ask.commands_of(recipe), ask.Finish(whole=True)))
-    release_lock(folder)
+    folder = tmp_path / "dies"
+    begun(recipe, folder, (*ask.commands_of(recipe), ask.Finish(whole=True))).release()
     first = Driver(folder, recipe)
     first.until("tuned", 3)
     first.die()

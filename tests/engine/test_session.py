@@ -14,7 +14,7 @@ from engine.inbox import Inbox
 from engine.models.load import load
 from engine.pruning.checkpoint import load_pruned
 from engine.record import commands as ask
-from engine.record.client import is_held
+from engine.record.claim import is_held
 from engine.record.errors import BadInput
 from engine.record.events import CheckpointSaved, Evaluated, ModelLoaded, StepTrained, TextSampled, TrainingResumed
 from engine.record.folder import create, post, read_events

@@ -23,7 +23,7 @@ from engine.record.lock import read_lock, watch
 from engine.record.state import RunState
 from engine.recovery.bookmarks import VARIABLE
 from engine.recovery.memory_savings import KILLED
-from engine.supervising import KILLS, RESTARTS, SHELTER, crashed_on, from_outside, ran_short, supervise
+from engine.supervising import KILLS, RESTARTS, SHELTER, crashed_on, end, from_outside, ran_short, supervise
 
 LOADED = ModelLoaded("m", "gpt2", 1, 8, 8, (1,), (1,), (1,), (1,), "cuda", "float32")
 ON_CUDA, ON_CPU = (RunState(model=replace(LOADED, device=device)) for device in ("cuda", "cpu"))
@@ -195,6 +195,24 @@ def group() -> Iterator[Path]:
                 os.kill(int(pid), signal.SIGKILL)
             time.sleep(0.2)
         name.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("does", "status"),
+    [
+        ("import time; print(flush=True); time.sleep(60)", -signal.SIGTERM),
+        ("import signal, time; signal.signal(15, lambda *_: None); print(flush=True)\nwhile True: time.sleep(60)", KILL),
+        ("import os, signal; print(flush=True); os.kill(os.getpid(), signal.SIGSTOP)", KILL),
+    ],
+    ids=["hears", "does not hear", "is stopped"],
+)
+def test_a_worker_that_is_to_end_does(does, status):
+    """By itself where it can, and else by force after a while."""
+    worker = subprocess.Popen([sys.executable, "-c", does], stdout=subprocess.PIPE)
+    worker.stdout.readline()
+    end(worker, patience=2.0)
+    assert worker.returncode == status
+    worker.stdout.close()
 
 
 @pytest.mark.slow

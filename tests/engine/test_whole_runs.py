@@ -13,13 +13,14 @@ import psutil
 import pytest
 
 from engine.record import commands as ask
-from engine.record.client import is_held, open_run
+from engine.record.claim import is_held
+from engine.record.client import open_run
 from engine.record.errors import BadInput
 from engine.record.events import StepTrained, TrainingResumed
 from engine.record.folder import Writer, read_events, read_recipe
 from engine.record.lifecycle import CommandFinished, RunFailed, RunFinished, RunStarted, WorkerStarted
 from engine.record.live import live_runs, resume, stop
-from engine.record.lock import read_lock, release_lock
+from engine.record.lock import read_lock
 from engine.record.recipe import Recipe
 from engine.record.state import RunState
 from engine.record.whole_runs import begin
@@ -71,8 +72,9 @@ def steps(folder: Path) -> list[int]:
 
 
 def test_a_run_that_is_asked_to_end_goes_on_later_and_waits_for_room_on_the_disk(asked, folder, tmp_path, monkeypatch):
-    """SIGTERM in the training: one line says how to go on. The worker that does finds no room for the checkpoint, waits and tries
-    again from the last bookmark: the same numbers, curves and weights as without all that."""
+    """Nobody else carries it out meanwhile, whatever becomes of lock.json. SIGTERM in the training: one line says how to go on.
+    The worker that does finds no room for the checkpoint, waits and tries again from the last bookmark: the same numbers, curves
+    and weights as without all that."""
     for _ in run(asked, tmp_path / "whole"):
         pass
     whole = open_run(tmp_path / "whole")
@@ -81,6 +83,8 @@ def test_a_run_that_is_asked_to_end_goes_on_later_and_waits_for_room_on_the_disk
     line = [sys.executable, "-m", "engine", "run", str(tmp_path / "recipe.json"), "--folder", str(folder)]
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
         assert until(lambda: len(steps(folder)) >= 6)
+        (folder / "lock.json").write_text("garbage")
+        assert resume(folder) == "run goes on already."
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=PATIENCE)[1].splitlines()[-1]
     assert process.returncode == 1
@@ -105,8 +109,7 @@ def test_a_run_that_is_asked_to_end_goes_on_later_and_waits_for_room_on_the_disk
 
 def test_a_run_whose_worker_was_stopped_itself_says_so_to_whoever_ends_it(asked, folder):
     """At once: nobody watches over it, it neither ends nor goes on, and the run is its own. Once it has ended the run can be."""
-    begin(asked, folder, (*ask.commands_of(asked), ask.Finish(whole=True)))
-    release_lock(folder)
+    begin(asked, folder, (*ask.commands_of(asked), ask.Finish(whole=True))).release()
     assert resume(folder) == "run goes on."
     assert until(lambda: len(steps(folder)) >= 6)
     supervisor, worker = (read_lock(folder)[key] for key in ("pid", "worker"))
@@ -129,12 +132,11 @@ def test_a_run_whose_worker_was_stopped_itself_says_so_to_whoever_ends_it(asked,
 def test_a_run_that_has_lost_its_last_command_fails_in_a_worker(asked, folder):
     """Its first process had begun it: whoever takes it up says what is gone, and does not wait for more."""
     commands = (*ask.commands_of(asked), ask.Finish(whole=True))
-    begin(asked, folder, commands)
+    begin(asked, folder, commands).release()
     with closing(Writer(folder / "events.jsonl")) as record:
         record.append(RunStarted(asked.model_dump(mode="json"), "1", len(commands)))
     path = folder / "commands.jsonl"
     path.write_bytes(path.read_bytes()[:-5])
-    release_lock(folder)
     resume(folder)
     count, gone = len(commands), "of commands.jsonl is gone, of"
     why = f"The run cannot go on: line {count} {gone} {count} that the run began with; start a new run."
@@ -153,7 +155,7 @@ def test_a_run_that_has_lost_its_last_command_fails_in_a_worker(asked, folder):
 def test_a_run_whose_lines_are_not_where_they_were_written_fails_in_a_worker(name, spoil, why, asked, folder):
     """In one sentence, before anything is done with a model that was meant to be another."""
     commands = (*ask.commands_of(asked), ask.Finish(whole=True))
-    begin(asked, folder, commands)
+    begin(asked, folder, commands).release()
     with closing(Writer(folder / "events.jsonl")) as record:
         for event in (
             RunStarted(asked.model_dump(mode="json"), "1", len(commands)),
@@ -163,7 +165,6 @@ def test_a_run_whose_lines_are_not_where_they_were_written_fails_in_a_worker(nam
             record.append(event)
     path = folder / name
     path.write_bytes(b"".join(spoil(path.read_bytes().splitlines(keepends=True))))
-    release_lock(folder)
     resume(folder)
     assert ended(folder).failure.reason.startswith(f"{why.format(name)} is gone, or not in its place")
     assert not (folder / "checkpoints").exists() and steps(folder) == []
@@ -172,7 +173,7 @@ def test_a_run_whose_lines_are_not_where_they_were_written_fails_in_a_worker(nam
 def test_a_run_that_has_finished_is_not_failed_by_a_last_line_and_a_recipe_that_are_damaged(asked, folder):
     """Whoever takes it up ends it once more, as it had ended, and says what stood in for what."""
     commands = (*ask.commands_of(asked), ask.Finish(whole=True))
-    begin(asked, folder, commands)
+    begin(asked, folder, commands).release()
     told = (
         RunStarted(asked.model_dump(mode="json"), "1", len(commands)),
         CommandFinished(len(commands) - 2, "Save"),
@@ -184,7 +185,6 @@ def test_a_run_that_has_finished_is_not_failed_by_a_last_line_and_a_recipe_that_
     path = folder / "events.jsonl"
     path.write_bytes(path.read_bytes().replace(b"RunFinished", b"RunFinishee"))
     (folder / "recipe.json").write_text("{")
-    release_lock(folder)
     resume(folder)
     said = in_words(ended(folder))
     assert said.startswith("finished") and "line 3 of events.jsonl is not as it was written" in said
@@ -198,8 +198,7 @@ def test_what_fails_a_run_fails_it_in_a_worker_too(asked, folder, tmp_path, monk
     monkeypatch.setenv("ESPALIER_FAULTS", "loss@3x20")
     *_, last = run(asked, tmp_path / "whole")
     assert isinstance(last, RunFailed)
-    begin(asked, folder, (*ask.commands_of(asked), ask.Finish(whole=True)))
-    release_lock(folder)  # as one that died does not, whose claim is taken over
+    begin(asked, folder, (*ask.commands_of(asked), ask.Finish(whole=True))).release()
     resume(folder)
     state = ended(folder)
     assert (state.status, state.failure) == ("failed", last) and state.failure.reason in in_words(state)

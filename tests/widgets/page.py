@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from engine.record import client as runs
 from engine.record import events as tell
+from engine.record.claim import take_lock
 from engine.record.client import Client
 from engine.record.folder import Tail, Writer
-from engine.record.lock import take_lock
 from engine.record.recipe import Recipe, Schedule
 from widgets.address import Address
 from widgets.choices import choices_of

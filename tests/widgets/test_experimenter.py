@@ -9,9 +9,9 @@ import pytest
 
 from engine.record.catalogue import EXPERIMENTS
 from engine.record.cells import SweepCellDone, SweepStarted
+from engine.record.claim import claimed, take_lock
 from engine.record.experiment_folder import default_folder, folder_of
 from engine.record.lifecycle import RunFinished
-from engine.record.lock import claimed, release_lock, take_lock
 from engine.record.result import shipped, shipped_for
 from engine.record.sweep import Cell, Sweep
 from engine.record.sweep_folder import begin
@@ -161,10 +161,11 @@ def test_it_is_begun_once_and_stopped_while_a_process_holds_it(chosen, clock, mo
     assert len(begun) == 1 and "goes on already" in look(chosen, clock).said
     called, sweep = next(iter(EXPERIMENTS.load(NAME).sweeps(CHOICE.model, CHOICE.form).items()))
     folder = done(called, sweep, 2)
-    assert take_lock(folder) and look(chosen, clock).pace == Pace(2, 1.0)
+    claim = take_lock(folder)
+    assert look(chosen, clock).pace == Pace(2, 1.0)
     chosen.obey(StopExperiment())
     assert "by this very process" in look(chosen, clock).said
-    release_lock(folder)
+    claim.release()
 
 
 def test_stop_ends_a_process_that_was_started_just_now(chosen, clock, monkeypatch: pytest.MonkeyPatch) -> None:

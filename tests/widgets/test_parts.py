@@ -5,7 +5,7 @@ from pathlib import Path
 import ipywidgets
 import pytest
 
-from engine.record.lock import take_lock
+from engine.record.claim import take_lock
 from engine.record.sweep_folder import begin
 from tests.widgets.page import RECIPE, asleep, opened, tell_run
 from tests.widgets.sweeps.swept import TWO, inside

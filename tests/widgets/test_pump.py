@@ -1,6 +1,7 @@
 """The pump, tick by tick: what was moved and pressed is asked for, what happened is drawn, and what is wrong is said."""
 
 import asyncio
+import json
 import signal
 import subprocess
 import threading
@@ -17,8 +18,8 @@ import pytest
 from engine.record import client as runs
 from engine.record import commands as ask
 from engine.record import events as tell
+from engine.record.claim import take_lock
 from engine.record.folder import list_runs
-from engine.record.lock import beat, release_lock, take_lock
 from engine.record.recipe import Recipe, Schedule
 from tests.widgets.charts.states import previewed
 from tests.widgets.page import NOTHING, SCORES, Page, asked, gates, measured, opened, tell_run
@@ -249,7 +250,8 @@ def test_a_refusal_of_no_field_stands_in_the_status_line(page: Page) -> None:
 def test_a_process_that_was_stopped_is_named_in_the_status_line_until_it_is_continued(page: Page) -> None:
     """And no worker is started beside it; the process is one that has nothing to do with runs."""
     with subprocess.Popen(["sleep", "60"]) as process:
-        beat(page.session.client.folder, worker=process.pid)
+        lock = page.session.client.folder / "lock.json"
+        lock.write_text(json.dumps(json.loads(lock.read_text()) | {"worker": process.pid}))
         tell_run(page.session.client, tell.CommandStarted(9, "Tune"))
         for sent, told in ((signal.SIGSTOP, True), (signal.SIGCONT, False)):
             process.send_signal(sent)
@@ -418,7 +420,7 @@ def test_a_run_that_is_only_looked_at_asks_for_nothing_until_a_control_is_moved(
     told = len(asked(page.session.client))
     tuned = tell.CheckpointSaved("step-000001", None, "tune")
     tell_run(page.session.client, tell.CommandStarted(told - 1, "Tune"), tuned, tell.CommandFinished(told - 1, "Tune"))
-    release_lock(page.session.client.folder)
+    (page.session.client.folder / "lock.json").unlink()
     again = Page(Address(run=page.session.client.name))
     for _ in range(3):
         again.tick(5.0)

@@ -9,8 +9,9 @@ import pytest
 
 from engine.record import commands as ask
 from engine.record import events as tell
+from engine.record.claim import take_lock
 from engine.record.folder import Tail, Writer, create, post
-from engine.record.lock import STALE, release_lock, take_lock, watch
+from engine.record.lock import STALE, watch
 from engine.record.recipe import Recipe
 from engine.record.run_list import LiveRun
 from tests.widgets.page import Page
@@ -71,13 +72,13 @@ def test_the_list_has_every_run_but_the_one_on_the_page(page, folder):
 def test_a_run_that_was_left_can_be_stopped_and_deleted_and_one_that_is_held_cannot(page, folder):
     """What is done in it goes before the list's buttons; each that is grey says why."""
     assert can(page) == {"Open run", "Resume run", "Stop run", "Discard run"}
-    assert take_lock(folder)
+    claim = take_lock(folder)
     assert can(page) == {"Open run", "Stop run"}
     told(folder, tell.RunPaused())
     assert can(page) == {"Open run", "Resume run", "Stop run"}
     told(folder, tell.CommandStopped(0, "Tune"))
     assert can(page) == {"Open run"}
-    release_lock(folder)
+    claim.release()
     watch(folder, "another page")
     assert can(page) == {"Open run"}
     os.utime(folder / "viewers" / "another page", (0, time.time() - STALE))
@@ -90,7 +91,7 @@ def test_a_run_that_was_left_can_be_stopped_and_deleted_and_one_that_is_held_can
 
 def test_stop_is_asked_without_waiting_for_the_answer(page, folder):
     """The page goes on meanwhile; what came of it is said, and the status line of this run says nothing of it."""
-    take_lock(folder)
+    assert take_lock(folder)
     began = time.monotonic()
     page.pump.act(StopRun(folder.name))
     page.tick()
@@ -101,7 +102,7 @@ def test_stop_is_asked_without_waiting_for_the_answer(page, folder):
 
 def test_a_paused_run_is_resumed_where_it_is(page, folder):
     """By the process that holds it."""
-    take_lock(folder)
+    assert take_lock(folder)
     told(folder, tell.RunPaused())
     page.pump.act(ResumeRun(folder.name))
     page.tick()
@@ -135,7 +136,7 @@ def test_a_press_that_comes_too_late_changes_nothing(page, folder):
     """The run is carried out, over or gone by then: a sentence says so."""
     page.pump.act(DiscardRun(folder.name))
     page.tick()
-    take_lock(folder)
+    assert take_lock(folder)
     page.pump.act(DiscardRun(folder.name, sure=True))
     page.tick()
     assert page.pump.tick().runs.refused and "is held by a process" in page.pump.tick().runs.said

@@ -6,9 +6,9 @@ import pytest
 
 from engine.record import running_sweeps
 from engine.record.cells import SweepStarted
+from engine.record.claim import take_lock
 from engine.record.folder import Writer
 from engine.record.lifecycle import CommandStarted, RunStopped
-from engine.record.lock import release_lock, take_lock
 from engine.record.recipe import Recipe
 from engine.record.sweep import Sweep
 from engine.record.sweep_folder import begin
@@ -82,7 +82,7 @@ def test_the_newest_sweep_is_shown_and_read_on(page, folder) -> None:
     assert (sweeps.pace.cells, sweeps.pace.seconds) == (4, 3.0)
     tell(folder, came_of(TWO.cells[4]))
     assert len(after(page).state.done) == 5
-    release_lock(folder)
+    (folder / "lock.json").unlink()
     assert (after(page).going, page.view.sweeps.state.status) == (False, "interrupted")
     tell(folder, RunStopped())
     assert after(page).state.status == "stopped"
@@ -170,14 +170,14 @@ def test_a_sweep_is_deleted_once_that_is_confirmed(page, folder) -> None:
     page.tick(DOUBT + 1)
     assert not page.view.sweeps.doubt
     assert "is held by a process" in after(page, DiscardSweep(folder.name), DiscardSweep(folder.name, sure=True)).said
-    release_lock(folder)
+    (folder / "lock.json").unlink()
     sweeps = after(page, DiscardSweep(folder.name), DiscardSweep(folder.name, sure=True))
     assert "is deleted" in sweeps.said and sweeps.state is None and sweeps.found == () and not folder.exists()
 
 
 def test_a_sweep_that_another_page_deletes_is_gone_here_too(page, folder) -> None:
     """Without a fault."""
-    release_lock(folder)
+    (folder / "lock.json").unlink()
     running_sweeps.discard(folder.name)
     assert (after(page).state, page.view.sweeps.found) == (None, ())
 

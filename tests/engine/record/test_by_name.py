@@ -8,7 +8,7 @@ import pytest
 
 from engine.__main__ import main
 from engine.record.by_name import folder_of
-from engine.record.client import is_held
+from engine.record.claim import is_held
 from engine.record.detached import start_apart
 from engine.record.errors import BadInput
 from engine.record.live import live_sweeps
@@ -18,7 +18,7 @@ from engine.record.sweep_folder import begin
 from tests.engine.record.test_running_sweeps import until
 
 ASKED = Sweep({}, {"neurons.level": [0, 0.3]})
-HOLDS = "import sys, time; from engine.record.lock import take_lock; take_lock(sys.argv[1]); time.sleep(60)"
+HOLDS = "import sys, time; from engine.record.claim import take_lock; claim = take_lock(sys.argv[1]); time.sleep(60)"
 
 
 @pytest.mark.parametrize("by", ["name", "folder"])

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
+from engine.record.claim import take_lock
 from engine.record.client import Client, attach, last_run, open_run, start
 from engine.record.commands import Evaluate, Pause
 from engine.record.errors import BadInput
 from engine.record.folder import Tail, Writer
 from engine.record.lifecycle import RunFinished, RunStarted, WorkerStarted
-from engine.record.lock import is_watched, take_lock
+from engine.record.lock import is_watched
 from engine.record.recipe import Recipe
 
 
@@ -18,7 +19,7 @@ def client(tmp_path, monkeypatch) -> Client:
     """A viewer of a run that this very process holds, so that no worker is woken."""
     monkeypatch.setenv("ESPALIER_HOME", str(tmp_path))
     client = start(Recipe(seed=3))
-    take_lock(client.folder)
+    assert take_lock(client.folder)
     return client
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from engine.record import commands as ask
 from engine.record.cells import SweepCellDone, SweepStarted
+from engine.record.claim import take_lock
 from engine.record.errors import BadInput
 from engine.record.events import StepTrained
 from engine.record.folder import Tail, Writer, create, post
@@ -26,7 +27,7 @@ from engine.record.lifecycle import (
     WorkerStarted,
 )
 from engine.record.live import discard, find, live_runs, live_sweeps, resume, stop
-from engine.record.lock import STALE, beat, is_watched, read_lock, release_lock, take_lock, watch
+from engine.record.lock import STALE, is_watched, read_lock, watch
 from engine.record.recipe import Recipe
 from engine.record.sweep import Sweep
 from engine.record.sweep_folder import begin
@@ -85,9 +86,9 @@ def test_a_sweep_whose_process_was_stopped_says_which(folder):
     """The process is one that has nothing to do with sweeps."""
     at = begin(Sweep({}, {"neurons.level": [0.1, 0.2]}), folder.parent / "sweep")
     tell(at, SweepStarted({}, 2, 0, 0, "1"))
-    take_lock(at)
+    claim = take_lock(at)
     with subprocess.Popen(["sleep", "60"]) as process:
-        beat(at, worker=process.pid)
+        claim.beat(worker=process.pid)
         assert live_sweeps()[0].state == "sweep, busy: 0 of 2 cells done"
         process.send_signal(signal.SIGSTOP)
         while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
@@ -103,8 +104,7 @@ def test_the_state_is_told_in_words(folder):
     assert words(folder) == ("left before it was done", False)
     tell(folder, CommandStarted(0, "Tune"), StepTrained("tuned", 3, 9, 1.0, 1e-3))
     assert words(folder) == ("interrupted in Tune, step 3 of 9", False)
-    take_lock(folder)
-    beat(folder, worker=4711)
+    assert take_lock(folder, worker=4711)
     assert words(folder) == ("doing Tune, step 3 of 9", True) and live_runs()[0].worker == 4711
     tell(folder, RunPaused())
     assert words(folder) == ("paused in Tune, step 3 of 9", True)
@@ -138,7 +138,7 @@ def test_what_is_asleep_is_stopped_without_waking_it(folder):
 
 def test_stop_waits_for_the_answer(folder):
     """Which the process that holds the run gives between two steps."""
-    take_lock(folder)
+    assert take_lock(folder)
     post(folder, ask.Evaluate("baseline"))
     tell(folder, CommandStarted(0, "Evaluate"))
     assert stop(folder, nap=lambda _: tell(folder, CommandStopped(0, "Evaluate"))) == "one has stopped what it was doing."
@@ -158,7 +158,7 @@ def test_resume_says_where_the_process_that_was_to_take_a_run_up_has_ended(folde
 
 def test_what_is_paused_is_resumed_where_it_is(folder):
     """By the process that holds it; what is not paused goes on already."""
-    take_lock(folder)
+    assert take_lock(folder)
     post(folder, ask.Evaluate("baseline"))
     tell(folder, CommandStarted(0, "Evaluate"))
     assert resume(folder) == "one goes on already."
@@ -200,11 +200,11 @@ def test_a_run_that_nobody_needs_is_deleted_with_all_that_is_in_it(folder):
 def test_a_run_that_somebody_needs_is_not_deleted(folder):
     """A process that carries it out, or a page that looks; and nothing in it changes, its lock included."""
     before = {path.name for path in folder.iterdir()}
-    assert take_lock(folder)
+    claim = take_lock(folder)
     with pytest.raises(BadInput, match="is held by a process that carries it out"):
         discard("one")
     assert read_lock(folder)["pid"] == os.getpid()
-    release_lock(folder)
+    claim.release()
     assert {path.name for path in folder.iterdir()} == before
     watch(folder, "somebody")
     with pytest.raises(BadInput, match="is on a page"):

@@ -11,10 +11,10 @@ import pytest
 
 from engine import sweep
 from engine.record.cells import SweepCellDone
-from engine.record.client import is_held
+from engine.record.claim import is_held, take_lock
 from engine.record.detached import start_apart
 from engine.record.errors import BadInput
-from engine.record.lock import read_lock, take_lock
+from engine.record.lock import read_lock
 from engine.record.recipe import Recipe
 from engine.record.running_sweeps import carry_on, discard, find_sweep, last_words, own_sweeps, reaped, stop
 from engine.record.sweep import Sweep
@@ -60,9 +60,14 @@ def test_a_sweep_that_was_left_is_carried_on_apart_and_deleted(home) -> None:
 def test_the_process_that_holds_a_sweep_is_told_to_stop(home) -> None:
     """By the signal that the command line takes for a wish."""
     folder = begin(ASKED)
-    holds = "import sys, time; from engine.record.lock import take_lock; take_lock(sys.argv[1]); time.sleep(60)"
+    holds = "import sys, time; from engine.record.claim import take_lock; claim = take_lock(sys.argv[1]); time.sleep(60)"
     process = reaped(start_apart(["-c", holds, str(folder)], folder / "worker.log", "The log"))
-    until(lambda: is_held(folder))
+    until(lambda: read_lock(folder) is not None)
+    lock = (folder / "lock.json").read_text()
+    (folder / "lock.json").unlink()
+    with pytest.raises(BadInput, match="goes on, and lock.json does not name its process"):
+        stop(folder)
+    (folder / "lock.json").write_text(lock)
     assert "told to stop" in stop(folder)
     assert process.wait(30) == -signal.SIGTERM
     with pytest.raises(BadInput, match="is doing nothing"):

@@ -9,7 +9,8 @@ import pytest
 
 from engine.record import commands as ask
 from engine.record.bookmark_names import folder_of
-from engine.record.client import is_held, is_waiting, open_run
+from engine.record.claim import is_held
+from engine.record.client import is_waiting, open_run
 from engine.record.disk import Unwritten
 from engine.record.errors import BadInput
 from engine.record.folder import Tail, Writer, create, is_over, list_runs, post, read_events
@@ -25,7 +26,6 @@ from engine.record.lifecycle import (
 )
 from engine.record.line import TORN, encode
 from engine.record.live import live_runs, resume, stop
-from engine.record.lock import release_lock
 from engine.record.recipe import Recipe
 from engine.record.run_list import listed
 from engine.record.whole_runs import asked_at_once, begin, end_of, is_whole, known_end, stop_asleep
@@ -36,13 +36,14 @@ ASKED = (*ask.commands_of(Recipe()), ask.Finish(whole=True))
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A run that is one recipe, whose process died in its recovery, with a bookmark."""
-    folder = begin(Recipe(), tmp_path / "runs" / "one", ASKED)
+    claim = begin(Recipe(), tmp_path / "runs" / "one", ASKED)
+    folder = claim.folder
     writer = Writer(folder / "events.jsonl")
     for event in (RunStarted({"model": "gpt2-tiny"}, "1", len(ASKED)), CommandStarted(7, "Tune")):
         writer.append(event)
     writer.close()
     (folder_of(folder / "checkpoints") / "000001-tuned-5").mkdir(parents=True)
-    release_lock(folder)
+    claim.release()
     return folder
 
 
@@ -194,7 +195,7 @@ def test_where_the_disk_takes_no_lock_its_end_is_refused_in_a_sentence(folder, m
     def no_room(path, text):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("engine.record.lock.write_atomic", no_room)
+    monkeypatch.setattr("engine.record.claim.write_atomic", no_room)
     with pytest.raises(Unwritten, match="^The end of the run could not be written to disk"):
         stop_asleep(folder, open_run(folder))
     assert not is_over(folder)
