@@ -30,20 +30,27 @@ def alone(path: Path, waits: Callable[[], None] = lambda: None) -> Iterator[bool
         os.close(at)
 
 
-def is_free(path: Path) -> bool:
-    """Whether somebody was alone with this path and is no more; False where its file is not there, or nobody can tell."""
+@contextmanager
+def left_behind(path: Path) -> Iterator[bool]:
+    """Inside, where it gives True, this process is alone with a path that another one was alone with, and is no more: it has gone
+    without removing its file. Gives False at once where somebody is, where there is no such file, and where nobody can tell."""
     try:
         at = os.open(path, os.O_RDWR)
     except OSError:
-        return False
+        yield False
+        return
     try:
-        fcntl.flock(at, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    else:
-        return True
+        yield _is_free(at)
     finally:
         os.close(at)
+
+
+def _is_free(at: int) -> bool:
+    try:
+        fcntl.flock(at, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # BlockingIOError is one, and some network file systems know no locks
+        return False
+    return True
 
 
 def _has_come_in(at: int, waits: Callable[[], None]) -> bool:

@@ -5,11 +5,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from engine.record.exclusive import alone, is_free
+from engine.record.exclusive import alone, left_behind
 from engine.record.faults import full, only
 
+RANDOM = "?" * 8  # what `mkdtemp` adds to a name, for a glob
 LOCK, NEW, OLD = "lock", "new", "old"  # in the hidden folder beside: held while it is written, what comes, and what was there
 
 
@@ -21,15 +23,15 @@ def put_whole(folder: Path, write: Callable[[Path], None]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     clear(folder)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        with alone(beside / LOCK):
+    with alone(beside / LOCK):
+        try:
             (beside / NEW).mkdir()
             write(beside / NEW)
             if only("export").strikes("export", 0):
                 raise full()
             _swap(beside, folder)
-    finally:
-        shutil.rmtree(beside)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)  # what is left is the next writer's to clear away
 
 
 def _swap(beside: Path, folder: Path) -> None:
@@ -46,9 +48,11 @@ def _swap(beside: Path, folder: Path) -> None:
 
 def clear(folder: Path) -> None:
     """Take away what writers of `folder` that were killed have left beside it, and put back what one had just moved."""
-    for left in folder.parent.glob(f".{glob.escape(folder.name)}-*"):
-        if not is_free(left / LOCK):  # another's, who writes it just now
-            continue
-        if (left / OLD).exists() and not folder.exists():
-            os.rename(left / OLD, folder)
-        shutil.rmtree(left, ignore_errors=True)
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}-{RANDOM}"):
+        with left_behind(left / LOCK) as ours:
+            if ours and (left / OLD).exists() and not folder.exists():
+                os.rename(left / OLD, folder)
+            if ours:
+                shutil.rmtree(left, ignore_errors=True)
+        with suppress(OSError):  # that of one killed before it had its lock is empty; one that lives makes it again with that
+            left.rmdir()

@@ -28,9 +28,7 @@ def tidy(folder: Path, stand: Checkpoint, parents: Mapping[str, str | None]) -> 
         if path.parent.name not in needed or path.name.startswith("."):
             path.unlink(missing_ok=True)
     for beside in folder.glob(".writing-*"):
-        for path in beside.iterdir():
-            path.unlink(missing_ok=True)
-        beside.rmdir()
+        shutil.rmtree(beside) if beside.is_dir() else beside.unlink(missing_ok=True)
 
 
 def check_room(folder: Path, size: int, what: str = "The checkpoint after the recovery") -> None:

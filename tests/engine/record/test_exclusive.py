@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from engine.record.exclusive import alone, is_free
+from engine.record.exclusive import alone, left_behind
 
 ROOT = Path(__file__).parents[3]
 HOLD = (
@@ -53,14 +53,21 @@ def test_a_holder_that_was_killed_holds_nothing(tmp_path):
         assert held
 
 
-def test_a_lock_is_free_once_its_holder_has_gone(tmp_path):
-    """However it went; one that was never held is not known to be."""
-    assert not is_free(tmp_path / "lock")
+def test_what_its_holder_has_left_behind_is_had_by_one_at_a_time(tmp_path):
+    """However it went; what was never held was not left behind."""
+
+    def is_free() -> bool:
+        with left_behind(tmp_path / "lock") as ours:
+            return ours
+
+    assert not is_free()
     first = holder(tmp_path / "lock")
-    assert first.stdout.readline() == "True\n" and not is_free(tmp_path / "lock")
+    assert first.stdout.readline() == "True\n" and not is_free()
     first.kill()
     first.communicate(timeout=60)
-    assert is_free(tmp_path / "lock") and is_free(tmp_path / "lock")
+    with left_behind(tmp_path / "lock") as ours:
+        assert ours and not is_free()
+    assert is_free()
 
 
 def test_where_no_file_can_be_made_nobody_is_kept_out(tmp_path):

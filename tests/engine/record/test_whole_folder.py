@@ -72,6 +72,15 @@ def test_a_writer_that_is_at_work_is_left_alone(folder):
     assert word(folder) == "slow" and os.listdir(folder.parent) == [folder.name]
 
 
+def test_a_writer_that_was_killed_before_it_had_its_lock_leaves_nothing_for_long(folder):
+    """Its folder is empty; one that is not, and has no lock, may be anybody's."""
+    for name in (".model [1]-abcdefgh", ".model [1]-ijklmnop"):
+        (folder.parent / name).mkdir()
+    (folder.parent / ".model [1]-ijklmnop" / "mine").touch()
+    put_whole(folder, lambda new: (new / "word").write_text("after"))
+    assert sorted(os.listdir(folder.parent)) == [".model [1]-ijklmnop", folder.name]
+
+
 def test_folders_of_other_names_are_left_alone(folder):
     """Whatever they are called."""
     for name in (".model [1]-mine", ".model 1-abc", ".other-abc"):

@@ -69,6 +69,8 @@ def test_what_a_dead_process_left_half_written_goes(tmp_path):
     last = put(tmp_path, LOADED)
     (tmp_path / ".writing-x").mkdir()
     (tmp_path / ".writing-x" / "weights.safetensors").write_bytes(b"half")
+    (tmp_path / ".writing-x" / "deeper").mkdir()
+    (tmp_path / ".writing-y").write_bytes(b"a file")
     (tmp_path / last.name / ".control.safetensors").write_bytes(b"half")
     retention.tidy(tmp_path, last, {})
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["fitted.safetensors", "state.json", last.name]
