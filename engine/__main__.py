@@ -17,9 +17,9 @@ from engine.record.beforehand import check_beforehand
 from engine.record.by_name import discard, folder_of, resume, stop
 from engine.record.catalogue import EXPERIMENTS, check_model, models
 from engine.record.claim import is_held
-from engine.record.client import is_waiting, open_run
+from engine.record.client import Client, is_waiting, open_run
 from engine.record.disk import Unwritten, telling_full
-from engine.record.errors import BadInput, PeerLost, shorten
+from engine.record.errors import AcceleratorLost, Away, BadInput, PeerLost, shorten
 from engine.record.events import Event
 from engine.record.experiment_folder import default_folder
 from engine.record.folder import home, is_over, name_for
@@ -121,7 +121,16 @@ def run_recipe(given: argparse.Namespace) -> int:
     from engine.session import run
 
     folder = given.folder or home() / name_for(recipe)
-    return follow(run(recipe, folder), folder, says=ranks().number == 0, lasts=True)  # of several processes one speaks
+    events = run(recipe, folder) if ranks().count > 1 else _sheltered(run(recipe, folder), folder)
+    return follow(events, folder, says=ranks().number == 0, lasts=True)  # of several processes one speaks
+
+
+def _sheltered(events: Iterator[Event], folder: Path) -> Iterator[Event]:
+    """The events of a run, and where its accelerator fails those of a worker that goes on with it on the CPU."""
+    try:
+        yield from events
+    except AcceleratorLost:
+        yield from Client(folder).follow()
 
 
 def run_sweep(given: argparse.Namespace) -> int:
@@ -170,7 +179,7 @@ def follow(events: Iterator[Event], folder: Path, says: bool = True, lasts: bool
     """
     if not lasts:  # of a run it is told what each command will take
         keep_freed()
-    progress, last, refused, interrupted = Progress(sys.stderr), None, "", False
+    progress, last, refused = Progress(sys.stderr), None, ""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end that is asked for is the same, whoever asks
     try:
         for last in events:
@@ -182,8 +191,8 @@ def follow(events: Iterator[Event], folder: Path, says: bool = True, lasts: bool
             if says:
                 progress.show(last)
     except KeyboardInterrupt:
-        last, interrupted = None, True
-    except (Unwritten, PeerLost) as error:
+        last = None
+    except (Unwritten, Away, PeerLost, AcceleratorLost) as error:
         how = f"The run goes on from its last checkpoint or bookmark with runs --resume {folder}."
         again = f"What is done is in {folder}; the same command goes on from there, with --folder {folder}."
         return fail(f"{error} {how if lasts else again}", 1)
@@ -201,7 +210,7 @@ def follow(events: Iterator[Event], folder: Path, says: bool = True, lasts: bool
         return 0
     if isinstance(last, RunFailed):
         return fail(last.reason, 2 if last.field else 1)
-    if interrupted and lasts and not is_over(folder):
+    if lasts and not is_over(folder):
         where = "The run goes on from its last checkpoint or bookmark"
         return fail(f"Interrupted. {where} with runs --resume {folder}; runs --stop {folder} ends it.", 1)
     return fail(f"Stopped; what was done so far is in {folder}.", 1)

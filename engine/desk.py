@@ -18,7 +18,7 @@ from torch import LongTensor, nn
 
 from engine.evaluation.perplexity import Evaluation, batches, total
 from engine.models.fingerprint import fingerprint_of
-from engine.models.load import Loaded, load
+from engine.models.load import Loaded, load_again
 from engine.pruning.compensate import NEEDS, RIDGE
 from engine.pruning.compensation_warnings import doubts
 from engine.pruning.evidence import Evidence
@@ -74,9 +74,8 @@ class Desk:
             self._scratch.cleanup()
 
     def dense(self) -> nn.Module:
-        """Another copy of the model as it was loaded; read again rather than kept, since it is seldom needed."""
-        # By its folder: the hub need not be asked again, and may have another revision by now.
-        return load(self.loaded.folder, device=self.device).model
+        """Another copy of the model as it was loaded; read again rather than kept, since it is seldom needed. Raises `Away`."""
+        return load_again(self.loaded, self.device, self.of.model)
 
     def calibration_blocks(self, calibration: Calibration) -> torch.LongTensor:
         """What a calibration reads, [n, length]: no more tokens than it asks for, and fewer where the split has no more."""

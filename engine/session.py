@@ -17,10 +17,11 @@ from engine.record.bookmark_names import release
 from engine.record.catalogue import version
 from engine.record.claim import Claim
 from engine.record.disk import Unwritten, telling_full
-from engine.record.errors import BadInput, PeerLost
+from engine.record.errors import AcceleratorLost, Away, BadInput, PeerLost
 from engine.record.events import ENDS, Event, TrainingResumed
 from engine.record.folder import Writer
 from engine.record.lifecycle import (
+    SHELTER,
     CommandFinished,
     CommandRefused,
     CommandStarted,
@@ -52,7 +53,7 @@ def carry_out(bench: Workbench, line: int, command: ask.Command, inbox: Inbox, n
 
     What another process had begun hears no hold before it is where that one was: a recovery that is stopped keeps the steps that
     its bookmark has. A preview gives way to whatever is asked after it. Raises `Unwritten` where the disk takes no more in a run
-    that is one recipe and that lasts: it can go on once there is room.
+    that is one recipe and that lasts, and `Away` where what it began with cannot be read again: it can go on once that is mended.
     """
     name, inbox.in_hand = type(command).__name__, command
     yield CommandStarted(line, name)
@@ -96,6 +97,8 @@ def carry_out(bench: Workbench, line: int, command: ask.Command, inbox: Inbox, n
             raise
         yield CommandRefused(line, name, error.field, str(error))
     except BadInput as error:
+        if isinstance(error, Away) and inbox.whole and inbox.lasts:
+            raise
         how = "out of memory" if isinstance(error, Shortage) else "diverged" if isinstance(error, Diverged) else "failed"
         yield from _after_end(bench, command, how)
         yield CommandRefused(line, name, error.field, str(error))
@@ -120,11 +123,11 @@ def serve(
 ) -> Iterator[Event]:
     """Carry out what is asked until `Finish` comes, or until nothing waits and `stay()` says that nobody needs this any more.
 
-    In a run that is one recipe a refused command fails the run and a stopped one ends it. Where the disk takes no more there,
-    what was in hand is done again until it does, or until the run is stopped, if this `waits`; else `Unwritten` is raised, and
-    another process can go on.
+    In a run that is one recipe a refused command fails the run and a stopped one ends it. Where the disk takes no more there, or
+    the model's files are away, what was in hand is done again until that is over, or until the run is stopped, if this `waits`;
+    else `Unwritten` or `Away` is raised, and another process can go on.
     """
-    short, pause = -1, FIRST  # the line of the command that the disk had no room for
+    short, pause = -1, FIRST  # the line of the command that waits
     while True:
         stamped = inbox.next()
         while inbox.dropped and not (stamped is not None and inbox.is_taken_up(stamped.seq)):
@@ -154,9 +157,9 @@ def serve(
                 if inbox.whole and (end := end_of(event)) is not None:
                     yield end
                     return
-        except Unwritten as error:
+        except (Unwritten, Away) as error:
             if short != stamped.seq:
-                did = "a wait for the disk" if waits else "nothing until it is resumed"
+                did = f"a wait for {error.awaits}" if waits else "nothing until it is resumed"
                 yield Degraded(f"going on with {type(stamped.fact).__name__}", did, error.why)
                 short, pause = stamped.seq, FIRST
             if not waits:
@@ -176,9 +179,10 @@ def run(recipe: Recipe, folder: Path | str | None = None) -> Iterator[Event]:
     In a folder, when one is given, everything is written down as well, the smaller model too, and any page can follow, pause,
     step and stop the run.
     The last event is `RunFinished`, `RunStopped` or `RunFailed`; a recipe that turns out impossible (no such file, no causal
-    language model) ends with the latter. Raises `BadInput` at once for a folder that holds a run already, and `Unwritten` where
-    the disk takes no more. The run in the folder is not over then, nor where whoever asks for the events leaves: it can be
-    resumed from its last checkpoint, a training from its last bookmark.
+    language model) ends with the latter. Raises `BadInput` at once for a folder that holds a run already, `Unwritten` where the
+    disk takes no more, `Away` where the model's files cannot be read again, and `AcceleratorLost`. The run in the folder is not
+    over then, nor where whoever asks for the events leaves: it can be resumed from its last checkpoint, a training from its last
+    bookmark.
     """
     if ranks().number:  # of several processes the first writes everything down; the others are needed for training alone
         recipe, folder = recipe.model_copy(update={"cut": False}), None
@@ -205,12 +209,13 @@ def carried_out(bench: Workbench, commands: Iterable[ask.Command]) -> Iterator[E
 
 
 def _run(recipe: Recipe, bench: Workbench, inbox: Inbox, asked: int) -> Iterator[Event]:
+    failed = False
     try:
         yield RunStarted(recipe.model_dump(mode="json"), version(), asked, torch.get_num_threads())
         if (told := left_alone()) is not None:
             yield told
         yield from serve(bench, inbox, lambda: False)
-    except Unwritten:
+    except (Unwritten, Away):
         raise
     except PeerLost:
         yield Degraded("going on with the training", "nothing until it is resumed", "another of its processes was lost")
@@ -218,8 +223,14 @@ def _run(recipe: Recipe, bench: Workbench, inbox: Inbox, asked: int) -> Iterator
     except Exception as error:
         # Whatever it was, the record of the run ends with it; the error itself goes on to whoever called.
         if is_fatal(error):
-            yield RunFailed(f"The accelerator failed ({first_fatal(error)}); run it again, or with device=cpu.")
-            raise
+            why = first_fatal(error)
+            if not inbox.lasts:
+                yield RunFailed(f"The accelerator failed ({why}); run it again, or with device=cpu.")
+                raise
+            device = bench.desk.device if bench.desk is not None else recipe.device
+            yield Degraded(device, SHELTER, f"the accelerator failed ({why})")
+            failed = True  # nothing in this process may touch it any more
+            raise AcceleratorLost(why) from error
         try:
             yield from _after_end(bench, inbox.in_hand, "failed")
         except (RuntimeError, MemoryError, OSError, ValueError) as further:  # as likely as not the same
@@ -227,7 +238,8 @@ def _run(recipe: Recipe, bench: Workbench, inbox: Inbox, asked: int) -> Iterator
         yield RunFailed(in_a_line(error))
         raise
     finally:
-        bench.close()
+        if not failed:
+            bench.close()
 
 
 def written(claim: Claim, events: Iterator[Event], passing: tuple[type, ...] = (), lasts: bool = False) -> Iterator[Event]:

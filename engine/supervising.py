@@ -16,7 +16,7 @@ from engine.record.claim import BEAT, take_lock
 from engine.record.detached import last_words
 from engine.record.faults import without
 from engine.record.folder import read_events
-from engine.record.lifecycle import Degraded, RunFailed, WorkerRestarted
+from engine.record.lifecycle import SHELTER, Degraded, MemorySampled, RunFailed, WorkerRestarted
 from engine.record.memory import THRESHOLDS, kills
 from engine.record.state import RunState, fold
 
@@ -30,7 +30,6 @@ KILLS = 20  # of `kill -9` by somebody, counted likewise, after which the run is
 # OpenMP's threads wait for one another by spinning, unless told otherwise. With more busy processes than cores a training step
 # then took many times as long: the spinning thread keeps the core from the one that it waits for.
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-SHELTER = "the CPU, in another process"
 
 
 def supervise(folder: Path, root: Path = Path("/")) -> int:
@@ -40,7 +39,7 @@ def supervise(folder: Path, root: Path = Path("/")) -> int:
         return 0
     for beside in folder.glob(".lock.json.*"):  # half written by a supervisor that was killed
         beside.unlink(missing_ok=True)
-    crashes, killings, worker, shelter = 0, 0, None, []
+    crashes, killings, worker, shelter = 0, 0, None, ["--cpu"] if _lost_its_accelerator(folder) else []
     try:
         while True:
             before, killed = _how_far(folder), kills(root)
@@ -132,6 +131,12 @@ def from_outside(status: int, before: int | None, after: int | None) -> bool:
     """Whether somebody has killed a worker (`kill -9`), the system having killed as many processes for want of memory `before` as
     `after`. No process ends itself so: what it was doing is not to blame. False where the system does not count."""
     return status == -signal.SIGKILL and before is not None and before == after
+
+
+def _lost_its_accelerator(folder: Path) -> bool:
+    """Whether that is the last that happened in a run: another process, which has ended by now, could use it no more."""
+    facts = [stamped.fact for stamped in read_events(folder) if not isinstance(stamped.fact, MemorySampled)]
+    return bool(facts) and isinstance(facts[-1], Degraded) and facts[-1].did == SHELTER
 
 
 def _how_far(folder: Path) -> tuple[object, ...]:

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from engine.cutting import cutting
 from engine.desk import Desk
-from engine.evaluation import latency
 from engine.failures import telling_shortage
 from engine.fit import estimate, foretell, to_load
 from engine.measured import Measured
@@ -26,15 +26,16 @@ from engine.pruning.plan import Plan, Scores
 from engine.record import commands as ask
 from engine.record import events as tell
 from engine.record.bookmark_names import release
-from engine.record.errors import BadInput, blaming, naming
+from engine.record.errors import Away, BadInput, blaming, naming
 from engine.record.memory import resident
 from engine.record.recipe import Calibration, Recipe
 from engine.record.schedules import reached
 from engine.record.state import RunState
+from engine.record.steps import ended
 from engine.recovering import Recovery
 from engine.recovery import checkpoints
 from engine.recovery.loop import arithmetic
-from engine.report import about, compared, cut_as, loaded_as, pick_device, residuals, texts_as, write_scores
+from engine.report import about, compared, loaded_as, pick_device, residuals, texts_as, write_scores
 from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
 
@@ -104,13 +105,13 @@ class Workbench:
     def after_end(self, command: ask.Command, how: str) -> Events:
         """What is left to say once `handle` came to an end before its own, `how` a key of `CUT_SHORT` (`engine.resuming`):
         what a Tune keeps of its steps is saved and, where that can be, measured. Raises `Unwritten` where it cannot be saved."""
-        self._shortages = 0
+        self._shortages, self._trained = 0, None
         if not isinstance(command, ask.Tune) or self._recovery is None:
             return
         if not self._recovery.steps:
             self._recovery.release()
             return
-        yield from self._trained(f"tune, {how}")
+        yield from self._keep_trained(f"tune, {how}")
         try:
             with telling_shortage("measuring what was kept"):
                 yield from self.measured.trained(self.desk.model, "tuned", command)
@@ -120,10 +121,12 @@ class Workbench:
     def catch_up(self, command: ask.Load, state: RunState, left: str = "", shortages: int = 0) -> tuple[tell.Event, ...]:
         """Stand where an earlier process stood: the same model and text, at a checkpoint, with what was measured of it. There
         is nothing to say, unless the checkpoint is damaged: then which of those before it stands instead. `left`: how far the
-        recovery that comes next has come (`Interrupted.recovery` of `engine.resuming`).
-        `shortages`: how many processes were killed in its training because memory ran out."""
-        for _ in self._load(command, state.model):
-            pass
+        recovery that comes next has come (`Interrupted.recovery` of `engine.resuming`). `shortages`: how many processes were
+        killed in its training because memory ran out. Raises `Away` where model or text cannot be read, and changes nothing."""
+        try:
+            ended(self._load(command, state.model))
+        except BadInput as error:
+            raise Away(f"the {error.field or 'model'}", error) from error
         standing = state.before or state.standing
         self.desk.parents |= state.parents
         self.desk.restore(state.checkpoint)
@@ -152,6 +155,7 @@ class Workbench:
         self._recovery: Recovery | None = None  # the last one, or the one that is under way
         self._refused = 0  # the round that its guard did not let pass, until the gates are changed again
         self._trained_before = False  # whether an earlier process has trained in the recovery that comes next
+        self._trained: ask.Tune | None = None  # the one under way, once its model is trained and kept: it may be handled again
         self._shortages, self._given_up = 0, False  # deaths in it for want of memory; whether only what is kept of it is wanted
 
     def _load(self, command: ask.Load, told: tell.ModelLoaded | None = None) -> Events:
@@ -239,7 +243,8 @@ class Workbench:
 
     def _tune(self, command: ask.Tune) -> Events:
         desk, (part, parts), marked = self.desk, command.part, self.folder is not None
-        before, passed = None if self._trained_before else desk.stand, 0 < self._refused < part
+        is_trained, passed = self._trained_before or self._trained is command, 0 < self._refused < part
+        before = None if is_trained else desk.stand
         self._recovery = Recovery(desk, command, marked, self._shortages, self._given_up, self._curves)
         self._trained_before = self._given_up = False
         if before is not None and not passed:
@@ -251,7 +256,8 @@ class Workbench:
                 self._refused = part
                 yield from desk.back(desk.stand.parent, "guard", anew=True)
             else:
-                yield from self._trained("tune" if parts == 1 else f"tune, round {part} of {parts}")
+                yield from self._keep_trained("tune" if parts == 1 else f"tune, round {part} of {parts}")
+                self._trained = command
         rounds = self._refused - 1 if self._refused else parts
         if rounds and not passed:
             yield from self.measured.trained(desk.model, "tuned", command)
@@ -259,10 +265,11 @@ class Workbench:
             control = yield from self._recovery.control(before, rounds)
             if control is not None:
                 yield from self.measured.trained(control, "control", command)
+        self._trained = None
         self._recovery.release()
         self._shortages = self._shortages if part < parts else 0  # the next of several rounds takes as much
 
-    def _trained(self, reason: str) -> Events:
+    def _keep_trained(self, reason: str) -> Events:
         steps, self._recovery.steps = self._recovery.steps, 0
         for event in self.desk.keep_trained(steps, reason):
             self._measure_anew("baseline", "pruned")
@@ -270,19 +277,9 @@ class Workbench:
         self._recovery.release()
 
     def _cut(self, command: ask.Cut) -> Events:
-        model, dense, measuring = self.desk.model, self.desk.dense(), command.evaluation
-        smaller = cut(model, self.desk.overlay.plan)
-        blocks = self.desk.texts.blocks("evaluation", measuring.sequence_length, measuring.tokens, "evaluation")
-        costs, works = [], latency.workloads(blocks)
-        for found in latency.compare(dense, smaller, blocks):
-            costs.append(found)
-            yield tell.Progressed("timing", len(costs), len(works), "measurements")
-        with torch.inference_mode():
-            tokens = blocks[:1].to(self.desk.device)  # [1, length]
-            difference = (model(input_ids=tokens).logits - smaller(input_ids=tokens).logits).abs().max().item()
-        self._smaller = smaller, cut_as(dense, smaller, costs, difference, self.desk.loaded.folder)
+        self._smaller = yield from cutting(self.desk, command.evaluation)
         yield self._smaller[1]
-        yield from self.measured.evaluate(smaller, "cut", measuring)
+        yield from self.measured.evaluate(self._smaller[0], "cut", command.evaluation)
 
     def _save(self) -> Events:
         if self._smaller is None:

@@ -16,21 +16,24 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from engine.journal import Journal
 from engine.record.bookmark_names import release
 from engine.record.catalogue import CORPORA, version
 from engine.record.claim import BEAT
 from engine.record.disk import telling_full
-from engine.record.errors import BadInput
+from engine.record.errors import Away, BadInput
 from engine.record.events import ENDS
 from engine.record.exclusive import alone
 from engine.record.folder import mend_recipe, read_events, read_recipe
 from engine.record.lifecycle import (
+    SHELTER,
     CommandStarted,
     Degraded,
     MemorySampled,
@@ -44,12 +47,13 @@ from engine.record.lock import Viewers, is_stopped_worker
 from engine.record.memory import forget_peak, give_back
 from engine.record.state import RunState, fold
 from engine.record.whole_folder import clear
-from engine.record.whole_runs import ANSWERS, asked_at_once, is_whole, known_end
+from engine.record.whole_runs import ANSWERS, asked_at_once, asks_stop, is_whole, known_end
 from engine.resuming import take_up, threads_in_hand
-from engine.supervising import DEVICE_FAILED, SHELTER, supervise
+from engine.supervising import DEVICE_FAILED, supervise
 from engine.text.cache import path_of
 from engine.watching import accelerator_in_use, in_use, suit
 
+NAP, LONGEST = 0.5, 30.0  # seconds between two looks for what is away, twice as long after each
 SELDOM = 5  # beats between memory samples of a worker that has nothing to do
 
 
@@ -101,10 +105,10 @@ def _serve(folder: Path, parent: int, sheltered: bool) -> int:
         log.append(WorkerStarted(os.getpid(), torch.get_num_threads()))
         bench = Workbench(folder, recipe, sheltered)
         try:
-            try:
-                told, line = take_up(folder, bench, state, events, is_whole(folder))
-            except BadInput as error:  # another worker would find no more than this one
-                told, line = (RunFailed(f"The run cannot go on where it was: {error}"),), 0
+            taken = _taken_up(folder, bench, state, events, log, lambda: viewers.any() and os.getppid() == parent)
+            if taken is None:
+                return 0
+            told, line = taken
             for fact in told:
                 log.append(fact)
             if told and isinstance(told[-1], ENDS):
@@ -134,6 +138,29 @@ def _serve(folder: Path, parent: int, sheltered: bool) -> int:
             bench.close()
     log.close()
     return 0
+
+
+def _taken_up(
+    folder: Path, bench: Any, state: RunState, events: Sequence[Stamped], log: Journal, stay: Callable[[], bool]
+) -> tuple[tuple[object, ...], int] | None:
+    """What `take_up` returns, as soon as the model's files are there; None once nobody waits for them, or the run, being one
+    recipe, is to be stopped."""
+    pause, whole = NAP, is_whole(folder)
+    while True:
+        try:
+            return take_up(folder, bench, state, events, whole)
+        except Away as error:
+            fact = Degraded("going on where it was", f"a wait for {error.awaits}", error.why)
+            if pause == NAP and fact not in state.degraded:
+                log.append(fact)
+        except BadInput as error:  # another worker would find no more than this one
+            return (RunFailed(f"The run cannot go on where it was: {error}"),), 0
+        end = time.monotonic() + pause
+        while time.monotonic() < end:
+            if not stay() or (whole and asks_stop(folder)):
+                return None
+            time.sleep(NAP)
+        pause = min(2 * pause, LONGEST)
 
 
 def _untold(folder: Path, state: RunState, events: Sequence[Stamped]) -> str | None:

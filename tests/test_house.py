@@ -22,7 +22,7 @@ LEVELS = (
     ("engine.models.builtin",),  # makes the files that engine.models loads; a script, and nothing imports it
     ("engine.report",),
     ("engine.desk",),
-    ("engine.planning", "engine.recovering", "engine.fit", "engine.sweeps.shared_prefixes"),
+    ("engine.planning", "engine.cutting", "engine.recovering", "engine.fit", "engine.sweeps.shared_prefixes"),
     ("engine.measured",),
     ("engine.workbench", "engine.exports"),
     ("engine.session",),

@@ -25,7 +25,7 @@ from engine.models.stored import SIDECAR, load_pruned
 from engine.models.unused import check_plain, left_out
 from engine.record.beforehand import model_folder
 from engine.record.catalogue import FAMILIES, packaged
-from engine.record.errors import BadInput, counted, shorten
+from engine.record.errors import Away, BadInput, counted, shorten
 from engine.record.events import ModelLoaded
 from engine.record.lifecycle import Degraded, Progressed
 from engine.record.paths import kind_of
@@ -56,6 +56,18 @@ def load(name: str | PathLike[str], *, device: str | torch.device = "cpu", dtype
     """Find a model by its name and read it; raises `BadInput` as `finding` and `read` do."""
     device = device_of(device)  # before a download that could be of no use here
     return read(name, ended(finding(name)), device=device, dtype=dtype)
+
+
+def load_again(loaded: Loaded, device: str, fingerprint: str) -> nn.Module:
+    """Another copy of a model that was loaded, from the same folder: the hub need not be asked again, and may have another
+    revision by now. Raises `Away` where it cannot be read any more, or has other weights than those of `fingerprint`."""
+    try:
+        model = load(loaded.folder, device=device).model
+        if fingerprint_of(model) != fingerprint:
+            raise BadInput(f"The weights in {shorten(str(loaded.folder))} were changed since they were read.")
+    except BadInput as error:
+        raise Away("the model", error) from error
+    return model
 
 
 def read(name: str | PathLike[str], folder: Path, *, device: str | torch.device, dtype: torch.dtype = torch.float32) -> Loaded:

@@ -5,7 +5,7 @@ import secrets
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from engine.record.claim import is_held
 from engine.record.commands import HOLDS, Command
 from engine.record.detached import start_apart
 from engine.record.errors import BadInput
+from engine.record.events import Event
 from engine.record.folder import Tail
 from engine.record.line import Stamped
 from engine.record.lock import stopped_process, watch
@@ -101,6 +102,22 @@ class Client:
         while time.monotonic() < end and not is_held(self.folder) and self.is_awake():
             nap(0.05)
         return self.is_awake() or self.is_over()
+
+    def follow(self, nap: Callable[[float], None] = time.sleep) -> Iterator[Event]:
+        """Have a worker go on with the run, and yield what happens from now on, until it is over or its supervisor has ended.
+        Whoever leaves before that ends the supervisor with its worker; the run can be resumed."""
+        self.poll()
+        self.wake()
+        try:
+            awake = True
+            while awake:
+                awake = self.is_awake()  # before the look at what came: nothing comes after that
+                yield from (stamped.fact for stamped in self.poll())
+                nap(0.1)
+        finally:
+            if self._supervisor is not None:
+                self._supervisor.terminate()
+                self.join()
 
     def let_go(self) -> None:
         """Leave the supervisor that this viewer started to itself, whoever drops the viewer; a thread waits for its end."""

@@ -17,6 +17,8 @@ class Unwritten(BadInput):
     """Something that could not be written; `why` says so in a clause, and `room` whether room would help. It has no `field`: the
     recipe was possible."""
 
+    awaits = "the disk"  # what a run waits for that it happens to
+
     def __init__(self, what: str, why: str, room: bool = True):
         advice = "make room there" if room else "see that it can be written there"
         super().__init__(f"{what} could not be written to disk ({why}); {advice} and ask again.")

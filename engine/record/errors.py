@@ -1,4 +1,4 @@
-"""Errors with words for people: the two ways in which an input is refused, and a process that is lost; knows no input."""
+"""Errors with words for people: how an input is refused, and what a run can lose and go on without; knows no input."""
 
 import difflib
 import re
@@ -17,6 +17,25 @@ class BadInput(ValueError):
     """
 
     field = ""
+
+
+class Away(BadInput):
+    """What a run began with and cannot have again: files that were moved, were changed or lie on a disk that is away; a device.
+    It `awaits` that, and `why` says what is wrong in a clause. Once it is back the run can go on."""
+
+    def __init__(self, what: str, error: BadInput):
+        self.why = str(error).removeprefix(f"{error.field}: ").split("; ")[0].rstrip(".")
+        self.awaits = what
+        super().__init__(f"{what[0].upper()}{what[1:]} cannot be had again ({self.why}); put it back and ask again.")
+
+
+class AcceleratorLost(RuntimeError):
+    """An accelerator that this process cannot use any more. The run can be gone on with in another process; `why` says what the
+    accelerator said, in a clause."""
+
+    def __init__(self, why: str):
+        super().__init__(f"The accelerator failed ({why}).")
+        self.why = why
 
 
 class PeerLost(RuntimeError):

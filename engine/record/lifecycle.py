@@ -106,6 +106,9 @@ class MemoryEstimated:
         return self.total <= self.available
 
 
+SHELTER = "the CPU, in another process"  # what a `Degraded` says that was done where an accelerator failed
+
+
 @dataclass(frozen=True)
 class Degraded:
     """Something else was done than was asked, and why; in a training, from that `step` of an `arm` on."""

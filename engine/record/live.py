@@ -85,6 +85,8 @@ def stop(folder: Path, nap: Callable[[float], None] = time.sleep, patience: floa
         if state.status == "idle" and not is_waiting(folder):
             return f"{folder.name} has stopped what it was doing."
         nap(0.1)
+    if is_whole(folder) and stop_asleep(folder, open_run(folder)):  # it had waited for its model's files
+        return f"{folder.name} is over: stopped."
     return f"{folder.name} was asked to stop, which it does after the step in hand."
 
 

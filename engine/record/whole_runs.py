@@ -91,6 +91,12 @@ def asks_whole(asked: Iterable[Stamped]) -> bool:
     return any(isinstance(stamped.fact, Finish) and stamped.fact.whole for stamped in asked)
 
 
+def asks_stop(folder: Path) -> bool:
+    """Whether the last thing that is asked of a run is to stop."""
+    asked = read_commands(folder)
+    return bool(asked) and isinstance(asked[-1].fact, Stop)
+
+
 def end_of(answer: object) -> RunFailed | RunStopped | None:
     """How a run that is one recipe ends with this answer to one of its commands; None where it goes on."""
     match answer:

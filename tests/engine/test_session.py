@@ -1,8 +1,10 @@
 """Tests of engine/session.py: what a recipe does from start to end, and how it is held, stepped and stopped on the way."""
 
 import math
+import shutil
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,10 +17,11 @@ from engine.models.load import load
 from engine.pruning.checkpoint import load_pruned
 from engine.record import commands as ask
 from engine.record.claim import is_held
-from engine.record.errors import BadInput
-from engine.record.events import CheckpointSaved, Evaluated, ModelLoaded, StepTrained, TextSampled, TrainingResumed
+from engine.record.errors import AcceleratorLost, Away, BadInput
+from engine.record.events import CheckpointSaved, Evaluated, ModelLoaded, StepTrained, TextSampled, TrainingResumed, TuningStarted
 from engine.record.folder import create, post, read_events
 from engine.record.lifecycle import (
+    SHELTER,
     CommandFinished,
     CommandRefused,
     CommandStarted,
@@ -33,6 +36,7 @@ from engine.record.lifecycle import (
 )
 from engine.record.line import Stamped
 from engine.record.state import RunState, fold
+from engine.record.whole_runs import begin
 from engine.recovery.bookmarks import VARIABLE as EVERY
 from engine.session import serve
 from engine.text.corpora import read_corpus
@@ -88,16 +92,61 @@ def test_a_command_that_memory_runs_out_for_is_refused_and_the_run_lives(recipe,
     bench.close()
 
 
-def test_a_dead_accelerator_ends_a_run_of_the_command_line_in_one_sentence(recipe, tmp_path, monkeypatch):
-    """Nobody is there who could start another process; what went wrong is on record, and raised."""
+def test_a_dead_accelerator_leaves_a_run_for_another_process(recipe, tmp_path, monkeypatch):
+    """What went wrong is on record, and raised; without a folder there is nothing that another one could go on with."""
     monkeypatch.setenv("ESPALIER_FAULTS", "device@2")
-    told = []
-    with pytest.raises(torch.AcceleratorError):
-        told.extend(run(recipe, tmp_path / "run"))
+    why = "CUDA error: device-side assert triggered"
+    with pytest.raises(AcceleratorLost, match=why):
+        list(run(recipe, tmp_path / "run"))
     last = read_events(tmp_path / "run")[-1].fact
-    assert last == RunFailed(
-        "The accelerator failed (CUDA error: device-side assert triggered); run it again, or with device=cpu."
+    assert last == Degraded("cpu", SHELTER, f"the accelerator failed ({why})")
+    assert not open_run(tmp_path / "run").is_over and not is_held(tmp_path / "run")
+    events, told = run(recipe), []
+    with pytest.raises(torch.AcceleratorError):
+        for event in events:
+            told.append(event)
+    assert told[-1] == RunFailed(f"The accelerator failed ({why}); run it again, or with device=cpu.")
+
+
+@pytest.mark.parametrize("waits", [True, False])
+@pytest.mark.parametrize("at", ["tuned", "control"])
+def test_a_model_whose_files_are_away_for_a_while_costs_nothing(at, waits, recipe, tmp_path):
+    """They are moved as that training begins, before the dense model is needed again: a worker waits until they are back and goes
+    on where it was, and a run of the command line is left to be resumed. The numbers are those of a run that was left alone."""
+    model = Path(shutil.copytree(recipe.model, tmp_path / "model"))
+    tuning = recipe.tuning.model_copy(update={"method": "distil"})
+    recipe = recipe.model_copy(update={"tuning": tuning, "model": str(model)})
+    whole = list(run(recipe))
+    asked = (*ask.commands_of(recipe), ask.Finish(whole=True))
+    folder = tmp_path / "run"
+    begin(recipe, folder, asked).release()
+    naps, told = [], []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3 and not model.exists():
+            model.with_name("away").rename(model)
+
+    with closing(Workbench(folder, recipe)) as bench:
+        try:
+            for event in serve(bench, Inbox(folder=folder), lambda: False, waits=waits, nap=nap):
+                told.append(event)
+                if model.exists() and not naps and isinstance(event, TuningStarted) and event.arm == at:
+                    model.rename(model.with_name("away"))
+        except Away as error:
+            assert not waits and str(error).startswith("The model cannot be had again (There is no folder ")
+    (degraded,) = (event for event in told if isinstance(event, Degraded))
+    did = "a wait for the model" if waits else "nothing until it is resumed"
+    assert (degraded.asked, degraded.did) == (f"going on with {'Tune' if at == 'tuned' else 'Cut'}", did)
+    if not waits:
+        return
+    assert isinstance(told[-1], RunFinished)
+    found, expected = (
+        {event.stage: event.perplexity for event in events if isinstance(event, Evaluated)} for events in (told, whole)
     )
+    assert found == expected
+    steps = [(event.arm, event.step) for event in told if isinstance(event, StepTrained)]
+    assert steps == [(event.arm, event.step) for event in whole if isinstance(event, StepTrained)]
 
 
 def test_a_sheltered_workbench_has_every_model_on_the_cpu_and_says_so(recipe, monkeypatch):

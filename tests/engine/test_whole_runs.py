@@ -1,6 +1,7 @@
 """Runs of the command line on real processes: one that is interrupted goes on, and comes to the end that it would have had."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,13 +13,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from engine.__main__ import main
 from engine.record import commands as ask
 from engine.record.claim import is_held
 from engine.record.client import open_run
 from engine.record.errors import BadInput
 from engine.record.events import StepTrained, TrainingResumed
 from engine.record.folder import Writer, read_events, read_recipe
-from engine.record.lifecycle import CommandFinished, RunFailed, RunFinished, RunStarted, WorkerStarted
+from engine.record.lifecycle import SHELTER, CommandFinished, RunFailed, RunFinished, RunStarted, WorkerStarted
 from engine.record.live import live_runs, resume, stop
 from engine.record.lock import read_lock
 from engine.record.recipe import Recipe
@@ -206,3 +208,44 @@ def test_what_fails_a_run_fails_it_in_a_worker_too(asked, folder, tmp_path, monk
     assert "cut" not in state.standing.perplexity and not (folder / "model").exists()
     assert state.standing.perplexity == open_run(tmp_path / "whole").standing.perplexity
     assert not (folder / "checkpoints" / "bookmarks").exists() and os.listdir(folder / "checkpoints")
+
+
+def test_a_run_of_the_command_line_whose_accelerator_fails_goes_on_on_the_cpu(asked, folder, tmp_path, monkeypatch, capsys):
+    """In a worker, from the last bookmark, before the same command ends: numbers and weights are those of a run left alone."""
+    for _ in run(asked, tmp_path / "whole"):
+        pass
+    whole = open_run(tmp_path / "whole")
+    (tmp_path / "recipe.json").write_text(asked.model_dump_json())
+    monkeypatch.setenv("ESPALIER_FAULTS", "device@8")
+    assert main(["run", str(tmp_path / "recipe.json"), "--folder", str(folder)]) == 0
+    said, state = capsys.readouterr(), open_run(folder)
+    assert said.out == f"{folder}\n" and not is_held(folder)
+    assert f"instead of cpu: {SHELTER}, because the accelerator failed (CUDA error: device-side assert triggered)" in said.err
+    resumed = [event.fact for event in read_events(folder) if isinstance(event.fact, TrainingResumed)]
+    assert [(each.arm, each.step) for each in resumed] == [("tuned", 5)] and len(state.restarts) == 1
+    assert (state.status, state.standing.perplexity) == (whole.status, whole.standing.perplexity)
+    saved = [(where / "model" / "model.safetensors").read_bytes() for where in (folder, tmp_path / "whole")]
+    assert saved[0] == saved[1]
+
+
+def test_a_run_whose_model_is_away_waits_for_it_in_a_worker_and_can_be_stopped_meanwhile(asked, folder, tmp_path):
+    """It has failed before, and its bookmarks were gone with that; put back, it goes on from the last one."""
+    model = Path(shutil.copytree(asked.model, tmp_path / "model"))
+    asked = asked.model_copy(update={"model": str(model)})
+    for _ in run(asked, tmp_path / "whole"):
+        pass
+    for place in (folder, tmp_path / "stopped"):
+        for event in run(asked, place):
+            if isinstance(event, StepTrained) and event.step == 8:
+                break
+    model.rename(tmp_path / "away")
+    for place in (folder, tmp_path / "stopped"):
+        assert resume(place) == f"{place.name} goes on."
+    waits = "instead of going on where it was: a wait for the model, because There is no folder"
+    assert until(lambda: all(waits in in_words(open_run(place)) for place in (folder, tmp_path / "stopped")))
+    assert stop(tmp_path / "stopped") == "stopped is over: stopped."
+    assert not open_run(folder).is_over
+    (tmp_path / "away").rename(model)
+    state, whole = ended(folder), open_run(tmp_path / "whole")
+    assert (state.status, state.standing.perplexity) == (whole.status, whole.standing.perplexity)
+    assert steps(folder)[:8] == list(range(1, 9))
