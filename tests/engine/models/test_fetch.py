@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests import fakehub
 from tests.engine.text.alphabet import tokenizer
 from tests.fakehub import environment, serve
 from tests.families import CLASSES, CONFIGS
+from tests.warm import Warm
 
 NOWHERE = "http://127.0.0.1:9"  # nothing listens on the discard port
 FETCH = """
@@ -51,12 +53,24 @@ print(json.dumps([None, seen]))
 """
 
 
-def fetch(names, address, home, before="", **variables):
-    """What `fetching` makes of names in a process of its own, which must print nothing else: folder and progress, or why not."""
-    asked = [sys.executable, "-W", "error", "-c", FETCH.replace("{0}", before), *names]
-    run = subprocess.run(asked, env=environment(address, home) | variables, capture_output=True, text=True, timeout=300)
-    assert (run.returncode, run.stderr) == (0, "")
-    return [json.loads(line) for line in run.stdout.splitlines()]
+@pytest.fixture(scope="module")
+def warm():
+    """A process from which those are forked that fetch."""
+    with closing(Warm()) as warm:
+        yield warm
+
+
+@pytest.fixture
+def fetch(warm, tmp_path):
+    """Fetches names and returns what `fetching` makes of them in a process of its own, which must print nothing else: folder and
+    progress, or why not."""
+
+    def fetched(names, address, home, before="", **variables):
+        run = warm.run(FETCH.replace("{0}", before), names, environment(address, home) | variables, tmp_path)
+        assert (run.returncode, run.stderr) == (0, "")
+        return [json.loads(line) for line in run.stdout.splitlines()]
+
+    return fetched
 
 
 def repository(folder: Path, seed: int = 0, **options) -> Path:
@@ -78,7 +92,7 @@ def parts(home: Path) -> list[Path]:
     return [path for path in home.glob("hub/models--*/blobs/*") if path.name.endswith("incomplete")]
 
 
-def test_a_revision_is_that_revision(tmp_path):
+def test_a_revision_is_that_revision(fetch, tmp_path):
     """A branch, one with a slash, a commit; what is told adds up to the bytes of the weights; a name that is none is refused."""
     main = repository(tmp_path / "hub" / "models" / "org" / "small")
     second = repository(main.with_name("small@v2"), seed=1)
@@ -96,7 +110,7 @@ def test_a_revision_is_that_revision(tmp_path):
     assert "no revision 'nowhere'" in refused[1]
 
 
-def test_a_run_finds_its_own_commit_again_when_the_hub_has_moved_on(tmp_path, monkeypatch):
+def test_a_run_finds_its_own_commit_again_when_the_hub_has_moved_on(fetch, tmp_path, monkeypatch):
     """Whatever is newest there now, and without asking the hub, since its files are here."""
     main = repository(tmp_path / "hub" / "models" / "org" / "small")
     with serve(tmp_path / "hub") as hub:
@@ -108,7 +122,7 @@ def test_a_run_finds_its_own_commit_again_when_the_hub_has_moved_on(tmp_path, mo
     assert fetch(["org/small"], NOWHERE, tmp_path / "home", AGAIN.format(Path(first).name)) == [[first, []]]
 
 
-def test_a_download_that_broke_off_goes_on_where_it_was(tmp_path):
+def test_a_download_that_broke_off_goes_on_where_it_was(fetch, tmp_path):
     """In the same process when the connection comes back, in the next one when it does not; no byte is fetched twice."""
     main = repository(tmp_path / "hub" / "models" / "org" / "small")
     size = (main / "model.safetensors").stat().st_size
@@ -127,7 +141,7 @@ def test_a_download_that_broke_off_goes_on_where_it_was(tmp_path):
     assert same(Path(folder), main) and told[-1][1] == size and parts(tmp_path / "home") == []
 
 
-def test_a_download_that_is_stopped_keeps_what_it_has(tmp_path):
+def test_a_download_that_is_stopped_keeps_what_it_has(fetch, tmp_path):
     """Whoever stops asking ends it; nothing half is taken for a model, and the next call goes on."""
     main = repository(tmp_path / "hub" / "models" / "org" / "small")
     size = (main / "model.safetensors").stat().st_size
@@ -160,7 +174,7 @@ def test_two_processes_fetch_a_file_once(tmp_path):
     assert len(gets) == 1 and found[0] == found[1] and same(Path(found[0]), main)
 
 
-def test_a_file_that_is_not_what_the_hub_names_is_thrown_away(tmp_path):
+def test_a_file_that_is_not_what_the_hub_names_is_thrown_away(fetch, tmp_path):
     """A part that went bad on disk is found out by its hash; the next call fetches all of it."""
     main = repository(tmp_path / "hub" / "models" / "org" / "small")
     with serve(tmp_path / "hub") as hub:
@@ -175,7 +189,7 @@ def test_a_file_that_is_not_what_the_hub_names_is_thrown_away(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full, which is always full, on this system")
-def test_a_full_disk_is_told_and_leaves_the_cache_usable(tmp_path):
+def test_a_full_disk_is_told_and_leaves_the_cache_usable(fetch, tmp_path):
     """Before the download where it can be foreseen, in the midst of it where not; with room there the same call succeeds."""
     main = repository(tmp_path / "hub" / "models" / "org" / "small")
     full = 'import shutil; from collections import namedtuple\nUsage = namedtuple("Usage", "total used free")\n'
@@ -197,7 +211,7 @@ def test_a_full_disk_is_told_and_leaves_the_cache_usable(tmp_path):
     assert same(Path(folder), main)
 
 
-def test_what_is_there_of_a_file_needs_no_room_again(tmp_path):
+def test_what_is_there_of_a_file_needs_no_room_again(fetch, tmp_path):
     """Whoever has made room for the rest of a download that filled the disk is not refused."""
     main = repository(tmp_path / "hub" / "models" / "org" / "small")
     whole = (main / "model.safetensors").stat().st_size
@@ -213,7 +227,7 @@ def test_what_is_there_of_a_file_needs_no_room_again(tmp_path):
     assert 0 < free < whole and same(Path(folder), main)
 
 
-def test_what_is_there_is_used_without_the_hub(tmp_path):
+def test_what_is_there_is_used_without_the_hub(fetch, tmp_path):
     """Offline by the hub's own switch, or because nothing answers; a model that is there in part is told from one that is not."""
     models = tmp_path / "hub" / "models" / "org"
     small = repository(models / "small")
@@ -229,7 +243,7 @@ def test_what_is_there_is_used_without_the_hub(tmp_path):
         assert "not on this machine" in never[1] and why in never[1] and "gpt2-tiny" in never[1]
 
 
-def test_weights_in_several_files_are_all_fetched(tmp_path):
+def test_weights_in_several_files_are_all_fetched(fetch, tmp_path):
     """An index and its shards; pickles beside them are left where they are."""
     main = repository(tmp_path / "hub" / "models" / "org" / "small", max_shard_size="60KB")
     (main / "pytorch_model.bin").write_bytes(b"not for us")
