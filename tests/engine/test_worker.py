@@ -83,10 +83,17 @@ def client(recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         wait(client, lambda state: state.model is not None and state.status == "idle")
         yield client
     finally:
-        holder = read_lock(client.folder)
-        if holder is not None and not gone(holder["pid"]):
-            psutil.Process(holder["pid"]).terminate()
-        until(lambda: not client.is_awake())
+        asked = set()
+
+        def ended() -> bool:
+            """Whether it has, each supervisor that holds the run, be it one that was only about to, being asked to once."""
+            holder = read_lock(client.folder)
+            if holder is not None and holder["pid"] not in asked and not gone(holder["pid"]):
+                asked.add(holder["pid"])
+                psutil.Process(holder["pid"]).terminate()
+            return not client.is_awake()
+
+        assert until(ended)
 
 
 def prune(client: Client) -> ask.Prune:
