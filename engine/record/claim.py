@@ -10,11 +10,12 @@ import json
 import os
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.record.errors import BadInput, shorten
+from engine.record.exclusive import locks
 from engine.record.folder import write_atomic
 from engine.record.lock import is_alive, myself, read_lock
 
@@ -25,12 +26,12 @@ TRIES, NAP = 25, 0.01  # and seconds between them: whoever only asks who holds a
 class Claim:
     """A run that this process holds until `release`; made by `take_lock` alone."""
 
-    def __init__(self, folder: Path, handle: int, locked: bool):
+    def __init__(self, folder: Path, handle: int, locked: bool, facts: Mapping[str, object]):
         self.folder = folder
         self._locked, self._beaten = locked, time.monotonic()
-        self._told = myself() | {"worker": None, "started": time.time()}
-        self._let_go = weakref.finalize(self, os.close, handle)
+        self._told = myself() | {"worker": None, "started": time.time()} | facts
         self._write()
+        self._let_go = weakref.finalize(self, os.close, handle)  # last: until then it is the caller's to close
 
     def beat(self, **facts: object) -> None:
         """Renew lock.json, where that was a second ago or there are facts to add, such as the worker's process id: one that was
@@ -65,17 +66,14 @@ def take_lock(folder: Path, **facts: object) -> Claim | None:
     folder = Path(folder)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        locked = _locked(handle)
-        holder = read_lock(folder)
-        if locked is False or (holder is not None and is_alive(holder)):
-            os.close(handle)
-            return None
+        locked, holder = _locked(handle), read_lock(folder)
+        if locked is not False and (holder is None or not is_alive(holder)):
+            return Claim(folder, handle, bool(locked), facts)
     except BaseException:
         os.close(handle)
         raise
-    claim = Claim(folder, handle, bool(locked))
-    claim.beat(**facts)
-    return claim
+    os.close(handle)
+    return None
 
 
 @contextmanager
@@ -110,13 +108,9 @@ def is_held(folder: Path) -> bool:
 def _locked(handle: int) -> bool | None:
     """Whether the folder of that handle is locked by it now; None where its file system has no such locks."""
     for _ in range(TRIES):
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            time.sleep(NAP)
-        except OSError:
-            return None
+        if (is_ours := locks(handle)) is not False:
+            return is_ours
+        time.sleep(NAP)
     return False
 
 
@@ -126,11 +120,6 @@ def _is_locked(folder: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
+        return locks(handle, fcntl.LOCK_SH) is False
     finally:
         os.close(handle)
-    return False

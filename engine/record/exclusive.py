@@ -40,29 +40,29 @@ def left_behind(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        yield _is_free(at)
+        yield locks(at) is True
     finally:
         os.close(at)
 
 
-def _is_free(at: int) -> bool:
+def locks(at: int, how: int = fcntl.LOCK_EX) -> bool | None:
+    """Whether the open file or folder is locked by its handle `at` now; False where another one has it, None where its file
+    system, such as some of a network, has no such locks."""
     try:
-        fcntl.flock(at, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # BlockingIOError is one, and some network file systems know no locks
+        fcntl.flock(at, how | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
+    except OSError:
+        return None
     return True
 
 
 def _has_come_in(at: int, waits: Callable[[], None]) -> bool:
     end = time.monotonic() + PATIENCE
     while True:
-        try:
-            fcntl.flock(at, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            is_long = time.monotonic() >= end
-        except OSError:  # some network file systems
-            return False
+        if (is_ours := locks(at)) is not False:
+            return is_ours is True
+        is_long = time.monotonic() >= end
         if is_long:
             waits()
         time.sleep(LONG if is_long else NAP)

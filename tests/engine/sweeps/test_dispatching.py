@@ -99,10 +99,11 @@ def test_a_scheduler_that_does_not_answer_is_told_and_costs_no_cell(asked, tmp_p
 
 
 @pytest.mark.slow
-def test_processes_of_this_machine_give_the_table_of_one_and_one_that_is_killed_costs_nothing(asked, tmp_path, processes):
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_of_this_machine_give_the_table_of_one_and_one_that_is_killed_costs_nothing(count, asked, tmp_path, processes):
     """Bit for bit; the cells of the process that was killed are done again in another, were it killed as well."""
     alone, killed, events = table(sweep(asked)), [], []
-    for event in sweep(asked, tmp_path / "sweep", scheduler="local:3"):
+    for event in sweep(asked, tmp_path / "sweep", scheduler=f"local:{count}"):
         events.append(event)
         if isinstance(event, SweepCellDone) and len(killed) < 4:
             killed += processes()[-1:]
