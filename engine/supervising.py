@@ -37,10 +37,11 @@ def supervise(folder: Path, root: Path = Path("/")) -> int:
     system's files lie that tell what it has killed."""
     if (claim := take_lock(folder)) is None:
         return 0
-    for beside in folder.glob(".lock.json.*"):  # half written by a supervisor that was killed
-        beside.unlink(missing_ok=True)
-    crashes, killings, worker, shelter = 0, 0, None, ["--cpu"] if _lost_its_accelerator(folder) else []
+    crashes, killings, worker = 0, 0, None
     try:
+        for beside in folder.glob(".lock.json.*"):  # half written by a supervisor that was killed
+            beside.unlink(missing_ok=True)
+        shelter = ["--cpu"] if _lost_its_accelerator(folder) else []
         while True:
             before, killed = _how_far(folder), kills(root)
             worker = _started(folder, shelter)

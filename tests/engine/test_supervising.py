@@ -208,11 +208,12 @@ def group() -> Iterator[Path]:
 )
 def test_a_worker_that_is_to_end_does(does, status):
     """By itself where it can, and else by force after a while."""
-    worker = subprocess.Popen([sys.executable, "-c", does], stdout=subprocess.PIPE)
-    worker.stdout.readline()
-    end(worker, patience=2.0)
+    with subprocess.Popen([sys.executable, "-c", does], stdout=subprocess.PIPE) as worker:
+        worker.stdout.readline()
+        if "SIGSTOP" in does:
+            os.waitid(os.P_PID, worker.pid, os.WSTOPPED)
+        end(worker, patience=2.0)
     assert worker.returncode == status
-    worker.stdout.close()
 
 
 @pytest.mark.slow
