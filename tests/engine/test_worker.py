@@ -263,10 +263,10 @@ def test_a_command_whose_workers_somebody_kills_is_never_given_up(client):
 
 def test_a_model_that_a_killed_save_had_just_moved_is_put_back(tmp_path):
     """By the next worker, before it removes what was left; what has no lock, as older versions left it, is removed alone."""
-    for name in (".model-a/new", ".model-a/old", ".model-b/new"):
+    for name in (".model-aaaaaaaa/new", ".model-aaaaaaaa/old", ".model-b/new"):
         (tmp_path / name).mkdir(parents=True)
-    (tmp_path / ".model-a" / "lock").touch()
-    (tmp_path / ".model-a" / "old" / "config.json").write_text("{}")
+    (tmp_path / ".model-aaaaaaaa" / "lock").touch()
+    (tmp_path / ".model-aaaaaaaa" / "old" / "config.json").write_text("{}")
     sweep(tmp_path)
     assert (tmp_path / "model" / "config.json").read_text() == "{}" and [path.name for path in tmp_path.iterdir()] == ["model"]
 
