@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from engine.record.costs import Latency
+from engine.record.done_cells import done
 from engine.record.experiments import how_much
 from engine.record.schedules import count
 from tests.engine.record.experiments.made_up import DENSE, found_by, in_text, shaken
@@ -124,3 +126,15 @@ def test_time_and_parameters_are_over_those_of_the_whole_model():
             points = set(zip(by_name[name].x, by_name[name].y, strict=True))
             assert set(zip(by_name[f"front, {name}"].x, by_name[f"front, {name}"].y, strict=True)) <= points
     assert figure.fronts == ("front, pruned", "front, recovered")
+
+
+@pytest.mark.parametrize(
+    ("timed", "share"),
+    [(((1, "prefill", 0.9), (8, "prefill", 0.5), (8, "decode", 0.1)), 0.5), (((1, "prefill", 0.9),), 0.9), ((), None)],
+    ids=["several texts at once", "one text", "nothing"],
+)
+def test_time_is_that_of_the_most_texts_at_once_that_were_timed(timed, share):
+    """A small evaluation has too few for eight, and its model is in the chart all the same."""
+    (cell, *_) = done(found_by(SWEEPS, law(lambda level: level)), "grid")
+    latency = tuple(Latency(batch, 256, 1.0, cut, 7, what) for batch, what, cut in timed)
+    assert how_much.time_of(replace(cell, cell=replace(cell.cell, latency=latency))) == share
