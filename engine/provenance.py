@@ -7,6 +7,7 @@ from importlib.metadata import version as installed
 
 from engine.record.catalogue import version
 from engine.record.cells import SweepStarted
+from engine.record.result import BETWEEN
 
 PACKAGES = ("torch", "transformers")
 
@@ -37,4 +38,5 @@ def told(started: Iterable[SweepStarted]) -> tuple[dict[str, str], str]:
 
 
 def _each(values: Iterable[str]) -> str:
-    return "; ".join(dict.fromkeys(values))
+    """All of them once; a value may be several already, where a result file was gone on with."""
+    return BETWEEN.join(dict.fromkeys(one for value in values for one in value.split(BETWEEN)))

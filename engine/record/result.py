@@ -19,6 +19,7 @@ from engine.record.lifecycle import Degraded
 from engine.record.sweep import Sweep, sweep_of
 
 SHIPPED = Path(__file__).parents[2] / "docs" / "results"
+BETWEEN = "; "  # two versions, or two machines, of one result
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from engine.record.agreement_file import Agreed, read_agreed
 from engine.record.catalogue import EXPERIMENTS, builtin_models, packaged_models
 from engine.record.errors import counted
 from engine.record.figure import Figure, Table, Verdict, as_sentence
-from engine.record.result import Result, read_result
+from engine.record.result import BETWEEN, Result, read_result
 from engine.record.scale import scale_of
 from engine.record.schedules import count
 from engine.results import agreement
@@ -131,7 +131,8 @@ def missing(results: Sequence[Result], agreements: Sequence[Agreed]) -> list[str
 
 
 def _how_to_read(results: Sequence[Result], agreements: Sequence[Agreed]) -> str:
-    machines = "; ".join(sorted({each.machine for each in (*results, *agreements)})) or "nothing yet"
+    every = {machine for each in (*results, *agreements) for machine in each.machine.split(BETWEEN)}
+    machines = BETWEEN.join(sorted(every)) or "nothing yet"
     said = (
         "Perplexity is told as a ratio, mostly over the dense model's on the same text.",
         "Behind a ratio stand its interval of 95 % and the number of replicates,",

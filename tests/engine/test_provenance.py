@@ -26,6 +26,8 @@ def test_what_several_sweeps_were_measured_with_is_said_of_all_of_them():
     ]
     assert told(both[1:2]) == ({"espalier": "2", "torch": "2.13"}, "a server")
     assert told(both) == ({"espalier": "1; 2", "torch": "2.13; 2.14"}, "a laptop; a server")
+    again = [started("1; 2", "a laptop; a server", torch="2.13; 2.14"), started("2", "a laptop", torch="2.14")]
+    assert told(again) == told(both)
 
 
 def test_of_an_older_record_nothing_is_made_up():
