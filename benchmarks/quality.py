@@ -5,11 +5,12 @@ key, of which a layer has three: one group of every layer is 33 %, one of two la
 value is the perplexity of the smaller model, the reference that of the dense one on the same 1,024 tokens, in blocks of 256.
 
 Criteria, bias and least squares read 16,384 tokens of other articles (`benchmarks/_cells.py` says of which text); ablation, which
-scores heads alone, 2,048. Sequential compensation takes minutes and is fitted for the criterion OBS only, to 8,192 tokens; what
-it does with more is in the benchmark "peers". Of random the median of three seeds counts. So few tokens to measure on tell a bad
-way to prune from a good one, and not two good ones from each other.
+scores heads alone, 2,048; the sequential compensation is fitted to 8,192, and to more in the benchmark "peers". Of random the
+median of three seeds counts. Beside them, with neurons alone, stand the pruners that PyPI carries, which compensate for nothing;
+one that is not installed has no row. So few tokens to measure on tell a bad way to prune from a good one, and not two good ones
+from each other.
 
-Takes most of an hour on one core, so that it runs only when it is named. One that was interrupted goes on where it was.
+Takes hours on two cores, so that it runs only when it is named. One that was interrupted goes on where it was.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from statistics import median
 
 from benchmarks import Row
 from benchmarks._cells import Cell, Setting, Workshop, smollm2
+from benchmarks._peers import peers
 from engine.record.catalogue import CRITERIA
 from engine.record.recipe import Schedule
 
@@ -58,25 +60,25 @@ def rows(setting: str) -> Iterator[tuple[Cell, ...]]:
             continue
         scored = SCORED if scores_neurons else ABLATED
         for compensation in COMPENSATIONS:
-            if compensation == "sequential" and criterion != "obs":
-                continue
             fitted = SEQUENTIAL if compensation == "sequential" else SCORED
             seeds = SEEDS if criterion == "random" else (0,)
             yield tuple(Cell(setting, criterion, compensation, scored, fitted, MEASURED, seed=seed) for seed in seeds)
+    if SETTINGS[setting].heads == NONE:
+        yield from ((Cell(setting, peer, "none", SCORED, 0, MEASURED),) for peer in peers())
 
 
 def pivot(found: Iterable[tuple[str, float]], setting: str) -> str:
-    """Of rows (what, ratio) those of one setting, as a Markdown table: criteria down, compensations across."""
+    """Of rows (what, ratio) those of one setting, as a Markdown table: criteria and peers down, compensations across."""
     ratios: dict[str, dict[str, float]] = {}
     for what, ratio in found:
         of, _, said = what.partition(": ")
         if of == setting:
-            criterion, compensation = said.split(" (")[0].split(", ")
-            ratios.setdefault(criterion, {})[compensation] = ratio
+            by, _, compensation = said.partition(" (")[0].rpartition(", ")
+            ratios.setdefault(by, {})[compensation] = ratio
     lines = ["| criterion | " + " | ".join(COMPENSATIONS) + " |", "|---|" + "---:|" * len(COMPENSATIONS)]
-    for criterion, of_criterion in ratios.items():
-        cells = (f"{of_criterion[each]:,.3g}" if each in of_criterion else "" for each in COMPENSATIONS)
-        lines.append(f"| {criterion} | " + " | ".join(cells) + " |")
+    for by, found_by in ratios.items():
+        cells = (f"{found_by[each]:,.3g}" if each in found_by else "" for each in COMPENSATIONS)
+        lines.append(f"| {by} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

@@ -38,6 +38,29 @@ def test_a_setting_takes_what_it_is_called(setting, groups, neurons):
     assert [len(plan.neurons_of(layer)) for layer in range(quality.LAYERS)] == [neurons] * quality.LAYERS
 
 
+def test_every_criterion_stands_with_every_compensation_and_beside_the_peers():
+    """What scores heads alone where heads alone go, and peers, which compensate for nothing, where neurons alone do."""
+    neurons = {name for name in CRITERIA.names() if "neurons" in CRITERIA.load(name).UNITS}
+    for setting, goes in quality.SETTINGS.items():
+        cells = [(row[0].by, row[0].compensation) for row in quality.rows(setting)]
+        ours = neurons if goes.neurons != quality.NONE else set(CRITERIA.names())
+        theirs = peers() if goes.heads == quality.NONE else ()
+        assert set(cells) == {(by, how) for by in ours for how in quality.COMPENSATIONS} | {(peer, "none") for peer in theirs}
+        assert len(cells) == len(set(cells))
+
+
+def test_peers_have_rows_of_their_own_in_the_table():
+    """Though their names have a comma."""
+    found = [
+        ("half: obs, none", 2.0),
+        ("half: obs, bias", 1.5),
+        ("half: optipfair 0.4.2, static, none", 9.0),
+        ("all: obs, none", 7.0),
+    ]
+    _, _, *lines = quality.pivot(found, "half").splitlines()
+    assert lines == ["| obs | 2 | 1.5 |  |  |", "| optipfair 0.4.2, static | 9 |  |  |  |"]
+
+
 @pytest.mark.parametrize("name", peers())
 @pytest.mark.parametrize("gone", [13, 20])
 def test_a_peer_takes_as_many_neurons_as_it_is_asked_for_and_nothing_else(name, gone):
