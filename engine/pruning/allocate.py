@@ -61,19 +61,21 @@ def parts_of(
         for layer, of_layer in zip(anatomy.layers, getattr(scores, kind), strict=False):
             heads = kind == "heads"
             order = ranked(KINDS[kind], layer.index, of_layer, layer.removable_groups if heads else None)
-            taken = {unit for of, unit in getattr(gone, kind) if of == layer.index}
-            order.sort(key=lambda one: one[1][0] not in taken)  # stable: by score within the gone and within the others
+            taken = set(gone.by_layer[kind].get(layer.index, ()))
+            if taken:
+                order.sort(key=lambda one, taken=taken: one[1][0] not in taken)  # stable: by score within the gone and the others
             size = len(order[0][1]) if order else 1
             floor = math.ceil(schedules[kind].floor / size)
             free = protect.first <= layer.index < layers - protect.last
             most = at_most(schedules[kind].cap, len(order), floor) if free else 0
-            already = sum(group[0] in taken for _, group in order)
+            already = sum(group[0] in taken for _, group in order) if taken else 0
+            values, groups = zip(*order, strict=True) if order else ((), ())
             parts.append(
                 Part(
                     kind,
                     layer.index,
-                    groups=tuple(group for _, group in order),
-                    scores=tuple(score for score, _ in order),
+                    groups=groups,
+                    scores=values,
                     price=layer.group_parameters if heads else layer.neuron_parameters,
                     gone=already,
                     most=max(already, most),

@@ -6,8 +6,10 @@ A *plan* is a set of heads and a set of neurons, each unit a pair `(layer, index
 
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from engine.record.errors import BadInput, shorten
@@ -45,24 +47,34 @@ class Plan:
 
     def heads_of(self, layer: int) -> tuple[int, ...]:
         """The heads of one layer that go, ascending."""
-        return tuple(sorted(head for of, head in self.heads if of == layer))
+        return self.by_layer["heads"].get(layer, ())
 
     def neurons_of(self, layer: int) -> tuple[int, ...]:
         """The neurons of one layer that go, ascending."""
-        return tuple(sorted(neuron for of, neuron in self.neurons if of == layer))
+        return self.by_layer["neurons"].get(layer, ())
+
+    @cached_property
+    def by_layer(self) -> Mapping[str, Mapping[int, tuple[int, ...]]]:
+        """For "heads" and "neurons" the layers that lose some, ascending, each with its units that go, ascending."""
+        found: dict[str, dict[int, list[int]]] = {"heads": {}, "neurons": {}}
+        for kind, of_kind in found.items():
+            for layer, unit in sorted(getattr(self, kind)):
+                of_kind.setdefault(layer, []).append(unit)
+        return {kind: {layer: tuple(units) for layer, units in of_kind.items()} for kind, of_kind in found.items()}
 
 
 def ranked(kind: str, layer: int, scores: Sequence[float], groups: Sequence[Sequence[int]] | None) -> list[tuple[float, Group]]:
     """The groups of one layer in the order in which they go, each with the mean of its units' scores: the lowest first, of equal
     ones the one with the lower index. `groups` None: each unit by itself. Raises `BadInput` for a score that is not finite."""
-    for index, score in enumerate(scores):
-        if not math.isfinite(score):
-            raise BadInput(
-                f"The score of {kind} {index} in layer {layer} is {score}, and only finite scores can be ranked; "
-                "the calibration text or the weights hold values that are not numbers."
-            )
-    if groups is None:
-        return sorted((score, (index,)) for index, score in enumerate(scores))
+    if not all(map(math.isfinite, scores)):
+        index = next(index for index, score in enumerate(scores) if not math.isfinite(score))
+        raise BadInput(
+            f"The score of {kind} {index} in layer {layer} is {scores[index]}, and only finite scores can be ranked; "
+            "the calibration text or the weights hold values that are not numbers."
+        )
+    if groups is None:  # of tens of thousands of neurons, again and again: no Python for each of them
+        order = sorted(range(len(scores)), key=scores.__getitem__)
+        return list(zip(map(scores.__getitem__, order), zip(order, strict=True), strict=True))
     return sorted((math.fsum(scores[unit] for unit in group) / len(group), tuple(group)) for group in groups)
 
 
@@ -72,7 +84,7 @@ def parameters_removed(plan: Plan, anatomy: "Anatomy") -> int:
     Raises `BadInput` as `check` does.
     """
     check(plan, anatomy)
-    removed = sum(anatomy.layers[layer].neuron_parameters for layer, _ in plan.neurons)
+    removed = sum(anatomy.layers[layer].neuron_parameters * len(gone) for layer, gone in plan.by_layer["neurons"].items())
     for layer in anatomy.layers:
         gone = len(plan.heads_of(layer.index))
         if gone:
@@ -106,14 +118,20 @@ def check(plan: Plan, anatomy: "Anatomy") -> None:
 
 def check_units(plan: Plan, anatomy: "Anatomy") -> None:
     """Raise `BadInput`, with the range that is there, for a unit of the plan that the model does not have."""
-    sizes = {"head": [one.heads for one in anatomy.layers], "neuron": [one.neurons for one in anatomy.layers]}
-    for layer, head in sorted(plan.heads):
-        _inside("head", layer, head, sizes["head"])
-    for layer, neuron in sorted(plan.neurons):
-        _inside("neuron", layer, neuron, sizes["neuron"])
+    sizes = {"heads": [one.heads for one in anatomy.layers], "neurons": [one.neurons for one in anatomy.layers]}
+    for kind, of_kind in plan.by_layer.items():
+        for layer, units in of_kind.items():
+            if layer >= len(sizes[kind]) or units[-1] >= sizes[kind][layer]:
+                for unit in units:
+                    _inside(kind.removesuffix("s"), layer, unit, sizes[kind])
 
 
 def _units(kind: str, pairs: Iterable[Unit]) -> frozenset[Unit]:
+    pairs = list(pairs)
+    if set(map(type, pairs)) <= {tuple} and set(map(len, pairs)) <= {2}:
+        numbers = list(chain.from_iterable(pairs))
+        if set(map(type, numbers)) <= {int} and min(numbers, default=0) >= 0:  # the usual case, without Python for each pair
+            return frozenset(pairs)
     units = set()
     for pair in pairs:
         try:

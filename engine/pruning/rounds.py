@@ -71,10 +71,11 @@ def planning(
             now = Evidence(evidence.model, anatomy)  # of the model with that plan over it
         with blaming("criterion"):
             scores = yield from now.scores(wish.criterion, blocks, wish.seed)
-        parts = tuple(one for one in parts_of(scores, anatomy, schedules, wish.protect, plan) if any(asked[one.kind]))
+        parts = whole = tuple(one for one in parts_of(scores, anatomy, schedules, wish.protect, plan) if any(asked[one.kind]))
         if budget is None:
             # Of the model with nothing gone: what a layer has lost beyond its share would else be asked for on top.
-            whole = [one for one in parts_of(scores, anatomy, schedules, wish.protect) if any(asked[one.kind])]
+            if plan != Plan():
+                whole = tuple(one for one in parts_of(scores, anatomy, schedules, wish.protect) if any(asked[one.kind]))
             budget = price_of(whole, by_schedule(whole, asked))
         part, proposal = reached(wish.ramp, number, wish.rounds), None
         shares = {kind: tuple(part * share for share in of_kind) for kind, of_kind in asked.items()}
