@@ -5,8 +5,10 @@ not, is worked out once for each set of units (`Pieces.part`); any two parts of 
 (`Pieces.layer`). Everything that no unit belongs to, norms and biases, is the model's own and not copied.
 """
 
+from collections.abc import MutableMapping
 from copy import deepcopy
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
@@ -55,6 +57,8 @@ class Pieces:
         self._anatomy: Anatomy = dissect(model)
         self._family = family_of(model)[1]
         self._blank = skeleton(type(model), deepcopy(model.config), kept_of(model))  # every tensor on the meta device
+        # By its two parts: a layer that was made is there for as long as both of them are.
+        self._made: dict[int, MutableMapping[Part, MutableMapping[Part, nn.Module]]] = {}
 
     def part(self, layer: Layer, name: str, gone: tuple[int, ...], fit: Fit, known: Statistics | None) -> Part:
         """The part of that name ("attention" or "mlp") without some of its units; raises `BadInput` as compensation does.
@@ -78,6 +82,12 @@ class Pieces:
 
     def layer(self, layer: Layer, attention: Part, mlp: Part) -> nn.Module:
         """The layer made of these two parts; it takes and gives the hidden states that the model's own layer does."""
+        made = self._made.setdefault(layer.index, WeakKeyDictionary()).setdefault(attention, WeakKeyDictionary())
+        if mlp not in made:
+            made[mlp] = self._put_together(layer, attention, mlp)
+        return made[mlp]
+
+    def _put_together(self, layer: Layer, attention: Part, mlp: Part) -> nn.Module:
         piece = self._shape(layer, attention.gone, mlp.gone)
         own = self.own(layer)
         made = attention.tensors | mlp.tensors

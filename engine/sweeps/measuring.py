@@ -113,14 +113,14 @@ class ModelAndText:
         if wish.evaluation not in self._dense:
             dense = yield from self._sharing.measuring(replace(wish, plan=Packed(), fit=Fit()))
             self._dense[wish.evaluation] = _finite(dense, "its weights are damaged, or float32 is too coarse for them")
-        start, anatomy = time.perf_counter(), self.desk.loaded.anatomy
+        start = time.perf_counter()
         found = yield from self._laid(wish) if _is_alone(wish) else self._sharing.measuring(wish)
         perplexity = _finite(found, "prune it less")
         yield SweepCellDone(
             **named(cell),
             status="done",
             perplexity=perplexity,
-            parameters=anatomy.parameters - parameters_removed(wish.plan.plan, anatomy) + found.added,
+            parameters=self.desk.loaded.anatomy.parameters - found.removed + found.added,
             seconds=spent + time.perf_counter() - start,
             perplexities={"baseline": self._dense[wish.evaluation], "pruned": perplexity},
             tokens=found.evaluation.tokens,
@@ -133,12 +133,13 @@ class ModelAndText:
         key = number_of(wish)
         if key in self._alone:
             return self._alone[key]
-        desk, fit = self.desk, wish.fit
+        desk, fit, plan, anatomy = self.desk, wish.fit, wish.plan.plan, self.desk.loaded.anatomy
         known = yield from desk.known(fit.method, wish.calibration)
-        yield from desk.overlay.laying(wish.plan.plan, fit.method, known, fit.ridge, fit.add_biases)
+        yield from desk.overlay.laying(plan, fit.method, known, fit.ridge, fit.add_biases)
         try:
             found = yield from desk.evaluate(desk.model, wish.evaluation)
-            self._alone[key] = Found(found, size_of(desk.model)[0] - desk.loaded.anatomy.parameters, 0)
+            added = size_of(desk.model)[0] - anatomy.parameters
+            self._alone[key] = Found(found, parameters_removed(plan, anatomy), added, 0)
         finally:
             desk.overlay.off()
         return self._alone[key]

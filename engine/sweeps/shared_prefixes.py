@@ -19,7 +19,7 @@ from engine.models.modes import evaluating
 from engine.pruning.bounded_cache import NEVER, BoundedCache
 from engine.pruning.cut_layers import KINDS, NOTHING, Fit, Part, Pieces
 from engine.pruning.packed_plans import Packed, number_of, units_of
-from engine.pruning.plan import check
+from engine.pruning.plan import parameters_removed
 from engine.pruning.statistics import Statistics
 from engine.pruning.streams import Call, calls, enter, leave
 from engine.record.lifecycle import Progressed
@@ -43,9 +43,11 @@ class Wish:
 
 @dataclass(frozen=True)
 class Found:
-    """A perplexity, how many parameters compensation added in biases, and how many layers need not be run for it."""
+    """A perplexity, how many parameters were removed for it, how many compensation added in biases, and how many layers need not
+    be run."""
 
     evaluation: Evaluation
+    removed: int
     added: int
     shared: int
 
@@ -103,13 +105,14 @@ class Sharing:
         path = self._path(wish)
         if path in self._coming[:1]:
             self._coming.pop(0)
-        check(wish.plan.plan, self._desk.loaded.anatomy)
+        removed = parameters_removed(wish.plan.plan, self._desk.loaded.anatomy)
         known = yield from self._desk.known(wish.fit.method, wish.calibration)
         key, shared = number_of((path.evaluation, path.layers)), len(self._all)
         if key not in self._found:
             *self._found[key], shared = yield from self._run(path, known)
         self.cache.tidy()
-        return Found(*self._found[key], shared)
+        evaluation, added = self._found[key]
+        return Found(evaluation, removed, added, shared)
 
     def forget(self) -> None:
         """Let go of everything that is kept, after an error or for want of memory."""
@@ -140,7 +143,7 @@ class Sharing:
         return total(parts), added, first
 
     def _through(self, module: nn.Module, hidden: Sequence[Tensor], called: Sequence[Call]) -> list[Tensor]:
-        with evaluating(self._model), torch.inference_mode():
+        with evaluating(module), torch.inference_mode():
             return [
                 module(states, *call.positional, **call.keyword)  # [batch, length, width]
                 for states, call in zip(hidden, called, strict=True)

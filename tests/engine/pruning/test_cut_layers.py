@@ -1,5 +1,8 @@
 """Tests of engine/pruning/cut_layers.py: a layer beside its model gives what the same layer of the cut model gives."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -55,3 +58,20 @@ def test_what_is_left_makes_up_as_in_the_model_itself(family, method, biases):
     compensate(model, plan, anatomy, known, method, 1e-3)
     torch.testing.assert_close(found, logits(cut(model, plan), ids), rtol=0, atol=1e-10)
     assert added == sum(one.numel() for one in model.parameters()) - anatomy.parameters
+
+
+def test_a_layer_is_made_once_and_is_there_for_as_long_as_its_parts():
+    """A sweep runs it again and again; whoever lets go of a part has its memory back."""
+    model = make("gpt2")
+    layer, pieces = dissect(model).layers[1], Pieces(model)
+    attention, mlp = (pieces.part(layer, name, (0,), Fit(), None) for name in ("attention", "mlp"))
+    made = pieces.layer(layer, attention, mlp)
+    assert pieces.layer(layer, attention, mlp) is made
+    assert pieces.layer(layer, NOTHING, mlp) is not made
+    held = [weakref.ref(one) for one in (*attention.tensors.values(), *mlp.tensors.values())]
+    del made, attention
+    gc.collect()
+    assert [one() is None for one in held] == [True] * 4 + [False] * 4
+    del mlp
+    gc.collect()
+    assert all(one() is None for one in held)
