@@ -18,6 +18,7 @@ from engine.record.errors import BadInput
 from engine.text.blocks import check_blocks
 
 AT_ONCE = 8  # sequences that are read at once
+PIECE = 64  # tokens whose losses are taken at once: what comes of more is asked of the system anew each time, which takes as long
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ def nats(logits: torch.Tensor, batch: torch.Tensor) -> float:
 
 
 def _row(logits: torch.Tensor, tokens: torch.Tensor) -> float:
-    exact = logits if logits.dtype == torch.float64 else logits.float()
-    losses = functional.cross_entropy(exact[:-1], tokens[1:], reduction="none")  # [length - 1]
+    pieces = zip(logits[:-1].split(PIECE), tokens[1:].split(PIECE), strict=True)
+    losses = torch.cat([_losses(*piece) for piece in pieces])  # [length - 1]
     return losses.cpu().double().sum().item()  # here: not every device has float64
+
+
+def _losses(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    exact = logits if logits.dtype == torch.float64 else logits.float()
+    return functional.cross_entropy(exact, tokens, reduction="none")  # [tokens]
