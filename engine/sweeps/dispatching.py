@@ -21,6 +21,7 @@ from engine.sweeps.cluster import furnish, joined, offered, processes_here
 from engine.sweeps.in_flight import Gone, Offer, Outcome, Task, has, outcomes
 from engine.sweeps.measuring import PLANNED, failed
 from engine.sweeps.order import side_by_side
+from engine.sweeps.training import together
 
 TASKS, CELLS = 4, 16  # a process gets about so many tasks of a stage, and a task at most so many cells
 FLOAT = 4  # bytes
@@ -81,10 +82,10 @@ def dispatched(cells: Sequence[Cell], mode: Mode, scheduler: str, memory: int, f
 
 def tasks(cells: Sequence[Cell], mode: Mode, processes: int) -> list[tuple[Cell, ...]]:
     """The cells that have a recipe in portions, those of one stage before those of the next. In a portion are cells of one model
-    and text that begin alike, as they share most; a cell that trains is alone."""
+    and text that begin alike, as they share most; one that trains is alone, beside others of that model."""
     possible = [cell for cell in cells if cell.recipe is not None]
     if mode == "recover":
-        return [(cell,) for cell in possible]
+        return [(cell,) for cell in together(possible)]
     line = sorted(side_by_side(possible), key=lambda cell: (cell.stage, needs(cell)))  # stable
     found = []
     for _, group in groupby(line, key=lambda cell: (cell.stage, needs(cell))):

@@ -6,7 +6,7 @@ next cell. Nothing is sampled, and validated is what training hangs on: a cell i
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -51,11 +51,9 @@ class CellTrainer:
 
     def recovered(self, cells: Sequence[Cell]) -> Iterator[Event]:
         """Carry out each cell's recipe. Whatever one fails for is its own reason: the others go on."""
-        for cell in cells:
-            if cell.recipe is None:
-                yield failed(cell, cell.error)
-            else:
-                yield from self._recovered(cell)
+        yield from (failed(cell, cell.error) for cell in cells if cell.recipe is None)
+        for cell in together(cell for cell in cells if cell.recipe is not None):
+            yield from self._recovered(cell)
 
     def _recovered(self, cell: Cell) -> Iterator[Event]:
         start, failure, recipe = time.perf_counter(), None, cell.recipe
@@ -111,6 +109,14 @@ class CellTrainer:
             return asked
         known = ask.Evaluate("baseline", recipe.evaluation)
         return [ask.Reset(), *(each for each in asked if not isinstance(each, ask.Load) and each != known)]
+
+
+def together(cells: Iterable[Cell]) -> list[Cell]:
+    """The cells stage by stage, of a stage those that need the same loaded beside one another, as they are met; all have a
+    recipe."""
+    needed = [(cell.stage, _of_loading(cell.recipe), cell) for cell in cells]
+    met = {needs: place for place, needs in enumerate(dict.fromkeys(needs for _, needs, _ in needed))}
+    return [cell for _, _, cell in sorted(needed, key=lambda each: (each[0], met[each[1]]))]
 
 
 def of_control(recipe: Recipe) -> str | None:

@@ -1,7 +1,7 @@
 """Tests of engine/sweeps/training.py: what comes of a cell that is recovered is what comes of its recipe's run alone."""
 
 from dataclasses import asdict
-from itertools import product
+from itertools import groupby, product
 
 import pytest
 
@@ -11,7 +11,8 @@ from engine.record.lifecycle import Progressed
 from engine.record.sweep import Sweep
 from engine.record.sweep_folder import SweepState, cells_told
 from engine.summary import as_table
-from engine.sweeps.training import CellTrainer, recovered
+from engine.sweeps.dispatching import tasks
+from engine.sweeps.training import CellTrainer, recovered, together
 from engine.workbench import Workbench
 from tests.engine.sweeps.outcomes import alone, outcomes
 
@@ -145,3 +146,16 @@ def test_whoever_leaves_in_a_training_leaves_nothing_to_the_next_cell(recipe):
     found = outcomes(trainer.recovered(cells))
     trainer.close()
     assert [found[cell.number].perplexities for cell in cells] == [alone(cell.recipe)[0] for cell in cells]
+
+
+def test_cells_of_one_model_and_text_follow_one_another(recipe):
+    """Whatever other axes change in between, so that each is loaded and measured once for a stage."""
+    axes = {"neurons.level": [0.2, 0.4, 0.6, 0.8], "model": ["gpt2-tiny", "opt-tiny"], "evaluation.tokens": [512, 1024]}
+    cells = Sweep(recipe, axes, "recover").cells
+    line = together(cells)
+    assert sorted(cell.number for cell in line) == sorted(cell.number for cell in cells)
+    assert [cell.stage for cell in line] == sorted(cell.stage for cell in cells)
+    for _, stage in groupby(line, key=lambda cell: cell.stage):
+        needed = [(cell.set["model"], cell.set["evaluation.tokens"]) for cell in stage]
+        assert len([needs for needs, _ in groupby(needed)]) == len(set(needed))
+    assert [cell for (cell,) in tasks(cells, "recover", 2)] == line
