@@ -27,6 +27,7 @@ from engine.record.catalogue import version
 from engine.record.client import open_run
 from engine.record.errors import BadInput, shorten
 from engine.record.recipe import Measuring
+from engine.record.spread import as_perplexity
 from engine.record.state import RunState
 from engine.record.steps import ended
 from engine.recovery import checkpoints
@@ -134,5 +135,5 @@ def _cost(state: RunState, kept: nn.Module, plain: nn.Module, tokenizer: PreTrai
     except (BadInput, ValidationError, LookupError) as error:
         return f"what that costs was not measured: {shorten(str(error), 120)}"
     before, after = (evaluate(model, blocks) for model in (kept, plain))
-    says = f"the perplexity is {after.perplexity:,.2f} without them and {before.perplexity:,.2f} with them"
+    says = f"the perplexity is {as_perplexity(after.perplexity)} without them and {as_perplexity(before.perplexity)} with them"
     return f"{says}, over {after.tokens:,} predicted tokens"

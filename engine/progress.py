@@ -3,8 +3,9 @@
 from typing import TextIO
 
 from engine.record import events as tell
-from engine.record.errors import counted
+from engine.record.errors import counted, every_reason
 from engine.record.lifecycle import Degraded, MemoryEstimated, MemorySampled, Progressed, RunFinished
+from engine.record.spread import as_perplexity
 
 
 class Progress:
@@ -31,7 +32,7 @@ class Progress:
                 expected, self._expected = self._expected, None
                 self._print(f"  {expected.command}: {most / 1e6:,.0f} MB held at most, {expected.total / 1e6:,.0f} were expected")
             case RunFinished() if self._failed:
-                self._print(f"{len(self._failed):,} of {counted(self._cells, 'cell')} failed: {self._failed[0]}")
+                self._print(f"{len(self._failed):,} of {counted(self._cells, 'cell')} failed: {every_reason(self._failed)}")
             case _ if line := _line(event):
                 self._print(line)
         match event:
@@ -70,18 +71,18 @@ def _line(event: tell.Event) -> str | None:
             return f"{left}; at most {event.memory / 1e6:,.0f} MB are kept of what they share"
         case tell.SweepCellDone():
             what = ", ".join(f"{name}={value}" for name, value in {**event.set, "seed": event.seed}.items())
-            came = f"perplexity {event.perplexity:,.2f}" if event.error is None else f"failed: {event.error}"
+            came = f"perplexity {as_perplexity(event.perplexity)}" if event.error is None else f"failed: {event.error}"
             return f"{what}: {came}   ({event.seconds:.1f} s)"
         case tell.SweepBestFound():
             what = ", ".join(f"{name}={value}" for name, value in event.set.items())
-            found = f"perplexity {event.perplexity:,.2f} with {event.parameters:,} parameters"
+            found = f"perplexity {as_perplexity(event.perplexity)} with {event.parameters:,} parameters"
             return f"best of {event.fit:,} cells that fit, after {event.measured:,} measurements: {what}: {found}"
         case tell.RoundBegan():
             return f"round {event.round} of {event.rounds}: {event.level:.1%} of the level"
         case tell.TrainingResumed():
             return f"  {event.arm} goes on after {counted(event.step, 'step')}, from a bookmark"
         case tell.RoundRefused():
-            above = f"validation perplexity {event.perplexity:,.2f}, above {event.guard:,.2f}"
+            above = f"validation perplexity {as_perplexity(event.perplexity)}, above {as_perplexity(event.guard)}"
             return f"round {event.round} of {event.rounds} is undone: {above}"
         case tell.WentBack():
             return f"  {event.arm} ends as it was after {event.step} of {counted(event.made, 'step')}: {event.why}"
@@ -100,7 +101,7 @@ def _line(event: tell.Event) -> str | None:
             return " ".join((f"compensated by {event.method}: {projections}.", *event.notes))
         case tell.Evaluated():
             how = f"{event.corpus}, {event.tokens:,} tokens, length {event.sequence_length}, {event.dtype}"
-            return f"perplexity {event.stage}: {event.perplexity:.2f}   ({how})"
+            return f"perplexity {event.stage}: {as_perplexity(event.perplexity)}   ({how})"
         case tell.Validated():
             return f"  {event.arm} after {counted(event.step, 'step')}: validation loss {event.loss:.3f}"
         case tell.ModelCut():

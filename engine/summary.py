@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from engine.record.spread import as_perplexity
 from engine.record.state import RunState
 from engine.record.sweep_folder import SweepState, cells_told
 
@@ -61,7 +62,7 @@ def in_words(state: RunState, asleep: bool = False, waiting: bool = False, stopp
         stored = f"; as it is stored, the dense model has {_mega(file['stored'])}" if file["stored"] else ""
         lines.append(f"  weights     {_mega(file['before'])} → {_mega(file['after'])} as files in float32{stored}")
     for stage, found in told["perplexity"].items():
-        lines.append(f"  perplexity  {stage:<9} " + (f"{found:,.2f}" if found is not None else "not measured"))
+        lines.append(f"  perplexity  {stage:<9} " + (as_perplexity(found) if found is not None else "not measured"))
     if told["protocol"]:
         how = told["protocol"]
         lines.append(f"  measured on {how['corpus']}, {how['tokens']:,} tokens, length {how['sequence_length']}, {how['dtype']}")
@@ -89,12 +90,15 @@ def as_table(state: SweepState) -> str:
         lines.append(f"  {state.failure}")
     if state.best:
         what = ", ".join(f"{name}={value}" for name, value in state.best.set.items())
-        lines.append(f"  best for {sweep.budget:.1%} of the parameters: {what}, perplexity {state.best.perplexity:,.2f}")
+        lines.append(
+            f"  best for {sweep.budget:.1%} of the parameters: {what}, perplexity {as_perplexity(state.best.perplexity)}"
+        )
     head = [*sweep.axes, "seed", "parameters", "perplexity", "seconds", ""]
     rows = []
     for cell in cells:
         row = [value if isinstance(value, str) else json.dumps(value) for value in cell["set"].values()]
-        row += [str(cell["seed"]), _number(cell["parameters"], ",d"), _number(cell["perplexity"], ",.2f")]
+        row += [str(cell["seed"]), _number(cell["parameters"], ",d")]
+        row += ["–" if cell["perplexity"] is None else as_perplexity(cell["perplexity"])]
         said = cell["error"] or ("" if cell["status"] == "done" else cell["status"])
         said = "; ".join(filter(None, [said, *map(_instead, cell.get("degraded", ()))]))
         if cell["status"] != "skipped":

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from engine.record.commands import Tune
 from engine.record.events import Evaluated, ModelLoaded, Previewed, StepTrained
 from engine.record.run_list import LiveRun
+from engine.record.spread import as_perplexity
 from engine.record.state import RunState
 from widgets.followed import Pace
 from widgets.view import Draft, View
@@ -137,7 +138,7 @@ def draft_words(view: View) -> str:
     if view.preview is not None:
         return (
             words
-            + f"Perplexity would be {view.preview.perplexity:,.1f}"
+            + f"Perplexity would be {_perplexity(view.preview)}"
             + f"{_against(view.preview, view.state.standing.perplexity.get('baseline'))}."
         )
     if view.recipe is None:
@@ -181,7 +182,7 @@ def _against(preview: Previewed, baseline: Evaluated | None) -> str:
     if baseline is None:
         return ""
     alike = (preview.tokens, preview.sequence_length) == (baseline.tokens, baseline.sequence_length)
-    return f", baseline {baseline.perplexity:,.1f}" if alike else "; the baseline was measured on another amount of text"
+    return f", baseline {_perplexity(baseline)}" if alike else "; the baseline was measured on another amount of text"
 
 
 def time_left(step: StepTrained, rate: float | None, tune: Tune | None) -> str:
@@ -258,16 +259,18 @@ def _next(state: RunState) -> str:
     if "cut" in found and state.standing.saved is not None:
         return "The smaller model is made: see below what it weighs, and take it away."
     if "tuned" in found and "pruned" in found:
-        beside = f", the control {found['control'].perplexity:,.1f}" if "control" in found else ""
+        beside = f", the control {_perplexity(found['control'])}" if "control" in found else ""
         last = state.step
         early = last is not None and last.arm == "tuned" and last.step < last.steps
         how = f" for {last.step:,} of {last.steps:,} steps" if early else ""
-        return (
-            f"Recovered{how}: perplexity {found['pruned'].perplexity:,.1f} before, {found['tuned'].perplexity:,.1f} now{beside}."
-        )
+        return f"Recovered{how}: perplexity {_perplexity(found['pruned'])} before, {_perplexity(found['tuned'])} now{beside}."
     if "pruned" in found:
-        before = f" from {found['baseline'].perplexity:,.1f}" if "baseline" in found else ""
-        return f"Pruned: perplexity went{before} to {found['pruned'].perplexity:,.1f}. Recover trains what is left."
+        before = f" from {_perplexity(found['baseline'])}" if "baseline" in found else ""
+        return f"Pruned: perplexity went{before} to {_perplexity(found['pruned'])}. Recover trains what is left."
     if is_pruned(state):
         return "Pruned. Recover trains what is left."
     return "Ready. Move Heads or Neurons and see what would go, then press Prune."
+
+
+def _perplexity(found: Evaluated | Previewed) -> str:
+    return as_perplexity(found.perplexity, 1)

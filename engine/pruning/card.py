@@ -8,6 +8,7 @@ from engine.models.anatomy import Anatomy
 from engine.models.stored import SIDECAR, Stored
 from engine.record.costs import Latency, Memory
 from engine.record.rerun import command_line
+from engine.record.spread import as_perplexity
 
 RECORD = "espalier.json"  # where transformers is to read a folder, and `pruning.json` would say that it cannot
 WORK = {"prefill": "reading", "decode": "adding a token to"}
@@ -93,7 +94,7 @@ def _quality(stored: Stored) -> str:
     if stored.results is None or not stored.results.perplexity:
         return "## Quality\n\nNot measured.\n"
     lines = ["## Quality", "", "| stage | perplexity |", "|---|---:|"]
-    lines += [f"| {stage} | {value:,.2f} |" for stage, value in stored.results.perplexity.items()]
+    lines += [f"| {stage} | {as_perplexity(value)} |" for stage, value in stored.results.perplexity.items()]
     how = ", ".join(f"{name.replace('_', ' ')} {json.dumps(value)}" for name, value in (stored.protocol or {}).items())
     told = (
         f"Measured so: {how}; packed blocks that do not overlap, no padding." if how else "How it was measured is not recorded."

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +81,12 @@ def naming(field: str) -> Iterator[None]:
 def counted(number: int, what: str) -> str:
     """How many there are, in words: "1 layer", "1,024 layers"."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def every_reason(reasons: Iterable[str]) -> str:
+    """Why some cells failed: the reason that all have, or each with the number of cells that have it, the most frequent first."""
+    many = Counter(reasons).most_common()
+    return many[0][0] if len(many) == 1 else " ".join(f"{counted(number, 'cell')}: {why}" for why, number in many)
 
 
 def shorten(value: object, limit: int = 60) -> str:

@@ -19,6 +19,7 @@ POINTS = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101,
     2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 )  # fmt: skip
+RUBBLE = 1e9  # a perplexity beyond this is told by its power
 NOTHING = 1e-9  # below this a difference is one of rounding
 NEAR = 0.9995  # two digits tell what lies beyond this as 1.00, and this as well
 
@@ -96,6 +97,11 @@ def as_number(found: Estimate, form: str = ".2f") -> str:
     if found.low is None:
         return f"{found.mean:{form}} (1 replicate)"
     return f"{found.mean:{form}} ({found.low:{form}} to {found.high:{form}}, {found.count} replicates)"
+
+
+def as_perplexity(perplexity: float, digits: int = 2) -> str:
+    """A perplexity with so many digits behind the point; of a model in rubble, where nobody would count its digits, the power."""
+    return f"{perplexity:,.{digits}f}" if perplexity < RUBBLE else f"{perplexity:.{digits}e}"
 
 
 def as_percent(share: float) -> str:

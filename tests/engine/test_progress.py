@@ -8,7 +8,7 @@ import pytest
 
 from engine.progress import Progress
 from engine.record.events import EVENTS, Compensated, Evaluated, ModelSaved, PlanMade, Residual, StepTrained, SuggestionMeasured
-from engine.record.lifecycle import Degraded, MemoryEstimated, MemorySampled, Progressed, RunPaused
+from engine.record.lifecycle import Degraded, MemoryEstimated, MemorySampled, Progressed, RunFinished, RunPaused
 from tests.engine.record.examples import example
 
 
@@ -110,3 +110,18 @@ def test_a_round_and_what_was_promised_are_told_in_a_line():
         "pruned by random, round 1 of 3: 1 head and 2 neurons closed, 80.0% of the parameters left. So it is.",
         "the loss rose by 0.123 nats per token; promised were 0.100",
     ]
+
+
+def test_the_end_of_a_sweep_tells_why_cells_have_failed():
+    """All reasons, each with its number of cells; a single one is told without."""
+    stream = io.StringIO()
+    progress = Progress(stream)
+    failed = example(EVENTS["SweepCellDone"], random.Random(0))
+    for reasons in (["No such file."] * 2, ["No such file.", "Too large.", "No such file."]):
+        progress.show(replace(example(EVENTS["SweepStarted"], random.Random(0)), cells=4))
+        for why in reasons:
+            progress.show(replace(failed, error=why))
+        progress.show(RunFinished())
+    ends = [line for line in stream.getvalue().splitlines() if line.startswith(("2 of", "3 of"))]
+    assert ends[0] == "2 of 4 cells failed: No such file."
+    assert ends[1] == "3 of 4 cells failed: 2 cells: No such file. 1 cell: Too large."

@@ -8,7 +8,16 @@ import pytest
 
 from engine.pruning.agreement import agreements
 from engine.pruning.plan import Scores
-from engine.record.spread import POINTS, Estimate, as_ratio, estimate, estimate_correlation, nearest, rank_correlation
+from engine.record.spread import (
+    POINTS,
+    Estimate,
+    as_perplexity,
+    as_ratio,
+    estimate,
+    estimate_correlation,
+    nearest,
+    rank_correlation,
+)
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 3, 7, 30])
@@ -90,3 +99,9 @@ def test_correlations_of_1_keep_their_interval_within_the_scale():
     assert (upside_down.low, upside_down.high) == pytest.approx((-found.high, -found.low))
     assert 1 - nearest(6, 10) == pytest.approx(step / 20) and nearest(576, 6) == 0.9995
     assert estimate_correlation([1.0, 0.9, 0.9]).high < 1
+
+
+def test_a_perplexity_that_nobody_would_read_is_told_by_its_power():
+    """A recovery that diverges comes to numbers of a hundred digits."""
+    assert [as_perplexity(value) for value in (12.345, 1234567.8, 2.29e130)] == ["12.35", "1,234,567.80", "2.29e+130"]
+    assert as_perplexity(1234.56, 1) == "1,234.6"
