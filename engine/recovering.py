@@ -12,6 +12,7 @@ from torch import LongTensor, nn
 from engine.desk import Desk
 from engine.evaluation.perplexity import evaluate
 from engine.failures import Shortage, is_fatal, telling_shortage
+from engine.interrupted import TWICE
 from engine.models.anatomy import dissect
 from engine.pruning.cut import cut
 from engine.pruning.plan import Plan
@@ -43,7 +44,6 @@ from engine.recovery.ranks import ranks
 from engine.recovery.retention import check_room
 from engine.recovery.stepper import Diverged
 from engine.report import size_of
-from engine.resuming import TWICE
 
 VALIDATION_TOKENS = 4096  # of the calibration split, which training does not read
 Events = Generator[Event, None, None]

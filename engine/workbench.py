@@ -103,7 +103,7 @@ class Workbench:
                 raise BadInput(f"{type(command).__name__} is for whoever drives the workbench, not for the workbench itself.")
 
     def after_end(self, command: ask.Command, how: str) -> Events:
-        """What is left to say once `handle` came to an end before its own, `how` a key of `CUT_SHORT` (`engine.resuming`):
+        """What is left to say once `handle` came to an end before its own, `how` a key of `CUT_SHORT` (`engine.interrupted`):
         what a Tune keeps of its steps is saved and, where that can be, measured. Raises `Unwritten` where it cannot be saved."""
         self._shortages, self._trained = 0, None
         if not isinstance(command, ask.Tune) or self._recovery is None:
@@ -121,7 +121,7 @@ class Workbench:
     def catch_up(self, command: ask.Load, state: RunState, left: str = "", shortages: int = 0) -> tuple[tell.Event, ...]:
         """Stand where an earlier process stood: the same model and text, at a checkpoint, with what was measured of it. There
         is nothing to say, unless the checkpoint is damaged: then which of those before it stands instead. `left`: how far the
-        recovery that comes next has come (`Interrupted.recovery` of `engine.resuming`). `shortages`: how many processes were
+        recovery that comes next has come (`Interrupted.recovery` of `engine.interrupted`). `shortages`: how many processes were
         killed in its training because memory ran out. Raises `Away` where model or text cannot be read, and changes nothing."""
         try:
             ended(self._load(command, state.model))

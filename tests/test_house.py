@@ -12,7 +12,15 @@ ROOT = Path(__file__).parents[1]
 # From the ground up: a part imports the parts of the rows above it in this table, and itself.
 LEVELS = (
     ("engine.record",),
-    ("engine.progress", "engine.summary", "engine.failures", "engine.resuming", "engine.journal", "engine.watching"),
+    ("engine.interrupted",),
+    (
+        "engine.progress",
+        "engine.summary",
+        "engine.failures",
+        "engine.resuming",
+        "engine.journal",
+        "engine.watching",
+    ),
     ("engine.inbox", "engine.provenance"),
     ("engine.supervising",),
     ("engine.models",),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.inbox import Inbox
+from engine.interrupted import interrupted
 from engine.record import commands as ask
 from engine.record import events as tell
 from engine.record.errors import BadInput
@@ -27,7 +28,7 @@ from engine.record.state import RunState, fold
 from engine.record.whole_runs import begin as begun
 from engine.record.whole_runs import is_whole
 from engine.recovery.bookmarks import VARIABLE as EVERY
-from engine.resuming import catch_up, done_again, first_line, interrupted, see_to, take_up, threads_in_hand
+from engine.resuming import catch_up, done_again, first_line, see_to, take_up, threads_in_hand
 from engine.session import carry_out, run, serve
 from engine.workbench import Workbench
 
@@ -443,6 +444,31 @@ def test_what_was_done_since_a_damaged_checkpoint_is_done_again_where_the_run_is
     (told,) = {fact for fact in facts if isinstance(fact, tell.Degraded) and fact.asked == "checkpoint step-000001"}
     assert told.did == "the model as it was loaded"
     assert ended(folder)[1:] == ended(tmp_path / "whole")[1:]
+
+
+@pytest.mark.parametrize("after", [(), (ask.Pause(), "load", "tune")], ids=["alone", "before another model"])
+def test_what_waits_for_a_model_whose_checkpoint_is_damaged_is_refused(after, recipe, tmp_path):
+    """Nobody trains the model as it was loaded where the pruned one was asked for; what has a model of its own goes on."""
+    load, prune, tune = (ask.commands_of(recipe)[place] for place in (0, 4, 7))
+    named = {"load": load, "tune": tune}
+    folder = create(recipe, tmp_path / "run")
+    for command in (load, prune):
+        post(folder, command)
+    first = Driver(folder, recipe)
+    first.go()
+    first.die()
+    for command in (tune, ask.Evaluate("pruned", recipe.evaluation), *(named.get(one, one) for one in after)):
+        post(folder, command)
+    shutil.rmtree(folder / "checkpoints")
+    second = Driver(folder, recipe)
+    second.die()
+    refused = [each.fact for each in read_events(folder) if isinstance(each.fact, CommandRefused)]
+    assert [(fact.command, fact.reason) for fact in refused] == [
+        (2, "Tune was given up: the checkpoint that it began from is damaged."),
+        (3, "Evaluate was given up: the checkpoint that it began from is damaged."),
+    ]
+    assert [stamped.fact for stamped in second.left] == [named[one] for one in after[1:]]
+    assert fold(RunState(), read_events(folder)).checkpoint is None
 
 
 WAYS = {
