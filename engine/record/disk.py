@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from engine.record.errors import BadInput
 
 ROOM = (errno.ENOSPC, errno.EDQUOT)  # of those, which are gone once there is room
-FULL = (*ROOM, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+THERE = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # something else lies where this is to
+FULL = (*ROOM, *THERE, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 NATIVE = re.compile(r"\(os error (\d+)\)")  # how safetensors tells one, in an error of its own
 
 

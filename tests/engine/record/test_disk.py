@@ -24,6 +24,8 @@ class SafetensorError(Exception):
         (PermissionError(errno.EACCES, "x"), "Permission denied"),
         (SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"), FULL),
         (SafetensorError("Error while serializing: I/O error: Read-only file system (os error 30)"), "Read-only file system"),
+        (FileExistsError(errno.EEXIST, "x"), "File exists"),
+        (NotADirectoryError(errno.ENOTDIR, "x"), "Not a directory"),
         (FileNotFoundError(errno.ENOENT, "x"), None),
         (SafetensorError("Error while serializing: No such file or directory (os error 2)"), None),
         (OSError("no number"), None),
