@@ -5,7 +5,7 @@ recipe from start to end. Knows nothing of processes and of what the commands do
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -184,20 +184,22 @@ def run(recipe: Recipe, folder: Path | str | None = None) -> Iterator[Event]:
     over then, nor where whoever asks for the events leaves: it can be resumed from its last checkpoint, a training from its last
     bookmark.
     """
+    others = ranks().others_here()
     if ranks().number:  # of several processes the first writes everything down; the others are needed for training alone
         recipe, folder = recipe.model_copy(update={"cut": False}), None
     commands = ask.commands_of(recipe)
     if folder is None:
         nowhere_to_save = (*(each for each in commands if not isinstance(each, ask.Save)), ask.Finish(whole=True))
         return _run(recipe, Workbench(None, recipe), Inbox(nowhere_to_save), len(nowhere_to_save))
-    return run_commands(recipe, commands, Path(folder))
+    return run_commands(recipe, commands, Path(folder), others)
 
 
-def run_commands(recipe: Recipe, commands: Iterable[ask.Command], folder: Path) -> Iterator[Event]:
+def run_commands(recipe: Recipe, commands: Iterable[ask.Command], folder: Path, others: Sequence[int] = ()) -> Iterator[Event]:
     """Carry out these commands in place of a recipe's own, and end the run, as `run` does in a folder; the page has the recipe in
-    its controls."""
+    its controls. `others`: the process ids of those on this machine that train along with this one."""
     asked = (*commands, ask.Finish(whole=True))
     claim = begin(recipe, folder, asked)
+    claim.beat(others=list(others))
     events = _run(recipe, Workbench(folder, recipe), Inbox(folder=folder), len(asked))
     return written(claim, watched(events, torch), lasts=True)
 

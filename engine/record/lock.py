@@ -68,7 +68,8 @@ def is_stopped_worker(folder: Path, pid: int | None) -> bool:
 
 def stopped_process(folder: Path, last: int | None = None) -> int | None:
     """The process that a run waits for, where that was stopped, as by SIGSTOP or Ctrl-Z: it lives, and nothing goes on until
-    somebody continues or ends it. It is the worker, or where none lives who holds the run. None where it was not stopped.
+    somebody continues or ends it. It is the worker, or where none lives who holds the run, or one of the others that train along
+    with that. None where it was not stopped.
 
     `last` is the last worker that the record tells of: stopped itself, it holds up whoever is to take its place."""
     if is_stopped_worker(folder, last):
@@ -76,11 +77,17 @@ def stopped_process(folder: Path, last: int | None = None) -> int | None:
     holder = read_lock(folder)
     if holder is None or not is_alive(holder):
         return None
-    for pid in (holder["worker"], holder["pid"]):
+    doing = next((pid for pid in (holder["worker"], holder["pid"]) if _status(pid) is not None), None)
+    others = holder["others"] if isinstance(holder.get("others"), list) else []
+    return next((pid for pid in (doing, *others) if _status(pid) == psutil.STATUS_STOPPED), None)
+
+
+def _status(pid: object) -> str | None:
+    """What psutil says of a process; None of one that is none any more: whoever was stopped himself does not bury a worker."""
+    if type(pid) is int:
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied, ValueError, OverflowError):
-            status = None if pid is None else psutil.Process(pid).status()
-            if status not in (None, psutil.STATUS_ZOMBIE):  # whoever was stopped himself does not bury a worker
-                return pid if status == psutil.STATUS_STOPPED else None
+            status = psutil.Process(pid).status()
+            return None if status == psutil.STATUS_ZOMBIE else status
     return None
 
 

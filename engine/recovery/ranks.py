@@ -6,6 +6,7 @@ what is asked and writes the run folder; before every step it says whether there
 """
 
 import os
+import platform
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from datetime import timedelta
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast, reduce
+from accelerate.utils import broadcast, gather_object, reduce
 from torch import LongTensor, Tensor
 
 from engine.failures import Shortage, is_shortage
@@ -46,6 +47,14 @@ class Ranks:
         if self.count > 1:
             for tensor in tensors:
                 tensor.copy_(_sum(tensor))
+
+    def others_here(self) -> tuple[int, ...]:
+        """The process ids of the others that are on this machine. All processes have to ask at once."""
+        if self.count == 1:
+            return ()
+        with _among_all():
+            everyone = gather_object([(platform.node(), os.getpid())])
+        return tuple(pid for node, pid in everyone if node == platform.node() and pid != os.getpid())
 
     @contextmanager
     def alike(self, device: torch.device) -> Iterator[None]:

@@ -2,13 +2,16 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
 
 import psutil
 import pytest
 
 from engine.record.claim import take_lock
-from engine.record.lock import STALE, Viewers, is_alive, is_watched, read_lock, watch
+from engine.record.lock import STALE, Viewers, is_alive, is_watched, read_lock, stopped_process, watch
 
 
 def test_a_process_id_that_was_given_away_holds_nothing(tmp_path):
@@ -61,6 +64,24 @@ def test_a_lock_that_cannot_be_read_is_nobodys(what, tmp_path):
     place.mkdir() if what == "folder" else place.write_bytes({"deep": b"[" * 100_000, "bytes": b"\xff"}[what])
     assert not is_alive(read_lock(tmp_path))
     assert place.exists()
+
+
+def test_another_process_that_trains_along_and_was_stopped_is_who_a_run_waits_for(tmp_path):
+    """Its holder waits for it and says nothing; one that goes on, or has ended, holds nobody up."""
+    waits = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with subprocess.Popen(waits) as one, subprocess.Popen(waits) as other:
+        claim = take_lock(tmp_path, others=[one.pid, other.pid])
+        assert stopped_process(tmp_path) is None
+        other.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, other.pid, os.WSTOPPED)
+        assert stopped_process(tmp_path) == other.pid
+        one.kill()
+        one.wait()
+        assert stopped_process(tmp_path) == other.pid
+        other.kill()
+        other.wait()
+        assert stopped_process(tmp_path) is None
+        claim.release()
 
 
 def test_a_viewer_is_seen_for_half_a_minute(tmp_path):

@@ -58,6 +58,8 @@ from pathlib import Path
 def die(events):
     while not events.exists() or events.read_text().count("StepTrained") < 2:
         time.sleep(0.01)
+    Path("seen.json").write_text(Path("run/lock.json").read_text())
+    Path("second").write_text(str(os.getpid()))
     os.kill(os.getpid(), signal.SIGKILL)
 if os.environ["RANK"] == "1":
     threading.Thread(target=die, args=[Path("run/events.jsonl")], daemon=True).start()
@@ -108,11 +110,13 @@ def test_two_processes_train_as_one(recipe, tmp_path):
 
 
 def test_a_process_that_is_lost_costs_the_training_and_not_the_run(recipe, tmp_path):
-    """Nothing of it is kept as though it had failed: the run is interrupted, and one process can go on with it to its end."""
+    """Nothing of it is kept as though it had failed: the run is interrupted, and one process can go on with it to its end. Who
+    looked until then was told of both."""
     long = recipe.model_copy(update={"tuning": recipe.tuning.model_copy(update={"steps": 3000, "control": False})})
     done = launched(tmp_path, long, "", DIES)
     facts = [stamped.fact for stamped in read_events(tmp_path / "run")]
     assert done.returncode == 1 and f"--resume {tmp_path / 'run'}" in done.stderr
+    assert json.loads((tmp_path / "seen.json").read_text())["others"] == [int((tmp_path / "second").read_text())]
     assert listed(tmp_path / "run").state.startswith("interrupted in Tune")
     assert [fact.reason for fact in facts if isinstance(fact, CheckpointSaved)] == ["prune"]
     assert not any(isinstance(fact, ENDS) for fact in facts)
