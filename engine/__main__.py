@@ -262,6 +262,7 @@ def show_run(given: argparse.Namespace) -> int:
 def export_run(given: argparse.Namespace) -> int:
     """Write the smaller model of a run to a new folder, and say what lies there."""
     open_run(given.run)  # a folder that holds no run is refused before torch is brought in
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is half written then is taken away
     from engine.exports import export
     from engine.pruning.export import check_new
 
@@ -292,4 +293,6 @@ if __name__ == "__main__":
     except BrokenPipeError:  # whoever read along has read enough; what Python still holds would fail once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
+    except KeyboardInterrupt:  # before anything was begun, or in an export, which is there whole or not at all
+        status = fail("Interrupted; nothing is left of what was not finished.", 1)
     sys.exit(status)

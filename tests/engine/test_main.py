@@ -3,8 +3,10 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
@@ -166,8 +168,8 @@ def test_a_run_that_was_stopped_has_status_1(written, tmp_path, capsys, monkeypa
     assert open_run(tmp_path / "run").status == "stopped"
 
 
-def test_a_run_that_breaks_has_status_1_and_one_line(written, tmp_path, capsys, monkeypatch):
-    """The run says what it was: here the place of the folder that the scores go to is taken by a file."""
+def test_a_run_in_whose_folder_something_is_in_the_way_can_go_on(written, tmp_path, capsys, monkeypatch):
+    """Once that is taken away: here it is a file where the folder is to be that the scores go to."""
 
     class Blocking(io.StringIO):
         """Puts a file in the way as soon as anything is printed."""
@@ -180,8 +182,21 @@ def test_a_run_that_breaks_has_status_1_and_one_line(written, tmp_path, capsys, 
     monkeypatch.setattr(sys, "stderr", Blocking())
     assert main(["run", str(written), "--folder", str(tmp_path / "run")]) == 1
     *_, said = sys.stderr.getvalue().splitlines()
+    assert "could not be written to disk (File exists); see that it can be written there" in said
+    assert said.endswith(f"with runs --resume {tmp_path / 'run'}.") and open_run(tmp_path / "run").failure is None
+
+
+def test_a_run_that_breaks_has_status_1_and_one_line(written, tmp_path, capsys, monkeypatch):
+    """The run says what it was."""
+
+    def broken(*_):
+        raise RuntimeError("something new happened")
+
+    monkeypatch.setattr("torch.optim.AdamW.step", broken)
+    assert main(["run", str(written), "--set", "tuning.steps=2", "--folder", str(tmp_path / "run")]) == 1
     state = open_run(tmp_path / "run")
-    assert state.status == "failed" and said == f"espalier: {state.failure.reason}" and "FileExistsError" in said
+    assert last_line(capsys) == "espalier: RuntimeError: something new happened"
+    assert state.status == "failed" and state.failure.reason == "RuntimeError: something new happened"
 
 
 def test_an_interrupted_run_can_be_resumed_or_ended(written, tmp_path, capsys, monkeypatch):
@@ -351,12 +366,26 @@ def test_an_export_that_is_impossible_has_one_line(written, recipe, tmp_path, ca
     assert main(["export", str(tmp_path / "run"), str(written)]) == 2
     assert last_line(capsys).endswith("is not empty; name a new folder.")
     assert main(["export", str(tmp_path / "run"), str(written / "out")]) == 1
-    assert "cannot be written: " in last_line(capsys)
+    assert "could not be written to disk (File exists); see that it can be written there" in last_line(capsys)
     (tmp_path / "run" / "model" / "pruning.json").write_text("{")
     for state in (tmp_path / "run" / "checkpoints").glob("*/state.json"):
         state.write_text("{")
     assert main(["export", str(tmp_path / "run"), str(tmp_path / "out")]) == 1
     assert "its state.json is not JSON" in last_line(capsys) and not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what a process has read of its libraries")
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_an_export_that_is_interrupted_says_so_in_one_line(told, recipe, tmp_path):
+    """While it reads its libraries, which takes seconds, by Ctrl-C or by whoever ends it."""
+    line = [sys.executable, "-m", "engine", "export", str(create(recipe, tmp_path / "run")), str(tmp_path / "out")]
+    with subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        while "libtorch_cpu" not in Path(f"/proc/{process.pid}/maps").read_text():
+            time.sleep(0.01)
+        process.send_signal(told)
+        said = process.communicate(timeout=60)[1]
+    assert (process.returncode, said) == (1, "espalier: Interrupted; nothing is left of what was not finished.\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_a_full_disk_ends_a_run_and_an_export_in_one_line_each(written, recipe, tmp_path, capsys, monkeypatch):
