@@ -7,6 +7,7 @@ from shapes; the constants at the top were measured, and say where. All of it is
 import math
 import sys
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from engine.record.errors import blaming
 from engine.record.lifecycle import MemoryEstimated
 from engine.record.memory import available, give_back, resident
 from engine.record.recipe import Calibration, Suggestion, Tuning
+from engine.recovery.loss import LOGITS
 from engine.text.sizes import to_take_in
 
 FLOAT = 4  # bytes; weights and activations of a run are float32
@@ -34,6 +36,7 @@ COMPUTING = 6 * MB  # of code: twice as much when a process computes for the fir
 # channels gone, or a curve of damage is made; and where channels are put in an order by what the others make up for.
 SOLVING, ORDERING = 4, 8
 ADAPTING = 80 * MB  # of code: peft, which is brought in by the first recovery with adapters
+APART = 10  # as large as the logits of a piece, alive at once: both models', their logarithms, what lies apart, its gradients
 TOKEN = 44  # bytes of a token of text in a list and in a tensor
 LETTERS = 4  # in a token, about
 
@@ -149,9 +152,19 @@ def to_tune(anatomy: Anatomy, tuning: Tuning, letters: int) -> int:
     best = trained if tuning.patience or tuning.guard else 0
     copies = (size if tuning.control else 0) + (size if tuning.method == "distil" else 0)
     piece = -(-tuning.batch_size // tuning.accumulation) * tuning.sequence_length
-    worst = max(graph_bytes(anatomy, piece, training=not by_lora), trained)  # the gradients are there once the graph has gone
+    graph = graph_bytes(anatomy, piece, training=not by_lora)
+    if tuning.method == "distil":  # its heads go over a few tokens at a time
+        graph = graph_bytes(replace(anatomy, vocabulary=0), piece, training=not by_lora) + heads(anatomy, piece, not by_lora)
+    worst = max(graph, trained)  # the gradients are there once the graph has gone
     code = COMPUTING + (ADAPTING if by_lora and "peft" not in sys.modules else 0)
     return code + copies + best + 2 * trained + worst + TOKEN * letters // LETTERS
+
+
+def heads(anatomy: Anatomy, tokens: int, training: bool) -> int:
+    """The bytes of what two models' heads make of so many tokens in a distillation, and, where they train, of the gradients of
+    the student's: the sum, that of a piece, and what comes of it."""
+    width = max((layer.width for layer in anatomy.layers), default=0)
+    return FLOAT * (APART * min(LOGITS, tokens * anatomy.vocabulary) + 3 * training * anatomy.vocabulary * width)
 
 
 def adapters(anatomy: Anatomy, rank: int) -> int:

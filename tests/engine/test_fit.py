@@ -23,6 +23,7 @@ from engine.record.errors import BadInput
 from engine.record.lifecycle import MemoryEstimated
 from engine.record.memory import CLEAR, THRESHOLDS
 from engine.record.recipe import Calibration, Schedule, Suggestion, Tuning
+from engine.recovery.loss import LOGITS
 from engine.text.corpora import read_corpus
 from engine.text.texts import Texts
 from engine.workbench import Workbench
@@ -64,14 +65,26 @@ def test_a_recovery_holds_its_copies(desk):
     assert fit.to_tune(anatomy, Tuning(batch_size=16, accumulation=2), 0) == both
 
 
+def test_a_distillation_of_a_large_vocabulary_has_no_more_logits_at_once(desk):
+    """Twice the tokens have twice the graph of the layers, and not of the heads."""
+    large = replace(desk.loaded.anatomy, vocabulary=50_000)
+    one, both = (fit.heads(large, tokens, training=False) for tokens in (1024, 2048))
+    assert one == both == 4 * fit.APART * LOGITS
+
+
 def test_what_a_method_adds_or_spares(desk):
-    """A distillation has a second model, lora's moments are those of little; to keep the best weights takes a copy."""
+    """A distillation has a second model, and no logits of a whole batch; lora's moments are those of little; to keep the best
+    weights takes a copy."""
     anatomy = desk.loaded.anatomy
     full, lora, distil, best = (
         fit.to_tune(anatomy, Tuning(**how), 0)
         for how in ({}, {"method": "lora", "rank": 1}, {"method": "distil"}, {"patience": 2})
     )
-    assert distil - full == best - full == fit.weights(anatomy) and lora - fit.ADAPTING < full
+    at_once = 8 * 128 * anatomy.vocabulary  # logits of a batch, all of which a distillation has at once where they are so few
+    whole = graph_bytes(anatomy, 8 * 128, training=True) - graph_bytes(replace(anatomy, vocabulary=0), 8 * 128, training=True)
+    head = 3 * anatomy.vocabulary * anatomy.layers[0].width
+    assert distil - full == fit.weights(anatomy) + 4 * (fit.APART * at_once + head) - whole
+    assert best - full == fit.weights(anatomy) and lora - fit.ADAPTING < full
     assert fit.adapters(anatomy, 2) == 2 * fit.adapters(anatomy, 1)
 
 
