@@ -261,8 +261,8 @@ def show_run(given: argparse.Namespace) -> int:
 
 def export_run(given: argparse.Namespace) -> int:
     """Write the smaller model of a run to a new folder, and say what lies there."""
-    open_run(given.run)  # a folder that holds no run is refused before torch is brought in
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is half written then is taken away
+    open_run(given.run)  # a folder that holds no run is refused before torch is brought in
     from engine.exports import export
     from engine.pruning.export import check_new
 

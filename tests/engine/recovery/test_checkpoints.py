@@ -114,7 +114,7 @@ def test_a_failure_leaves_no_half_checkpoint(tmp_path):
     (tmp_path / "step-000001").rmdir()
     blocked = tmp_path / "checkpoints"
     blocked.write_text("")
-    with pytest.raises(OSError):
+    with pytest.raises(Unwritten, match="File exists"):
         checkpoints.write(blocked, stand(), {}, None)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]
 
