@@ -375,15 +375,15 @@ def test_an_export_that_is_impossible_has_one_line(written, recipe, tmp_path, ca
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
 def test_an_export_that_is_interrupted_says_so_in_one_line(told, tmp_path):
-    """By Ctrl-C or by whoever ends it: here while it reads the recipe, a pipe that nobody writes to."""
+    """By Ctrl-C or by whoever ends it: here while it reads the recipe, a pipe."""
     pipe = tmp_path / "run" / "recipe.json"
     pipe.parent.mkdir()
     os.mkfifo(pipe)
     line = [sys.executable, "-m", "engine", "export", str(pipe.parent), str(tmp_path / "out")]
     with subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-        with pipe.open("w"):  # as soon as it is read
+        with pipe.open("w"):  # as soon as it is read; and closed at once, lest what was told come just before the reading
             process.send_signal(told)
-            said = process.communicate(timeout=60)[1]
+        said = process.communicate(timeout=60)[1]
     assert (process.returncode, said) == (1, "espalier: Interrupted; nothing is left of what was not finished.\n")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
